@@ -1,0 +1,1 @@
+//! Bytes of others become our types.

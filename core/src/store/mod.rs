@@ -1,0 +1,41 @@
+//! Records by key: the one border between the core and a host's memory, disk or browser storage.
+
+mod commit;
+mod journal;
+mod memory;
+mod record;
+
+pub use commit::Commit;
+pub use journal::Journal;
+pub use memory::Memory;
+pub use record::Key;
+
+use alloc::string::String;
+use alloy_primitives::Bytes;
+
+/// Records by [`Key`].
+pub trait Store {
+    /// The record, or `None` when its absence is known; [`StoreError::Missing`] when it is not at hand.
+    fn get(&self, key: &Key) -> Result<Option<Bytes>, StoreError>;
+    /// Writes all of it or nothing. A reader sees the old head or the new one.
+    fn apply(&self, commit: &Commit) -> Result<(), StoreError>;
+}
+
+/// Why a record could not be had. It never says that the record's content is zero or absent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The record exists somewhere, but not here: fetch it and ask again.
+    #[error("{0} is not at hand")]
+    Missing(Key),
+    /// The record is here and cannot be what was once written.
+    #[error("{key} is damaged: {reason}")]
+    Corrupt {
+        /// Which record.
+        key: Key,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The host's storage failed.
+    #[error("the store failed: {0}")]
+    Host(String),
+}

@@ -1,0 +1,65 @@
+use alloy_primitives::B256;
+use core::fmt;
+
+/// The name of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Key {
+    /// A tree node, by its digest. The record is the node's encoding ([`crate::tree::Node`]).
+    Node(B256),
+    /// A leaf's value, by the value's hash. The record is 32 bytes, big-endian.
+    Value(B256),
+    /// A contract's code, by its code hash (linear Poseidon). The record is the code.
+    Code(B256),
+    /// A verified block, by number.
+    Block(u64),
+    /// The last verified block. The record is a [`crate::types::Head`] in RLP.
+    Head,
+}
+
+impl Key {
+    /// Longest encoding of a key.
+    pub const MAX_LEN: usize = 33;
+
+    /// The key as bytes: a tag, then the digest, or the number in big-endian order. Distinct keys have distinct bytes.
+    pub fn encode(&self) -> KeyBytes {
+        let (tag, body): (u8, &[u8]) = match self {
+            Self::Node(digest) => (b'n', digest.as_slice()),
+            Self::Value(digest) => (b'v', digest.as_slice()),
+            Self::Code(digest) => (b'c', digest.as_slice()),
+            Self::Block(number) => (b'b', &number.to_be_bytes()),
+            Self::Head => (b'h', &[]),
+        };
+        let mut bytes = [0; Self::MAX_LEN];
+        bytes[0] = tag;
+        bytes[1..=body.len()].copy_from_slice(body);
+        KeyBytes {
+            bytes,
+            len: 1 + body.len(),
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Node(digest) => write!(f, "tree node {digest}"),
+            Self::Value(digest) => write!(f, "leaf value {digest}"),
+            Self::Code(digest) => write!(f, "contract code {digest}"),
+            Self::Block(number) => write!(f, "block {number}"),
+            Self::Head => f.write_str("head record"),
+        }
+    }
+}
+
+/// An encoded [`Key`].
+#[derive(Clone, Copy, Debug)]
+pub struct KeyBytes {
+    bytes: [u8; Key::MAX_LEN],
+    len: usize,
+}
+
+impl AsRef<[u8]> for KeyBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}

@@ -1,0 +1,2 @@
+//! The state tree: Poseidon sparse Merkle tree.
+pub mod poseidon;

@@ -1,0 +1,12 @@
+//! Plain data: what the main node sends, split by how far it is to be trusted.
+//!
+//! A [`Block`] is [`BlockInput`] (what execution needs) plus [`BlockClaims`] (what the main node says came out). The
+//! executor is only ever given the input; the checker compares the claims.
+
+mod batch;
+mod block;
+mod transaction;
+
+pub use batch::{BatchEnd, BatchKind, BatchStart};
+pub use block::{Block, BlockClaims, BlockInput, Head, L1Info, Totals};
+pub use transaction::EncodedTransaction;
