@@ -3,6 +3,8 @@
 
 extern crate alloc;
 
+pub mod chain;
+pub mod executor;
 pub mod source;
 pub mod store;
 pub mod tree;

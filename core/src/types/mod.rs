@@ -9,4 +9,4 @@ mod transaction;
 
 pub use batch::{BatchEnd, BatchKind, BatchStart};
 pub use block::{Block, BlockClaims, BlockInput, Head, L1Info, Totals};
-pub use transaction::EncodedTransaction;
+pub use transaction::{EncodedTransaction, Transaction, TransactionError};
