@@ -94,3 +94,82 @@ fn digest(scalar: &[u8; 32]) -> Result<Digest, NonCanonical> {
 fn concat([a, b, c, d]: [u64; 4], [e, f, g, h]: [u64; 4]) -> [u64; 8] {
     [a, b, c, d, e, f, g, h]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::b256;
+    use proptest::prelude::*;
+
+    const BEYOND: B256 = b256!("000000000000000000000000000000000000000000000000ffffffff00000001");
+
+    fn digests() -> impl Strategy<Value = Digest> {
+        any::<[u8; 32]>().prop_filter_map("a limb is too large", |bytes| {
+            Digest::try_from(B256::from(bytes)).ok()
+        })
+    }
+
+    fn nodes() -> impl Strategy<Value = Node> {
+        (any::<bool>(), digests(), digests()).prop_map(|(leaf, a, b)| match leaf {
+            true => Node::Leaf {
+                remaining: a.limbs(),
+                value_hash: b,
+            },
+            false => Node::Branch { left: a, right: b },
+        })
+    }
+
+    #[test]
+    fn leaf_at_the_root_has_the_published_digest() {
+        let leaf = Node::Leaf {
+            remaining: [0; 4],
+            value_hash: crate::tree::hash_value(U256::from(1)),
+        };
+        let root = b256!("42bb2f66296df03552203ae337815976ca9c1bf52cc1bdd59399ede8fea8a822");
+        assert_eq!(B256::from(leaf.digest()), root);
+    }
+
+    #[test]
+    fn only_nodes_decode() {
+        let one = B256::with_last_byte(1);
+        let leaf = |mark| [one.as_slice(), one.as_slice(), &[mark]].concat();
+        assert!(Node::decode(&leaf(1)).is_ok());
+        assert_eq!(Node::decode(&leaf(0)), Err(NodeError::Mark(0)));
+        assert_eq!(Node::decode(&leaf(1)[..63]), Err(NodeError::Length(63)));
+        assert_eq!(
+            Node::decode(&[leaf(1), leaf(1)].concat()),
+            Err(NodeError::Length(130))
+        );
+        assert_eq!(Node::decode(&[]), Err(NodeError::Length(0)));
+        assert_eq!(Node::decode(&[0; 64]), Err(NodeError::EmptyBranch));
+    }
+
+    #[test]
+    fn no_limb_may_be_the_prime() {
+        let one = B256::with_last_byte(1);
+        for marks in [&[][..], &[LEAF_MARK]] {
+            for pair in [[BEYOND, one], [one, BEYOND]] {
+                let bytes = [pair.concat().as_slice(), marks].concat();
+                assert_eq!(Node::decode(&bytes), Err(NonCanonical(BEYOND).into()));
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn encoded_nodes_decode(node in nodes()) {
+            prop_assert_eq!(Node::decode(&node.encode()), Ok(node));
+        }
+
+        #[test]
+        fn decoded_bytes_encode(bytes in prop::collection::vec(any::<u8>(), 60..70), mark in 0..3u8) {
+            let mut bytes = bytes;
+            if let Some(last) = bytes.get_mut(64) {
+                *last = mark;
+            }
+            if let Ok(node) = Node::decode(&bytes) {
+                prop_assert_eq!(node.encode(), bytes);
+            }
+        }
+    }
+}
