@@ -4,7 +4,9 @@
 extern crate alloc;
 
 pub mod chain;
+pub mod checker;
 pub mod executor;
+pub mod replica;
 pub mod source;
 pub mod store;
 pub mod tree;

@@ -6,7 +6,8 @@ use alloy_primitives::U256;
 ///
 /// It is what GASPRICE returns and what the sequencer receives; hashes commit to the signed price.
 pub(super) fn effective_gas_price(signed: u128, percentage: u8) -> u128 {
-    let price = U256::from(signed) * (U256::from(percentage) + U256::ONE) >> 8;
+    let share = U256::from(percentage) + U256::ONE;
+    let price: U256 = (U256::from(signed) * share) >> 8;
     price.saturating_to()
 }
 

@@ -8,14 +8,13 @@ mod fee;
 mod opcodes;
 mod precompiles;
 mod prepare;
-mod receipts;
+mod receipts_root;
 mod rules;
 mod state;
 mod system;
 mod transact;
 
 pub use prepare::{PreparedBlock, PreparedTransaction};
-pub use receipts::Receipt;
 pub use rules::Rules;
 pub use state::{State, StateDiff};
 pub use transact::Invalid;
@@ -23,11 +22,11 @@ pub use transact::Invalid;
 use crate::{
     store::{Store, StoreError},
     tree::Paths,
-    types::{BatchKind, Head},
+    types::{BatchKind, Head, Receipt},
 };
 use alloc::{borrow::Cow, vec::Vec};
 use alloy_primitives::{B256, Bloom, logs_bloom};
-use receipts::receipts_root;
+use receipts_root::receipts_root;
 use system::Opening;
 
 /// Runs blocks. It keeps nothing of a chain, only caches of derived values, so one serves any number of chains.
@@ -113,7 +112,10 @@ impl Executor {
         state.write_block_info_root(info.root)?;
         let diff = state.into_diff();
 
-        let logs: Vec<_> = receipts.iter().map(|receipt| batch.rules.receipt_logs(&receipt.logs)).collect();
+        let logs: Vec<_> = receipts
+            .iter()
+            .map(|receipt| batch.rules.receipt_logs(&receipt.logs))
+            .collect();
         Ok(Execution {
             diff,
             block_info_root: info.root,

@@ -1,8 +1,11 @@
 //! The contracts that the protocol itself runs (`spec/execution.md` §3).
 
 use super::rules::{Precompile, Rules};
-use alloc::string::{String, ToString};
-use alloy_primitives::{Address, Bytes};
+use alloc::{
+    string::{String, ToString},
+    vec::Vec,
+};
+use alloy_primitives::Bytes;
 use revm::{
     context::{Cfg, ContextTr},
     handler::{PrecompileProvider, precompile_output_to_interpreter_result},
@@ -14,30 +17,33 @@ use revm::{
 /// The precompiles of one fork.
 #[derive(Debug)]
 pub(super) struct Precompiles {
-    rules: &'static Rules,
+    active: Vec<precompile::Precompile>,
     warm: AddressSet,
 }
 
 impl Precompiles {
     pub(super) fn of(rules: &'static Rules) -> Self {
-        // Warm from the start whether they run or not.
-        Self { rules, warm: (1..=9).map(u64_to_address).collect() }
-    }
-
-    fn find(&self, address: &Address) -> Option<&'static precompile::Precompile> {
-        self.rules.precompiles.iter().map(|kind| kind.implementation()).find(|found| found.address() == address)
+        Self {
+            active: rules
+                .precompiles
+                .iter()
+                .map(|kind| kind.implementation())
+                .collect(),
+            // Warm from the start whether they run or not.
+            warm: (1..=9).map(u64_to_address).collect(),
+        }
     }
 }
 
 impl Precompile {
-    fn implementation(self) -> &'static precompile::Precompile {
+    fn implementation(self) -> precompile::Precompile {
         match self {
-            Self::EcRecover => &precompile::secp256k1::ECRECOVER,
-            Self::Sha256 => &precompile::hash::SHA256,
-            Self::Identity => &precompile::identity::FUN,
-            Self::EcAdd => &precompile::bn254::add::ISTANBUL,
-            Self::EcMul => &precompile::bn254::mul::ISTANBUL,
-            Self::EcPairing => &precompile::bn254::pair::ISTANBUL,
+            Self::EcRecover => precompile::secp256k1::ECRECOVER,
+            Self::Sha256 => precompile::hash::SHA256,
+            Self::Identity => precompile::identity::FUN,
+            Self::EcAdd => precompile::bn254::add::ISTANBUL,
+            Self::EcMul => precompile::bn254::mul::ISTANBUL,
+            Self::EcPairing => precompile::bn254::pair::ISTANBUL,
         }
     }
 }
@@ -55,14 +61,29 @@ impl<C: ContextTr> PrecompileProvider<C> for Precompiles {
         if !self.warm.contains(&inputs.bytecode_address) {
             return Ok(None);
         }
-        let Some(precompile) = self.find(&inputs.bytecode_address) else {
+        let Some(precompile) = self
+            .active
+            .iter()
+            .find(|active| *active.address() == inputs.bytecode_address)
+        else {
             let gas = Gas::new(inputs.gas_limit);
-            return Ok(Some(InterpreterResult::new(InstructionResult::Revert, Bytes::new(), gas)));
+            return Ok(Some(InterpreterResult::new(
+                InstructionResult::Revert,
+                Bytes::new(),
+                gas,
+            )));
         };
         let output = precompile
-            .execute(&inputs.input.as_bytes(context), inputs.gas_limit, inputs.reservoir)
+            .execute(
+                &inputs.input.as_bytes(context),
+                inputs.gas_limit,
+                inputs.reservoir,
+            )
             .map_err(|error| error.to_string())?;
-        Ok(Some(precompile_output_to_interpreter_result(output, inputs.gas_limit)))
+        Ok(Some(precompile_output_to_interpreter_result(
+            output,
+            inputs.gas_limit,
+        )))
     }
 
     fn warm_addresses(&self) -> &AddressSet {

@@ -4,7 +4,7 @@ use crate::{
 };
 use alloc::vec::Vec;
 use alloy_consensus::proofs::ordered_trie_root_with_encoder;
-use alloy_primitives::{Address, B256, TxKind, U256};
+use alloy_primitives::{B256, TxKind, U256};
 
 /// A block with all that can be worked out without the state: senders and hashes.
 ///
@@ -27,10 +27,20 @@ pub struct PreparedTransaction {
 
 impl From<Block> for PreparedBlock {
     fn from(Block { input, claims }: Block) -> Self {
-        let transactions = input.transactions.iter().map(PreparedTransaction::prepare).collect();
-        let transactions_root =
-            ordered_trie_root_with_encoder(&input.transactions, |item, out| out.put_slice(&item.encoded));
-        Self { input, claims, transactions, transactions_root }
+        let transactions = input
+            .transactions
+            .iter()
+            .map(PreparedTransaction::prepare)
+            .collect();
+        let transactions_root = ordered_trie_root_with_encoder(&input.transactions, |item, out| {
+            out.extend_from_slice(&item.encoded)
+        });
+        Self {
+            input,
+            claims,
+            transactions,
+            transactions_root,
+        }
     }
 }
 
@@ -71,10 +81,6 @@ impl PreparedTransaction {
     /// Linear Poseidon over the fields and the sender (`spec/state-tree.md` §4.2). Not Ethereum's hash.
     pub fn l2_hash(&self) -> B256 {
         self.l2_hash
-    }
-
-    pub(super) fn sender(&self) -> Address {
-        self.transaction.sender()
     }
 }
 

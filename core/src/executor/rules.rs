@@ -20,6 +20,8 @@ pub struct Rules {
     pub precompiles: &'static [Precompile],
     /// How a log's data stands in a receipt.
     pub receipt_log_data: ReceiptLogData,
+    /// The main node gives the state root after each transaction.
+    pub intermediate_state_roots: bool,
     /// A block that imports an L1 info leaf whose fields are all zero makes its batch invalid.
     pub refuses_zero_l1_info: bool,
 }
@@ -61,6 +63,7 @@ const ELDERBERRY_2: Rules = Rules {
         Precompile::EcPairing,
     ],
     receipt_log_data: ReceiptLogData::TailAsNumber,
+    intermediate_state_roots: false,
     refuses_zero_l1_info: true,
 };
 
@@ -104,7 +107,10 @@ fn tail_as_number(log: &Log) -> Cow<'_, Log> {
     let mut altered = data[..tail_start].to_vec();
     altered.extend(aligned.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]));
     let topics = log.data.topics().to_vec();
-    Cow::Owned(Log { address: log.address, data: LogData::new_unchecked(topics, altered.into()) })
+    Cow::Owned(Log {
+        address: log.address,
+        data: LogData::new_unchecked(topics, altered.into()),
+    })
 }
 
 #[cfg(test)]
@@ -115,7 +121,10 @@ mod tests {
     fn receipt_data(data: &[u8]) -> Bytes {
         let log = Log::new_unchecked(Address::ZERO, Vec::new(), Bytes::copy_from_slice(data));
         let logs = [log];
-        Rules::of(ForkId::Elderberry2).receipt_logs(&logs)[0].data.data.clone()
+        Rules::of(ForkId::Elderberry2).receipt_logs(&logs)[0]
+            .data
+            .data
+            .clone()
     }
 
     #[test]
@@ -131,7 +140,10 @@ mod tests {
         assert_eq!(receipt_data(&hex!("0123")), hex!("1230"));
         assert_eq!(receipt_data(&hex!("000012")), hex!("120000"));
         let word = [0x11; 32];
-        assert_eq!(receipt_data(&[&word[..], &hex!("0a0b")].concat()), [&word[..], &hex!("a0b0")].concat());
+        assert_eq!(
+            receipt_data(&[&word[..], &hex!("0a0b")].concat()),
+            [&word[..], &hex!("a0b0")].concat()
+        );
     }
 
     #[test]

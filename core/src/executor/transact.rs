@@ -1,5 +1,5 @@
 use super::{
-    BatchContext, ExecuteError, PreparedBlock, PreparedTransaction, Receipt,
+    BatchContext, ExecuteError, PreparedBlock, PreparedTransaction,
     fee::effective_gas_price,
     opcodes::{BASE, Surroundings, instructions},
     precompiles::Precompiles,
@@ -8,14 +8,17 @@ use super::{
 };
 use crate::{
     store::{Store, StoreError},
-    types::TransactionError,
+    types::{Receipt, TransactionError},
 };
-use alloc::{string::{String, ToString}, vec::Vec};
+use alloc::{
+    string::{String, ToString},
+    vec::Vec,
+};
 use alloy_primitives::U256;
 use revm::{
-    Context, ExecuteEvm, Journal,
-    context::{BlockEnv, CfgEnv, Evm, TxEnv},
+    Context, ExecuteEvm,
     context::result::{EVMError, ExecutionResult},
+    context::{BlockEnv, CfgEnv, Evm, TxEnv},
     context_interface::cfg::GasParams,
     handler::{EthFrame, instructions::EthInstructions},
     interpreter::interpreter::EthInterpreter,
@@ -79,9 +82,10 @@ pub(super) fn run_all<S: Store>(
     let mut receipts = Vec::with_capacity(block.transactions().len());
     let mut cumulative_gas_used = 0;
     for (index, transaction) in block.transactions().iter().enumerate() {
-        let transaction = transaction
-            .as_ref()
-            .map_err(|reason| Invalid::Undecodable { index, reason: reason.clone() })?;
+        let transaction = transaction.as_ref().map_err(|reason| Invalid::Undecodable {
+            index,
+            reason: reason.clone(),
+        })?;
         let outcome = evm(block, batch, opening, state).transact(environment(transaction));
         let outcome = outcome.map_err(|error| failure(index, error))?;
         state.apply(outcome.state)?;
@@ -93,7 +97,12 @@ pub(super) fn run_all<S: Store>(
             // What a failed transaction logged is undone with the rest.
             ExecutionResult::Revert { .. } | ExecutionResult::Halt { .. } => (false, Vec::new()),
         };
-        receipts.push(Receipt { success, gas_used, cumulative_gas_used, logs });
+        receipts.push(Receipt {
+            success,
+            gas_used,
+            cumulative_gas_used,
+            logs,
+        });
     }
     Ok(receipts)
 }
@@ -150,6 +159,10 @@ fn environment(prepared: &PreparedTransaction) -> TxEnv {
 fn failure(index: usize, error: EVMError<StoreError>) -> ExecuteError {
     match error {
         EVMError::Database(error) => error.into(),
-        error => Invalid::Unrunnable { index, reason: error.to_string() }.into(),
+        error => Invalid::Unrunnable {
+            index,
+            reason: error.to_string(),
+        }
+        .into(),
     }
 }

@@ -101,7 +101,10 @@ impl Transaction {
 ///
 /// `k256` 0.14 is used directly: the version inside alloy and revm takes more than twice as long.
 fn recover_sender(signature: &Signature, hash: B256) -> Result<Address, TransactionError> {
-    let (r, s) = (signature.r().to_be_bytes::<32>(), signature.s().to_be_bytes::<32>());
+    let (r, s) = (
+        signature.r().to_be_bytes::<32>(),
+        signature.s().to_be_bytes::<32>(),
+    );
     let scalars = ecdsa::Signature::from_scalars(r, s).map_err(|_| TransactionError::SignatureRange)?;
     if scalars.normalize_s() != scalars {
         return Err(TransactionError::SignatureRange);
