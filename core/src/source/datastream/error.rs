@@ -103,6 +103,22 @@ pub enum DecodeError {
         /// The number it has.
         found: u64,
     },
+    /// A command's result is put in words that are not ASCII.
+    #[error("result at offset {offset} has a text that is not ascii")]
+    ResultText {
+        /// Where the packet begins.
+        offset: u64,
+    },
+    /// An answer says that there is no such entry, and yet has one.
+    #[error("answer at offset {offset} is not-found, but has number {number} and {length} bytes of data")]
+    NotFoundAnswer {
+        /// Where the packet begins.
+        offset: u64,
+        /// The entry number in it.
+        number: u64,
+        /// Bytes of data in it.
+        length: usize,
+    },
 
     /// The entry's type is none that carries a message.
     #[error("entry {entry} has unknown type {}", kind.0)]

@@ -104,23 +104,25 @@ impl Bookmark {
 
     fn decode(entry: &Entry) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(entry.number, &entry.data);
-        let (mut bookmark, mut value): (fn(u64) -> Self, _) = (Self::Batch, 0);
-        let mut kind = None;
+        let (mut kind, mut value) = (0, 0);
         while let Some(field) = reader.field(2)? {
             match field.number {
-                1 => {
-                    kind = Some(reader.u64(&field)?);
-                    bookmark = match reader.u64(&field)? {
-                        1 => Self::Batch,
-                        2 => Self::Block,
-                        other => return Err(reader.unknown_value(&field, other)),
-                    };
-                }
+                1 => kind = reader.u64(&field)?,
                 _ => value = reader.u64(&field)?,
             }
         }
-        let bookmark = bookmark(value);
-        if kind.is_none() || entry.data != bookmark.encode() {
+        let bookmark = match kind {
+            1 => Self::Batch(value),
+            2 => Self::Block(value),
+            found => {
+                return Err(DecodeError::EnumValue {
+                    entry: entry.number,
+                    field: 1,
+                    found,
+                });
+            }
+        };
+        if entry.data != bookmark.encode() {
             return Err(DecodeError::BookmarkEncoding { entry: entry.number });
         }
         Ok(bookmark)
@@ -327,30 +329,27 @@ impl BlockEnd {
 
 fn decode_batch_start(entry: &Entry) -> Result<BatchStart, DecodeError> {
     let mut reader = Reader::new(entry.number, &entry.data);
-    let (mut number, mut kind, mut fork_id, mut chain_id) = (0, None, 0, 0);
+    let (mut number, mut kind, mut fork_id, mut chain_id) = (0, 0, 0, 0);
     while let Some(field) = reader.field(4)? {
         match field.number {
             1 => number = reader.u64(&field)?,
-            2 => {
-                kind = match reader.u64(&field)? {
-                    0 => None,
-                    1 => Some(BatchKind::Regular),
-                    2 => Some(BatchKind::Forced),
-                    3 => Some(BatchKind::Injected),
-                    4 => Some(BatchKind::Invalid),
-                    other => return Err(reader.unknown_value(&field, other)),
-                }
-            }
+            2 => kind = reader.u64(&field)?,
             3 => fork_id = reader.u64(&field)?,
             _ => chain_id = reader.u64(&field)?,
         }
     }
-    let Some(kind) = kind else {
-        return Err(DecodeError::EnumValue {
-            entry: entry.number,
-            field: 2,
-            found: 0,
-        });
+    let kind = match kind {
+        1 => BatchKind::Regular,
+        2 => BatchKind::Forced,
+        3 => BatchKind::Injected,
+        4 => BatchKind::Invalid,
+        found => {
+            return Err(DecodeError::EnumValue {
+                entry: entry.number,
+                field: 2,
+                found,
+            });
+        }
     };
     Ok(BatchStart {
         number,

@@ -6,6 +6,8 @@
 //! 2. [`Message::decode`] reads the protobuf inside an entry;
 //! 3. [`Assembler`] puts the messages together to batches and blocks.
 //!
+//! On the wire, [`Command`] is what a client sends and [`PacketDecoder`] takes the place of the file decoder.
+//!
 //! Nothing here does I/O: the host hands in bytes as they arrive, in pieces of any size. Everything received is
 //! untrusted: each step holds a bounded amount of it, and a violation of the format is a [`DecodeError`], never a
 //! panic. Whether what was read is *right* is not asked here: that block numbers are contiguous, that batches agree
@@ -46,6 +48,7 @@ mod file;
 mod header;
 mod message;
 mod protobuf;
+mod wire;
 
 pub use assembler::{Assembler, Item, Limits};
 pub use entry::{Entry, EntryKind, EntryTooLong};
@@ -53,3 +56,4 @@ pub use error::DecodeError;
 pub use file::{FileDecoder, FileEncoder, HEADER_PAGE_LEN, MAGIC, PAGE_LEN};
 pub use header::{Header, Sender};
 pub use message::{BlockEnd, Bookmark, L2Block, Message, Transaction, UpdateGer};
+pub use wire::{Command, CommandResult, Packet, PacketDecoder, ResultCode};

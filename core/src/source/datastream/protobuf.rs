@@ -192,15 +192,6 @@ impl<'a> Reader<'a> {
             found: bytes.len(),
         })
     }
-
-    /// The error for a value that the field's enumeration does not have.
-    pub(super) fn unknown_value(&self, field: &Field, found: u64) -> DecodeError {
-        DecodeError::EnumValue {
-            entry: self.entry,
-            field: field.number,
-            found,
-        }
-    }
 }
 
 /// One field of a message.
