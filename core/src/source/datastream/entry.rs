@@ -168,3 +168,114 @@ impl Frame {
         Some((entry, length))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use alloy_primitives::hex;
+    use proptest::prelude::*;
+
+    /// Bookmark of batch 0 as entry 0.
+    const FIRST: [u8; 19] = hex!("02 00000013 000000b0 0000000000000000 0801");
+
+    fn first() -> Entry {
+        Entry {
+            number: 0,
+            kind: EntryKind::BOOKMARK,
+            data: Bytes::from_static(&[0x08, 0x01]),
+        }
+    }
+
+    #[test]
+    fn packet_of_the_recording_is_read_and_written() -> Result<(), EntryTooLong> {
+        assert_eq!(Entry::decode(&FIRST, 0), Ok(Some((first(), 19))));
+        let mut out = vec![];
+        first().encode(&mut out)?;
+        assert_eq!(out, FIRST);
+        Ok(())
+    }
+
+    #[test]
+    fn packet_that_is_cut_asks_for_more() {
+        for length in 0..FIRST.len() {
+            assert_eq!(Entry::decode(&FIRST[..length], 0), Ok(None), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn bytes_behind_the_packet_are_left() {
+        let bytes = [&FIRST[..], &[0xaa; 40]].concat();
+        assert_eq!(Entry::decode(&bytes, 0), Ok(Some((first(), 19))));
+    }
+
+    #[test]
+    fn length_out_of_bounds_is_refused_once_it_is_known() {
+        for found in [0, 1, 16, 17 + (1 << 20) + 1, u32::MAX] {
+            let bytes = [&[0x02], &found.to_be_bytes()[..]].concat();
+            let error = DecodeError::PacketLength {
+                offset: 7,
+                found,
+                min: 17,
+                max: 1_048_593,
+            };
+            assert_eq!(Entry::decode(&bytes, 7), Err(error));
+        }
+    }
+
+    #[test]
+    fn longest_and_shortest_data_are_read() -> Result<(), EntryTooLong> {
+        for length in [0, Entry::MAX_DATA_LEN] {
+            let entry = Entry {
+                data: vec![5; length].into(),
+                ..first()
+            };
+            let mut bytes = vec![];
+            entry.encode(&mut bytes)?;
+            assert_eq!(Entry::decode(&bytes, 0), Ok(Some((entry, 17 + length))));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn data_that_is_too_long_is_not_written() {
+        let entry = Entry {
+            data: vec![5; Entry::MAX_DATA_LEN + 1].into(),
+            ..first()
+        };
+        let mut out = vec![];
+        let error = EntryTooLong {
+            length: 1_048_577,
+            max: 1_048_576,
+        };
+        assert_eq!(entry.encode(&mut out), Err(error));
+        assert!(out.is_empty());
+    }
+
+    #[test]
+    fn packet_of_another_type_is_refused() {
+        let mut bytes = FIRST;
+        bytes[0] = 0xfe;
+        let error = DecodeError::PacketType {
+            offset: 3,
+            found: 0xfe,
+        };
+        assert_eq!(Entry::decode(&bytes, 3), Err(error));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(number: u64, kind: u32, data: Vec<u8>) {
+            let entry = Entry { number, kind: EntryKind(kind), data: data.into() };
+            let mut bytes = vec![];
+            prop_assert_eq!(entry.encode(&mut bytes), Ok(()));
+            let length = bytes.len();
+            prop_assert_eq!(Entry::decode(&bytes, 0), Ok(Some((entry, length))));
+        }
+
+        #[test]
+        fn any_bytes_are_survived(bytes: Vec<u8>) {
+            let _ = Entry::decode(&bytes, 0);
+        }
+    }
+}

@@ -125,3 +125,98 @@ impl Reader<'_> {
         Some((stream_type, header))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::hex;
+    use proptest::prelude::*;
+
+    /// Of the public recording.
+    const PACKET: [u8; 38] =
+        hex!("01 00000026 02 0000000000000001 0000000000000001 000000000052b886 00000000000087a3");
+    const OLD_PACKET: [u8; 29] = hex!("01 0000001d 0000000000000001 000000000052b886 00000000000087a3");
+
+    const HEADER: Header = Header {
+        sender: Some(Sender::CDK_ERIGON),
+        total_length: 5_421_190,
+        total_entries: 34_723,
+    };
+    const OLD_HEADER: Header = Header {
+        sender: None,
+        ..HEADER
+    };
+
+    #[test]
+    fn header_of_the_recording_is_read_and_written() {
+        assert_eq!(Header::decode(&PACKET, 0), Ok(Some((HEADER, 38))));
+        assert_eq!(HEADER.encode(), PACKET);
+    }
+
+    #[test]
+    fn old_form_has_no_sender() {
+        assert_eq!(Header::decode(&OLD_PACKET, 0), Ok(Some((OLD_HEADER, 29))));
+        assert_eq!(OLD_HEADER.encode(), OLD_PACKET);
+    }
+
+    #[test]
+    fn packet_that_is_cut_asks_for_more() {
+        for packet in [&PACKET[..], &OLD_PACKET] {
+            for length in 0..packet.len() {
+                assert_eq!(Header::decode(&packet[..length], 0), Ok(None), "{length} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_two_lengths_are_accepted() {
+        for found in [0, 28, 30, 37, 39, u32::MAX] {
+            let mut packet = PACKET;
+            packet[1..5].copy_from_slice(&found.to_be_bytes());
+            let error = DecodeError::PacketLength {
+                offset: 16,
+                found,
+                min: 29,
+                max: 38,
+            };
+            assert_eq!(Header::decode(&packet[..5], 16), Err(error));
+        }
+    }
+
+    #[test]
+    fn only_a_sequencers_stream_is_accepted() {
+        let mut packet = PACKET;
+        packet[21] = 2;
+        assert_eq!(
+            Header::decode(&packet, 0),
+            Err(DecodeError::StreamType { found: 2 })
+        );
+    }
+
+    #[test]
+    fn packet_of_another_type_is_refused() {
+        let error = DecodeError::PacketType { offset: 5, found: 2 };
+        assert_eq!(Header::decode(&[2], 5), Err(error));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            sender: Option<(u8, u64)>,
+            total_length: u64,
+            total_entries: u64,
+        ) {
+            let sender = sender.map(|(version, system_id)| Sender { version, system_id });
+            let header = Header { sender, total_length, total_entries };
+            let bytes = header.encode();
+            prop_assert_eq!(Header::decode(&bytes, 0), Ok(Some((header, bytes.len()))));
+        }
+
+        #[test]
+        fn any_bytes_are_survived(bytes: [u8; 40]) {
+            let mut bytes = bytes;
+            bytes[0] = 1;
+            let _ = Header::decode(&bytes, 0);
+        }
+    }
+}

@@ -262,3 +262,228 @@ impl Writer {
 fn low_byte(value: u64) -> u8 {
     value.to_le_bytes()[0]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::hex;
+    use proptest::prelude::*;
+
+    const ENTRY: u64 = 9;
+
+    /// The fields up to 3, as numbers.
+    fn numbers(data: &[u8]) -> Result<Vec<(u32, u64)>, DecodeError> {
+        let mut reader = Reader::new(ENTRY, data);
+        let mut fields = Vec::new();
+        while let Some(field) = reader.field(3)? {
+            fields.push((field.number, reader.u64(&field)?));
+        }
+        Ok(fields)
+    }
+
+    fn first(data: &[u8]) -> Result<Option<Field>, DecodeError> {
+        Reader::new(ENTRY, data).field(3)
+    }
+
+    #[test]
+    fn varints_of_every_length_are_read() {
+        for (bytes, value) in [
+            (&hex!("08 00")[..], 0),
+            (&hex!("08 7f"), 127),
+            (&hex!("08 8001"), 128),
+            (&hex!("08 e807"), 1000),
+            (&hex!("08 ffffffff0f"), u64::from(u32::MAX)),
+            (&hex!("08 ffffffffffffffff7f"), u64::MAX >> 1),
+            (&hex!("08 ffffffffffffffffff01"), u64::MAX),
+        ] {
+            assert_eq!(numbers(bytes), Ok(Vec::from([(1, value)])));
+        }
+    }
+
+    #[test]
+    fn varint_longer_than_its_value_is_refused() {
+        for bytes in [
+            &hex!("08 8000")[..],
+            &hex!("08 818000"),
+            &hex!("08 ffffffffffffffffff00"),
+            &hex!("08 80808080808080808000"),
+        ] {
+            let error = DecodeError::Varint { entry: ENTRY, at: 1 };
+            assert_eq!(numbers(bytes), Err(error));
+        }
+        let error = DecodeError::Varint { entry: ENTRY, at: 0 };
+        assert_eq!(numbers(&hex!("8800 01")), Err(error));
+    }
+
+    #[test]
+    fn varint_of_more_than_64_bits_is_refused() {
+        for bytes in [
+            &hex!("08 ffffffffffffffffff02")[..],
+            &hex!("08 ffffffffffffffffff7f"),
+            &hex!("08 ffffffffffffffffffff01"),
+            &hex!("08 80808080808080808080808080"),
+        ] {
+            let error = DecodeError::Varint { entry: ENTRY, at: 1 };
+            assert_eq!(numbers(bytes), Err(error));
+        }
+    }
+
+    #[test]
+    fn field_that_is_cut_is_refused() {
+        for (bytes, at) in [
+            (&hex!("88")[..], 1),
+            (&hex!("08"), 1),
+            (&hex!("08 80"), 2),
+            (&hex!("0a 02 01"), 2),
+            (&hex!("0a ffffffffffffffffff01 01"), 11),
+            (&hex!("22 02 01"), 2),
+            (&hex!("21 01020304050607"), 1),
+            (&hex!("25 010203"), 1),
+        ] {
+            let error = DecodeError::FieldTruncated { entry: ENTRY, at };
+            assert_eq!(numbers(bytes), Err(error), "{bytes:02x?}");
+        }
+    }
+
+    #[test]
+    fn unknown_fields_are_skipped() {
+        // Fields 4 (each wire type of proto3, twice the same), 16 and the largest there is; then field 1.
+        let data = hex!(
+            "20 07 21 0102030405060708 22 03 aabbcc 25 01020304 25 01020304 8001 05 f8ffffff0f 01 08 2a"
+        );
+        assert_eq!(numbers(&data), Ok(Vec::from([(1, 42)])));
+    }
+
+    #[test]
+    fn fields_may_stand_in_any_order() {
+        let data = hex!("18 01 08 02 10 00");
+        assert_eq!(numbers(&data), Ok(Vec::from([(3, 1), (1, 2), (2, 0)])));
+    }
+
+    #[test]
+    fn repeated_field_is_refused() {
+        let error = DecodeError::RepeatedField {
+            entry: ENTRY,
+            field: 2,
+        };
+        assert_eq!(numbers(&hex!("08 01 10 02 10 02")), Err(error));
+    }
+
+    #[test]
+    fn field_number_out_of_range_is_refused() {
+        for (bytes, found) in [
+            (&hex!("00 01")[..], 0),
+            (&hex!("8080808010 01"), 1 << 29),
+            (&hex!("f8ffffffffffffffff01 01"), u64::MAX >> 3),
+        ] {
+            let error = DecodeError::FieldNumber { entry: ENTRY, found };
+            assert_eq!(numbers(bytes), Err(error));
+        }
+    }
+
+    #[test]
+    fn groups_and_invented_wire_types_are_refused() {
+        for found in [3, 4, 6, 7] {
+            // As a known field and as an unknown one.
+            for field in [1, 4] {
+                let error = DecodeError::WireType {
+                    entry: ENTRY,
+                    field,
+                    found,
+                };
+                let tag = u8::try_from(field << 3).unwrap_or_default() | found;
+                assert_eq!(numbers(&[tag, 0]), Err(error));
+            }
+        }
+    }
+
+    #[test]
+    fn known_field_of_another_wire_type_is_refused() -> Result<(), DecodeError> {
+        for (bytes, found) in [
+            (&hex!("09 0102030405060708")[..], 1),
+            (&hex!("0a 01 01"), 2),
+            (&hex!("0d 01020304"), 5),
+        ] {
+            let error = DecodeError::WireType {
+                entry: ENTRY,
+                field: 1,
+                found,
+            };
+            assert_eq!(numbers(bytes), Err(error));
+        }
+        let field = first(&hex!("08 01"))?.expect("there is one");
+        let error = DecodeError::WireType {
+            entry: ENTRY,
+            field: 1,
+            found: 0,
+        };
+        assert_eq!(Reader::new(ENTRY, &[]).range(&field), Err(error));
+        Ok(())
+    }
+
+    #[test]
+    fn numbers_keep_to_the_width_of_their_field() -> Result<(), DecodeError> {
+        let reader = Reader::new(ENTRY, &[]);
+        let field = |value| Field {
+            number: 3,
+            value: Value::Varint(value),
+        };
+        let error = |max, found| DecodeError::FieldValue {
+            entry: ENTRY,
+            field: 3,
+            max,
+            found,
+        };
+        assert_eq!(reader.u32(&field(0xffff_ffff))?, u32::MAX);
+        assert_eq!(
+            reader.u32(&field(1 << 32)),
+            Err(error(u64::from(u32::MAX), 1 << 32))
+        );
+        assert_eq!(reader.u8(&field(255))?, 255);
+        assert_eq!(reader.u8(&field(256)), Err(error(255, 256)));
+        assert!(reader.bool(&field(1))?);
+        assert!(!reader.bool(&field(0))?);
+        assert_eq!(reader.bool(&field(2)), Err(error(1, 2)));
+        Ok(())
+    }
+
+    #[test]
+    fn hashes_have_32_bytes_and_addresses_20() {
+        for found in [0usize, 19, 20, 21, 31, 32, 33] {
+            let data = Writer::default().bytes(1, &[7; 64][..found]).finish();
+            let mut reader = Reader::new(ENTRY, &data);
+            let field = reader.field(3).ok().flatten().expect("there is one");
+            let error = |expected| DecodeError::FieldLength {
+                entry: ENTRY,
+                field: 1,
+                expected,
+                found,
+            };
+            match found {
+                32 => assert_eq!(reader.b256(&field), Ok(B256::repeat_byte(7))),
+                _ => assert_eq!(reader.b256(&field), Err(error(32))),
+            }
+            match found {
+                20 => assert_eq!(reader.address(&field), Ok(Address::repeat_byte(7))),
+                _ => assert_eq!(reader.address(&field), Err(error(20))),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(one: u64, three: u64) {
+            let data = Writer::default().number(1, one).number(3, three).finish();
+            let fields = [(1, one), (3, three)].into_iter().filter(|(_, value)| *value != 0);
+            prop_assert_eq!(numbers(&data), Ok(fields.collect::<Vec<_>>()));
+        }
+
+        #[test]
+        fn any_bytes_are_survived(data: Vec<u8>) {
+            let mut reader = Reader::new(ENTRY, &data);
+            while let Ok(Some(field)) = reader.field(63) {
+                let _ = (reader.u8(&field), reader.range(&field), reader.b256(&field));
+            }
+        }
+    }
+}

@@ -311,3 +311,249 @@ fn decode_answer(bytes: &[u8], offset: u64) -> Result<Option<(Packet, usize)>, D
 fn packet_length(bytes: &[u8]) -> Option<u32> {
     bytes.get(1..)?.first_chunk().copied().map(u32::from_be_bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use alloy_primitives::hex;
+    use proptest::prelude::*;
+
+    fn read(pieces: &[&[u8]]) -> Result<Vec<Packet>, DecodeError> {
+        let mut decoder = PacketDecoder::new();
+        let mut packets = vec![];
+        for piece in pieces {
+            decoder.push(piece);
+            while let Some(packet) = decoder.next()? {
+                packets.push(packet);
+            }
+        }
+        decoder.finish()?;
+        Ok(packets)
+    }
+
+    fn ok() -> Packet {
+        Packet::Result(CommandResult::new(ResultCode::OK))
+    }
+
+    fn first_entry() -> Entry {
+        Entry {
+            number: 0,
+            kind: EntryKind::BOOKMARK,
+            data: Bytes::from_static(&[0x08, 0x01]),
+        }
+    }
+
+    #[test]
+    fn commands_are_written_as_the_streamer_reads_them() {
+        for (command, bytes) in [
+            (
+                Command::Start { from: 0x1234 },
+                &hex!("0000000000000001 0000000000000001 0000000000001234")[..],
+            ),
+            (Command::Stop, &hex!("0000000000000002 0000000000000001")),
+            (Command::Header, &hex!("0000000000000003 0000000000000001")),
+            (
+                Command::StartBookmark(Bookmark::Batch(0)),
+                &hex!("0000000000000004 0000000000000001 00000002 0801"),
+            ),
+            (
+                Command::StartBookmark(Bookmark::Block(1000)),
+                &hex!("0000000000000004 0000000000000001 00000005 080210e807"),
+            ),
+            (
+                Command::Entry { number: 0 },
+                &hex!("0000000000000005 0000000000000001 0000000000000000"),
+            ),
+            (
+                Command::Bookmark(Bookmark::Batch(1)),
+                &hex!("0000000000000006 0000000000000001 00000004 08011001"),
+            ),
+        ] {
+            assert_eq!(command.encode(), bytes, "{command:?}");
+        }
+    }
+
+    #[test]
+    fn longest_bookmark_fits_the_servers_limit() {
+        let command = Command::StartBookmark(Bookmark::Block(u64::MAX)).encode();
+        assert_eq!(command[16..20], hex!("0000000d"));
+        assert_eq!(command.len(), 33);
+    }
+
+    #[test]
+    fn answers_of_the_recording_are_read_and_written() {
+        let header = Header {
+            sender: Some(super::super::Sender::CDK_ERIGON),
+            total_length: 5_421_190,
+            total_entries: 34_723,
+        };
+        for (bytes, packet) in [
+            (&hex!("ff 0000000b 00000000 4f4b")[..], ok()),
+            (
+                &hex!("01 00000026 02 0000000000000001 0000000000000001 000000000052b886 00000000000087a3"),
+                Packet::Header(header),
+            ),
+            (
+                &hex!("fe 00000013 000000b0 0000000000000000 0801"),
+                Packet::Answer(Some(first_entry())),
+            ),
+            (
+                &hex!("02 00000013 000000b0 0000000000000000 0801"),
+                Packet::Entry(first_entry()),
+            ),
+            (
+                &hex!("fe 00000011 ffffffff 0000000000000000"),
+                Packet::Answer(None),
+            ),
+        ] {
+            assert_eq!(packet.encode().as_deref(), Ok(bytes));
+            assert_eq!(read(&[bytes]), Ok(vec![packet]));
+        }
+    }
+
+    #[test]
+    fn pieces_of_any_size_give_the_same_packets() {
+        let stream = [
+            &hex!("ff 0000000b 00000000 4f4b")[..],
+            &hex!("02 00000013 000000b0 0000000000000000 0801"),
+            &hex!("ff 00000018 00000001"),
+            b"Already started",
+            &hex!("01 0000001d 0000000000000001 0000000000001000 0000000000000000"),
+        ]
+        .concat();
+        let whole = read(&[&stream]);
+        assert_eq!(whole.as_ref().map(Vec::len), Ok(4));
+        for size in 1..stream.len() {
+            let pieces: Vec<_> = stream.chunks(size).collect();
+            assert_eq!(read(&pieces), whole, "pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn end_within_a_packet_is_found_out() {
+        let packet = hex!("fe 00000013 000000b0 0000000000000000 0801");
+        for length in 1..packet.len() {
+            let error = DecodeError::Truncated {
+                offset: 0,
+                expected: if length < 5 { 9 } else { 19 },
+            };
+            assert_eq!(read(&[&packet[..length]]), Err(error));
+        }
+    }
+
+    #[test]
+    fn lengths_out_of_bounds_are_refused_once_they_are_known() {
+        let bounds = [
+            (0x01, 29, 38, &[0, 28, 30, 37, 39, u32::MAX][..]),
+            (0x02, 17, 1_048_593, &[0, 16, 1_048_594, u32::MAX]),
+            (0xfe, 17, 1_048_593, &[0, 16, 1_048_594, u32::MAX]),
+            (0xff, 9, 264, &[0, 8, 265, u32::MAX]),
+        ];
+        for (packet_type, min, max, lengths) in bounds {
+            for found in lengths {
+                let bytes = [&[packet_type], &found.to_be_bytes()[..]].concat();
+                let error = DecodeError::PacketLength {
+                    offset: 11,
+                    found: *found,
+                    min,
+                    max,
+                };
+                // Behind a packet that is well, to see the offset.
+                assert_eq!(read(&[&hex!("ff 0000000b 00000000 4f4b"), &bytes]), Err(error));
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_packet_types_are_refused() {
+        for found in [0x00, 0x03, 0x7f, 0xfd] {
+            let error = DecodeError::PacketType { offset: 0, found };
+            assert_eq!(read(&[&[found]]), Err(error));
+        }
+    }
+
+    #[test]
+    fn not_found_has_neither_number_nor_data() {
+        for (bytes, number, length) in [
+            (&hex!("fe 00000011 ffffffff 0000000000000001")[..], 1, 0),
+            (&hex!("fe 00000012 ffffffff 0000000000000000 00"), 0, 1),
+        ] {
+            let error = DecodeError::NotFoundAnswer {
+                offset: 0,
+                number,
+                length,
+            };
+            assert_eq!(read(&[bytes]), Err(error));
+        }
+    }
+
+    #[test]
+    fn result_is_put_in_ascii() {
+        let error = DecodeError::ResultText { offset: 0 };
+        for text in [hex!("4f80"), hex!("c3a4")] {
+            let bytes = [&hex!("ff 0000000b 00000000")[..], &text].concat();
+            assert_eq!(read(&[&bytes]), Err(error.clone()));
+        }
+    }
+
+    #[test]
+    fn unknown_result_codes_pass() {
+        let result = CommandResult {
+            code: ResultCode(77),
+            text: String::new(),
+        };
+        let bytes = hex!("ff 00000009 0000004d");
+        assert_eq!(read(&[&bytes]), Ok(vec![Packet::Result(result)]));
+    }
+
+    #[test]
+    fn error_is_repeated() {
+        let mut decoder = PacketDecoder::new();
+        decoder.push(&[0x55]);
+        let error = decoder.next();
+        assert!(error.is_err());
+        decoder.push(&hex!("ff 0000000b 00000000 4f4b"));
+        assert_eq!(decoder.next(), error);
+    }
+
+    fn packets() -> impl Strategy<Value = Packet> {
+        let entry = (any::<u64>(), 0..u32::MAX, any::<Vec<u8>>()).prop_map(|(number, kind, data)| Entry {
+            number,
+            kind: EntryKind(kind),
+            data: data.into(),
+        });
+        prop_oneof![
+            (any::<u64>(), any::<u64>()).prop_map(|(total_length, total_entries)| Packet::Header(Header {
+                sender: None,
+                total_length,
+                total_entries,
+            })),
+            entry.clone().prop_map(Packet::Entry),
+            proptest::option::of(entry).prop_map(Packet::Answer),
+            (any::<u32>(), "[ -~]{0,255}").prop_map(|(code, text)| {
+                Packet::Result(CommandResult {
+                    code: ResultCode(code),
+                    text,
+                })
+            }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(packets in proptest::collection::vec(packets(), 0..6), size in 1usize..80) {
+            let mut bytes = vec![];
+            for packet in &packets {
+                bytes.extend(packet.encode().unwrap_or_default());
+            }
+            let pieces: Vec<_> = bytes.chunks(size).collect();
+            prop_assert_eq!(read(&pieces), Ok(packets));
+        }
+
+        #[test]
+        fn any_bytes_are_survived(packet_type in proptest::sample::select(vec![1u8, 2, 0xfe, 0xff]), bytes: Vec<u8>) {
+            let _ = read(&[&[packet_type, 0, 0, 0], &bytes]);
+        }
+    }
+}
