@@ -4,6 +4,7 @@ use crate::{
     chain::{ChainSpec, Genesis},
     checker::{Checker, Claim, Mismatch, Value, Verdict, VerifiedBlock},
     executor::PreparedBlock,
+    source::datastream::{Item, UpdateGer},
     store::{Commit, Key, Store, StoreError},
     types::{BatchEnd, BatchStart, BlockRecord, Head},
 };
@@ -16,8 +17,22 @@ pub enum Input {
     BatchStart(BatchStart),
     /// The next block of the open batch.
     Block(PreparedBlock),
+    /// A global exit root that the open batch brings without a block.
+    UpdateGer(UpdateGer),
     /// The open batch ends.
     BatchEnd(BatchEnd),
+}
+
+impl From<Item> for Input {
+    /// Prepares the block, which is where the time goes.
+    fn from(item: Item) -> Self {
+        match item {
+            Item::BatchStart(start) => Self::BatchStart(start),
+            Item::Block(block) => Self::Block(block.into()),
+            Item::UpdateGer(update) => Self::UpdateGer(update),
+            Item::BatchEnd(end) => Self::BatchEnd(end),
+        }
+    }
 }
 
 /// What came of an [`Input`].
@@ -48,7 +63,7 @@ pub enum Halt {
 }
 
 /// The verified chain and its next step.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Replica {
     checker: Checker,
     genesis: Genesis,
@@ -97,6 +112,7 @@ impl Replica {
         match input {
             Input::BatchStart(start) => self.open_batch(start),
             Input::Block(block) => self.add_block(block, store),
+            Input::UpdateGer(update) => Err(self.refuse_update(update)),
             Input::BatchEnd(end) => self.close_batch(end, store),
         }
     }
@@ -136,6 +152,17 @@ impl Replica {
         store.apply(&Commit::from(&verified))?;
         self.head = Some(verified.head().clone());
         Ok(Step::Verified(verified))
+    }
+
+    /// From fork 7 on exit roots come with blocks only.
+    fn refuse_update(&self, update: &UpdateGer) -> Halt {
+        Halt::Mismatch(Mismatch {
+            batch: update.batch_number,
+            block: self.head.as_ref().map_or(0, |head| head.number),
+            claim: Claim::GlobalExitRoot,
+            expected: Value::Hash(update.global_exit_root),
+            computed: Value::from("this fork brings exit roots in with blocks only"),
+        })
     }
 
     fn close_batch<S: Store>(&mut self, end: &BatchEnd, store: &S) -> Result<Step, Halt> {

@@ -1,4 +1,8 @@
-//! What the tests have in common: the recorded chain, and a replay of it in memory.
+//! What the tests have in common: the recorded chain, ways to alter it, and a replay in memory.
+
+mod script;
+
+pub use script::Script;
 
 use std::{
     fs,
@@ -8,16 +12,30 @@ use std::{
 use zk_replica_core::{
     chain::{ChainSpec, Genesis},
     checker::Mismatch,
-    replica::{Halt, Input, Replica, Step},
+    replica::{Halt, Input, Replica},
     source::datastream::{Assembler, DecodeError, FileDecoder, Item},
     store::{Memory, StoreError},
     types::Head,
 };
 
-/// The folder of conformance data beside the checkout, where there is one.
-pub fn vectors() -> Option<PathBuf> {
+/// The folder of conformance data beside the checkout. Where there is none, says which test is skipped for it; in CI
+/// the data is there, and its absence is a failure.
+///
+/// # Panics
+///
+/// In CI, when the data is missing.
+pub fn vectors(test: &str) -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors");
-    folder.is_dir().then_some(folder)
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "{test}: {} is missing",
+        folder.display()
+    );
+    println!("SKIPPED {test}: {} is not there", folder.display());
+    None
 }
 
 /// A recorded chain: everything a replay needs.
@@ -48,39 +66,81 @@ impl Recording {
             .and_then(|genesis| genesis.with_conf(&read("genesis-conf.json")))
             .expect("genesis");
         let spec = ChainSpec::from_json(&read("chainspec.json")).expect("chain specification");
-        Self { stream, genesis, spec }
+        Self {
+            stream,
+            genesis,
+            spec,
+        }
     }
 
-    /// Replays in memory, from genesis to the end.
+    /// A replay that has not begun.
+    ///
+    /// # Panics
+    ///
+    /// Never: an empty store has no head that could be damaged.
+    pub fn begin(&self) -> Replay {
+        let store = Memory::new();
+        let replica = Replica::open(self.spec.clone(), self.genesis.clone(), &store).expect("empty");
+        Replay { store, replica }
+    }
+
+    /// Replays from genesis to the end.
     ///
     /// # Errors
     ///
     /// [`Failure`] at the first thing that is not right.
     pub fn replay(&self) -> Result<Head, Failure> {
-        let store = Memory::new();
-        let mut replica = Replica::open(self.spec.clone(), self.genesis.clone(), &store)?;
-        let mut decoder = FileDecoder::new();
-        let mut assembler = Assembler::new();
-        decoder.push(&self.stream);
-        let mut permutations = 0;
-        while let Some(entry) = decoder.next()? {
+        let mut replay = self.begin();
+        for item in items(&self.stream) {
+            replay.advance(item?)?;
+        }
+        replay.replica.head().cloned().ok_or(Failure::Empty)
+    }
+}
+
+/// A replay in memory, at some point of the chain.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    /// The present state.
+    pub store: Memory,
+    /// The chain so far.
+    pub replica: Replica,
+}
+
+impl Replay {
+    /// Checks the next item.
+    ///
+    /// # Errors
+    ///
+    /// [`Halt`] when it is not true.
+    pub fn advance(&mut self, item: Item) -> Result<(), Halt> {
+        self.replica.advance(&Input::from(item), &self.store).map(|_| ())
+    }
+}
+
+/// The batches and blocks of a stream file, up to and with the first error.
+pub fn items(stream: &[u8]) -> impl Iterator<Item = Result<Item, DecodeError>> {
+    let mut decoder = Some(FileDecoder::new());
+    let mut assembler = Assembler::new();
+    decoder.iter_mut().for_each(|decoder| decoder.push(stream));
+    let mut next = move || -> Result<Option<Item>, DecodeError> {
+        while let Some(entry) = decoder.as_mut().map_or(Ok(None), FileDecoder::next)? {
             if let Some(item) = assembler.push(entry)? {
-                let input = match item {
-                    Item::BatchStart(start) => Input::BatchStart(start),
-                    Item::Block(block) => Input::Block(block.into()),
-                    Item::BatchEnd(end) => Input::BatchEnd(end),
-                    other => todo!("{other:?}"),
-                };
-                if let Step::Verified(block) = replica.advance(&input, &store)? {
-                    permutations += block.permutations();
-                }
+                return Ok(Some(item));
             }
         }
-        decoder.finish()?;
-        assembler.finish()?;
-        eprintln!("{permutations} permutations, {} records", store.len());
-        replica.head().cloned().ok_or(Failure::Halt(Halt::OutOfOrder("no blocks")))
-    }
+        decoder
+            .take()
+            .map_or(Ok(()), |decoder| decoder.finish().map(|_| ()))?;
+        std::mem::take(&mut assembler).finish()?;
+        Ok(None)
+    };
+    let mut failed = false;
+    std::iter::from_fn(move || {
+        let item = if failed { None } else { next().transpose() };
+        failed = matches!(item, Some(Err(_)));
+        item
+    })
 }
 
 /// Why a replay ended.
@@ -95,6 +155,9 @@ pub enum Failure {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// There was nothing to replay.
+    #[error("no blocks")]
+    Empty,
 }
 
 impl Failure {

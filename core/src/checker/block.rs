@@ -99,8 +99,12 @@ impl Checker {
             block_hash,
             min_timestamp,
         } = block.input().l1_info;
+        if kind == BatchKind::Invalid {
+            return Err(at.mismatch(Claim::BatchKind, "invalid", "it has a block").into());
+        }
         if kind != BatchKind::Regular {
             at.compare(Claim::L1InfoIndex, u64::from(index), 0)?;
+            at.compare(Claim::MinTimestamp, min_timestamp, 0)?;
             if global_exit_root.is_zero() {
                 return Err(at
                     .mismatch(Claim::GlobalExitRoot, global_exit_root, "a forced block has one")

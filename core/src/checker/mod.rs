@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Checks one chain.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Checker {
     spec: ChainSpec,
     executor: Executor,

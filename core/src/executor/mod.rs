@@ -30,7 +30,7 @@ use receipts_root::receipts_root;
 use system::Opening;
 
 /// Runs blocks. It keeps nothing of a chain, only caches of derived values, so one serves any number of chains.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Executor {
     paths: Paths,
 }

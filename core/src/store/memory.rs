@@ -6,12 +6,12 @@ use core::cell::RefCell;
 ///
 /// It keeps what the present head needs and no history: tree nodes and values carry a count of the references that
 /// commits made and released, and go when the last one does.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Memory {
     records: RefCell<HashMap<Key, Entry>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     record: Bytes,
     references: u64,

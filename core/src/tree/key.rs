@@ -108,7 +108,7 @@ impl fmt::Display for BlockInfoKey {
 ///
 /// The memory is bounded: at most twice [`Paths::LIMIT`] paths and as many slot hashes, those not used for longest go
 /// first. What it has forgotten it derives again, so it never changes a result.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Paths {
     paths: Recent<Preimage, Path>,
     capacities: Recent<U256, [u64; 4]>,
@@ -218,7 +218,7 @@ fn hash_word(word: U256) -> [u64; 4] {
 
 /// The last values derived, in two generations: when the younger one is full it becomes the older one, and the older
 /// one goes. The maps are ordered because contracts choose the keys, and could make a hash table slow.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Recent<K, V> {
     young: BTreeMap<K, V>,
     old: BTreeMap<K, V>,
