@@ -259,23 +259,12 @@ mod tests {
 
     #[test]
     fn values_hash_as_published() {
+        #[rustfmt::skip]
         let cases = [
-            (
-                U256::from(0x1u128),
-                b256!("da62fdf84a21108e47969c1f5a6a25b12346a1b4c0f390e8d074b8cee5dcf415"),
-            ),
-            (
-                U256::from(0x1234u128),
-                b256!("dc848a2ce34c69653b18afcf418a9aa2853468109f18576d52a0dde791de6224"),
-            ),
-            (
-                U256::from(0x10000000000000000u128),
-                b256!("4f13aa67f75f26b227d0582ee96fac28feae3a60278de59e1ea3d13e163065f0"),
-            ),
-            (
-                U256::MAX,
-                b256!("c7e34b64676ed7a893b242cc77fa885468487b5e7ab53f0746d39de2a878b842"),
-            ),
+            (U256::from(0x1), b256!("da62fdf84a21108e47969c1f5a6a25b12346a1b4c0f390e8d074b8cee5dcf415")),
+            (U256::from(0x1234), b256!("dc848a2ce34c69653b18afcf418a9aa2853468109f18576d52a0dde791de6224")),
+            (U256::from(1u128 << 64), b256!("4f13aa67f75f26b227d0582ee96fac28feae3a60278de59e1ea3d13e163065f0")),
+            (U256::MAX, b256!("c7e34b64676ed7a893b242cc77fa885468487b5e7ab53f0746d39de2a878b842")),
         ];
         for (value, hash) in cases {
             assert_eq!(B256::from(hash_value(value)), hash, "{value}");
@@ -284,39 +273,16 @@ mod tests {
 
     #[test]
     fn bytes_hash_as_published() {
+        #[rustfmt::skip]
         let cases = [
-            (
-                0,
-                b256!("3baed9289a384f6c1c05d92b56c801c2d2e2a7050d6c16538b814fa186835c79"),
-            ),
-            (
-                1,
-                b256!("ce9ee230357c9f1c7389a7faa92f2777ff84ae9b5186da6dd21f142dfe1851bb"),
-            ),
-            (
-                54,
-                b256!("7223f2abaf18a2fcc49fae82a05ade5a441f0156d88332431c516b221bc38f66"),
-            ),
-            (
-                55,
-                b256!("c7446f9c6551d0f209a2a153793109ed5030ca8152c599f16dd6ca5db6dc2e86"),
-            ),
-            (
-                56,
-                b256!("a739f46c55052def0baed452995e66c1ef398ef525cbaff96b4194e5a501d4a2"),
-            ),
-            (
-                57,
-                b256!("07d63f0d71abcb97c6a3e2747f12133a8e28339e906e1c4aae9946e1bf3e0692"),
-            ),
-            (
-                111,
-                b256!("fe46f516cbbe615b3d516c0596bd2425ff9b65b6fe7e2edac3005fc81b32c526"),
-            ),
-            (
-                112,
-                b256!("168225eb9da4f3d655b6cf97c832345708bc459abe9197a6b0a07fae1bc56bcf"),
-            ),
+            (0, b256!("3baed9289a384f6c1c05d92b56c801c2d2e2a7050d6c16538b814fa186835c79")),
+            (1, b256!("ce9ee230357c9f1c7389a7faa92f2777ff84ae9b5186da6dd21f142dfe1851bb")),
+            (54, b256!("7223f2abaf18a2fcc49fae82a05ade5a441f0156d88332431c516b221bc38f66")),
+            (55, b256!("c7446f9c6551d0f209a2a153793109ed5030ca8152c599f16dd6ca5db6dc2e86")),
+            (56, b256!("a739f46c55052def0baed452995e66c1ef398ef525cbaff96b4194e5a501d4a2")),
+            (57, b256!("07d63f0d71abcb97c6a3e2747f12133a8e28339e906e1c4aae9946e1bf3e0692")),
+            (111, b256!("fe46f516cbbe615b3d516c0596bd2425ff9b65b6fe7e2edac3005fc81b32c526")),
+            (112, b256!("168225eb9da4f3d655b6cf97c832345708bc459abe9197a6b0a07fae1bc56bcf")),
         ];
         for (length, hash) in cases {
             let bytes: Vec<u8> = (0..length).collect();
@@ -334,90 +300,20 @@ mod tests {
 
     #[test]
     fn remaining_path_loses_the_turns_taken() {
+        #[rustfmt::skip]
         let cases = [
-            (
-                0,
-                [
-                    0x0123456789abcdef,
-                    0x1122334455667788,
-                    0x99aabbccddeeff00,
-                    0x0f1e2d3c4b5a6978,
-                ],
-            ),
-            (
-                1,
-                [
-                    0x0091a2b3c4d5e6f7,
-                    0x1122334455667788,
-                    0x99aabbccddeeff00,
-                    0x0f1e2d3c4b5a6978,
-                ],
-            ),
-            (
-                2,
-                [
-                    0x0091a2b3c4d5e6f7,
-                    0x089119a22ab33bc4,
-                    0x99aabbccddeeff00,
-                    0x0f1e2d3c4b5a6978,
-                ],
-            ),
-            (
-                3,
-                [
-                    0x0091a2b3c4d5e6f7,
-                    0x089119a22ab33bc4,
-                    0x4cd55de66ef77f80,
-                    0x0f1e2d3c4b5a6978,
-                ],
-            ),
-            (
-                4,
-                [
-                    0x0091a2b3c4d5e6f7,
-                    0x089119a22ab33bc4,
-                    0x4cd55de66ef77f80,
-                    0x078f169e25ad34bc,
-                ],
-            ),
-            (
-                5,
-                [
-                    0x0048d159e26af37b,
-                    0x089119a22ab33bc4,
-                    0x4cd55de66ef77f80,
-                    0x078f169e25ad34bc,
-                ],
-            ),
-            (
-                7,
-                [
-                    0x0048d159e26af37b,
-                    0x04488cd115599de2,
-                    0x266aaef3377bbfc0,
-                    0x078f169e25ad34bc,
-                ],
-            ),
-            (
-                255,
-                [
-                    0x0000000000000000,
-                    0x0000000000000000,
-                    0x0000000000000000,
-                    0x0000000000000000,
-                ],
-            ),
-            (
-                256,
-                [
-                    0x0000000000000000,
-                    0x0000000000000000,
-                    0x0000000000000000,
-                    0x0000000000000000,
-                ],
-            ),
+            (0, b256!("0f1e2d3c4b5a697899aabbccddeeff0011223344556677880123456789abcdef")),
+            (1, b256!("0f1e2d3c4b5a697899aabbccddeeff0011223344556677880091a2b3c4d5e6f7")),
+            (2, b256!("0f1e2d3c4b5a697899aabbccddeeff00089119a22ab33bc40091a2b3c4d5e6f7")),
+            (3, b256!("0f1e2d3c4b5a69784cd55de66ef77f80089119a22ab33bc40091a2b3c4d5e6f7")),
+            (4, b256!("078f169e25ad34bc4cd55de66ef77f80089119a22ab33bc40091a2b3c4d5e6f7")),
+            (5, b256!("078f169e25ad34bc4cd55de66ef77f80089119a22ab33bc40048d159e26af37b")),
+            (7, b256!("078f169e25ad34bc266aaef3377bbfc004488cd115599de20048d159e26af37b")),
+            (255, b256!("0000000000000000000000000000000000000000000000000000000000000000")),
+            (256, b256!("0000000000000000000000000000000000000000000000000000000000000000")),
         ];
         for (depth, remaining) in cases {
+            let remaining = U256::from_be_bytes(remaining.0).into_limbs();
             assert_eq!(key_path().remaining(depth), remaining, "at {depth}");
         }
     }

@@ -264,101 +264,32 @@ mod tests {
 
     #[test]
     fn state_keys_are_the_published_ones() {
+        use StateKey::*;
+        const ONES: Address = Address::repeat_byte(0xff);
+        const USER: Address = address!("617b3a3528f9cdd6630fd3301b9c8911f7bf063d");
+        const SYSTEM: Address = address!("000000000000000000000000000000005ca1ab1e");
+        const EXIT_ROOTS: Address = address!("a40d5f56745a118d0906a34e69aec8c0db1cb8fa");
+        #[rustfmt::skip]
         let cases = [
-            (
-                StateKey::Balance(address!("0000000000000000000000000000000000000000")),
-                b256!("3b5346a24bd1277bafe6652dcadddf5412db8589cfbbea69425642a70003dbd1"),
-            ),
-            (
-                StateKey::Balance(address!("ffffffffffffffffffffffffffffffffffffffff")),
-                b256!("58b74b258a4d86b3e433352bc6ffab5d34ff066df14296459a1683b8a14ff001"),
-            ),
-            (
-                StateKey::Balance(address!("617b3a3528f9cdd6630fd3301b9c8911f7bf063d")),
-                b256!("649e63bfe1247ba44c2f3e938869b82dd24df1950f2d8f15cddc57c0d0fdd4ed"),
-            ),
-            (
-                StateKey::Nonce(address!("0000000000000000000000000000000000000000")),
-                b256!("3eb21a5de81b5ba736b3935c8609cca755e260c3f586eaeb2bce9db8e9f4b79e"),
-            ),
-            (
-                StateKey::Nonce(address!("ffffffffffffffffffffffffffffffffffffffff")),
-                b256!("67079e9cc930714c30002e99bfaa8a6302c48fd75836371a4c1066f64fa91658"),
-            ),
-            (
-                StateKey::Nonce(address!("617b3a3528f9cdd6630fd3301b9c8911f7bf063d")),
-                b256!("da69a3c4a8007a5a2879c9cc37ea44a26a4178e8c2545d53885eeae74812f9e5"),
-            ),
-            (
-                StateKey::CodeHash(address!("0000000000000000000000000000000000000000")),
-                b256!("a08cbf91bd98ed9d26b7157b9d25463f89f446e0ceaef00e8c7331113e9367a6"),
-            ),
-            (
-                StateKey::CodeHash(address!("ffffffffffffffffffffffffffffffffffffffff")),
-                b256!("ddd63612d41f6277eb6d47baaad9a5f322a860a8fc3936fbe01bf94ec27a6b51"),
-            ),
-            (
-                StateKey::CodeHash(address!("617b3a3528f9cdd6630fd3301b9c8911f7bf063d")),
-                b256!("5a6e842cb68d83c4ffb70ccd72f577d6ed527cf3dd93fd73b5caf18055c4c4d7"),
-            ),
-            (
-                StateKey::CodeLength(address!("0000000000000000000000000000000000000000")),
-                b256!("5aa94c2946278fb526c314fbee796a2891489465dd174333a5b3be5229486700"),
-            ),
-            (
-                StateKey::CodeLength(address!("ffffffffffffffffffffffffffffffffffffffff")),
-                b256!("4c9901902e9fe732b30b1ed4b798820c16a5f69d25b0a26eeb1ff5f05f8f0e81"),
-            ),
-            (
-                StateKey::CodeLength(address!("617b3a3528f9cdd6630fd3301b9c8911f7bf063d")),
-                b256!("94dd7ee5f8d79f7b4cd7e8ce986ada1daeb3ca9407d4f6edd9a115757ed1da9e"),
-            ),
-            (
-                StateKey::Storage(
-                    address!("0000000000000000000000000000000000000000"),
-                    U256::from(0),
-                ),
-                b256!("1bb61d3f0fa6c77b1ae5de7d05de6c0044a4bdc767729629a8f674ff2e5311ff"),
-            ),
-            (
-                StateKey::Storage(address!("ffffffffffffffffffffffffffffffffffffffff"), U256::MAX),
-                b256!("494304e5417629155546805e24d58cf730741efd84c755deaaee0f5305823915"),
-            ),
-            (
-                StateKey::Storage(
-                    address!("617b3a3528f9cdd6630fd3301b9c8911f7bf063d"),
-                    U256::from(1),
-                ),
-                b256!("b35535e70995538cc95341b82d65393a540570331f604ca89d9b6fad2288926a"),
-            ),
-            (
-                StateKey::Storage(
-                    address!("000000000000000000000000000000005ca1ab1e"),
-                    U256::from(0),
-                ),
-                b256!("387cec268ce3c921f8308615ee783219fff7ea1740f685f02390e4b93bfb7317"),
-            ),
-            (
-                StateKey::Storage(
-                    address!("000000000000000000000000000000005ca1ab1e"),
-                    U256::from(2),
-                ),
-                b256!("a8c7de3145f8bc4ba8dae79f0c2eacb83d75d1c384a37297becb86cc9cec3de1"),
-            ),
-            (
-                StateKey::Storage(
-                    address!("000000000000000000000000000000005ca1ab1e"),
-                    U256::from(3),
-                ),
-                b256!("62dc6ae3ffcc2dbcd16fececc9dbf194d774a656f0cccc1081d8e5fafb6d43ca"),
-            ),
-            (
-                StateKey::Storage(
-                    address!("a40d5f56745a118d0906a34e69aec8c0db1cb8fa"),
-                    U256::from(1),
-                ),
-                b256!("3dbcd178cbe3b0c66f22c92ea5923ea92411ee82c58136a0d4b99d5e267cec20"),
-            ),
+            (Balance(Address::ZERO), b256!("3b5346a24bd1277bafe6652dcadddf5412db8589cfbbea69425642a70003dbd1")),
+            (Balance(ONES), b256!("58b74b258a4d86b3e433352bc6ffab5d34ff066df14296459a1683b8a14ff001")),
+            (Balance(USER), b256!("649e63bfe1247ba44c2f3e938869b82dd24df1950f2d8f15cddc57c0d0fdd4ed")),
+            (Nonce(Address::ZERO), b256!("3eb21a5de81b5ba736b3935c8609cca755e260c3f586eaeb2bce9db8e9f4b79e")),
+            (Nonce(ONES), b256!("67079e9cc930714c30002e99bfaa8a6302c48fd75836371a4c1066f64fa91658")),
+            (Nonce(USER), b256!("da69a3c4a8007a5a2879c9cc37ea44a26a4178e8c2545d53885eeae74812f9e5")),
+            (CodeHash(Address::ZERO), b256!("a08cbf91bd98ed9d26b7157b9d25463f89f446e0ceaef00e8c7331113e9367a6")),
+            (CodeHash(ONES), b256!("ddd63612d41f6277eb6d47baaad9a5f322a860a8fc3936fbe01bf94ec27a6b51")),
+            (CodeHash(USER), b256!("5a6e842cb68d83c4ffb70ccd72f577d6ed527cf3dd93fd73b5caf18055c4c4d7")),
+            (CodeLength(Address::ZERO), b256!("5aa94c2946278fb526c314fbee796a2891489465dd174333a5b3be5229486700")),
+            (CodeLength(ONES), b256!("4c9901902e9fe732b30b1ed4b798820c16a5f69d25b0a26eeb1ff5f05f8f0e81")),
+            (CodeLength(USER), b256!("94dd7ee5f8d79f7b4cd7e8ce986ada1daeb3ca9407d4f6edd9a115757ed1da9e")),
+            (Storage(Address::ZERO, U256::from(0)), b256!("1bb61d3f0fa6c77b1ae5de7d05de6c0044a4bdc767729629a8f674ff2e5311ff")),
+            (Storage(ONES, U256::MAX), b256!("494304e5417629155546805e24d58cf730741efd84c755deaaee0f5305823915")),
+            (Storage(USER, U256::from(1)), b256!("b35535e70995538cc95341b82d65393a540570331f604ca89d9b6fad2288926a")),
+            (Storage(SYSTEM, U256::from(0)), b256!("387cec268ce3c921f8308615ee783219fff7ea1740f685f02390e4b93bfb7317")),
+            (Storage(SYSTEM, U256::from(2)), b256!("a8c7de3145f8bc4ba8dae79f0c2eacb83d75d1c384a37297becb86cc9cec3de1")),
+            (Storage(SYSTEM, U256::from(3)), b256!("62dc6ae3ffcc2dbcd16fececc9dbf194d774a656f0cccc1081d8e5fafb6d43ca")),
+            (Storage(EXIT_ROOTS, U256::from(1)), b256!("3dbcd178cbe3b0c66f22c92ea5923ea92411ee82c58136a0d4b99d5e267cec20")),
         ];
         for (name, key) in cases {
             assert_eq!(name.path(), path(key), "{name}");
@@ -368,99 +299,30 @@ mod tests {
 
     #[test]
     fn block_info_keys_are_the_published_ones() {
+        use BlockInfoKey::*;
+        let log = |transaction, log| Log { transaction, log };
+        #[rustfmt::skip]
         let cases = [
-            (
-                BlockInfoKey::PreviousStateRoot,
-                b256!("e610db456c9b15f16aabde5ad92c1221d7008e39ec2ccd75f36aeedc454c978d"),
-            ),
-            (
-                BlockInfoKey::Coinbase,
-                b256!("821136adba3e417972d645263b2ade0a9fbf1f083dd5af0ac070ca9e2a14dd90"),
-            ),
-            (
-                BlockInfoKey::Number,
-                b256!("748bd808811b111ea84f4150c7957da0b51893835bfc02c55399c7020ded2ac6"),
-            ),
-            (
-                BlockInfoKey::GasLimit,
-                b256!("eec3d4383c374ab14e40165511cfaae1c31608f19fdc3daf49d34e1bceeb9dd1"),
-            ),
-            (
-                BlockInfoKey::Timestamp,
-                b256!("1c9fbeeedf3f5f2f85f931ac17105650991b441239b430536d7f79a76cbe716a"),
-            ),
-            (
-                BlockInfoKey::GlobalExitRoot,
-                b256!("963e7536a3652dc058a94545081aebe3395b5d580b040f9ade7a8aca38e5be2d"),
-            ),
-            (
-                BlockInfoKey::L1BlockHash,
-                b256!("7239787ca9a276081d994315b2b76c2e2b6e6a74793119604a5087f6ea284c6a"),
-            ),
-            (
-                BlockInfoKey::GasUsed,
-                b256!("e8006cca4b7986af459ebeb990678712787cd7cc6e47c2bd770a5ba418eb76c7"),
-            ),
-            (
-                BlockInfoKey::TransactionHash(0),
-                b256!("eb174d48616205ef6b5bb07bb775fa431a4e4ba3610a17fcb495c96722432b17"),
-            ),
-            (
-                BlockInfoKey::TransactionHash(1),
-                b256!("f1bd9414bbcffe8d0ee2f0c75a8612b594495f3870188825654411d82110794c"),
-            ),
-            (
-                BlockInfoKey::Status(0),
-                b256!("919082d7c4896c1d49d2e12e0551dcdfa215d9cd047d8629b30075e8dd452d75"),
-            ),
-            (
-                BlockInfoKey::Status(1),
-                b256!("c11b9951865986c0e6f9b30cc7db18e8ccfd69707a7a0d0681b6e492f12f96de"),
-            ),
-            (
-                BlockInfoKey::CumulativeGas(0),
-                b256!("2bcc78cf52cc3802f1e68183092284c94c1e48366e6419f478d5857968b9b55c"),
-            ),
-            (
-                BlockInfoKey::CumulativeGas(1),
-                b256!("33df7f1785cc93057d5391f2026adf3d28be4a32bc24e550bc8ab6f1b02f4c7d"),
-            ),
-            (
-                BlockInfoKey::EffectivePercentage(0),
-                b256!("b33bb204697b78fac75c9dde922be2ea266fddb64133626c8bea6eab6500d703"),
-            ),
-            (
-                BlockInfoKey::EffectivePercentage(1),
-                b256!("ec7e72c319264038028cf3a2a4ad0c2e536c23713d3b7d99187bd0ff65a5681a"),
-            ),
-            (
-                BlockInfoKey::Log {
-                    transaction: 0,
-                    log: 0,
-                },
-                b256!("db96dd65d01ca9ffbcbb19490f3b8338090176db325e55699e7878c55d6acbd7"),
-            ),
-            (
-                BlockInfoKey::Log {
-                    transaction: 0,
-                    log: 1,
-                },
-                b256!("3f87fe7842cc034951f21f5ba4eb0e2a1b25706539df81c10051cc31bf68baff"),
-            ),
-            (
-                BlockInfoKey::Log {
-                    transaction: 1,
-                    log: 1,
-                },
-                b256!("700a07383cdbdb52a2c8d2fe886136a41bcc150c911a7df91492fd35918dcd32"),
-            ),
-            (
-                BlockInfoKey::Log {
-                    transaction: 1,
-                    log: 2,
-                },
-                b256!("d332b08bd22609cf551ab42407f95cd1bb5377be5f2068a0ce0c0e47eab6e95f"),
-            ),
+            (PreviousStateRoot, b256!("e610db456c9b15f16aabde5ad92c1221d7008e39ec2ccd75f36aeedc454c978d")),
+            (Coinbase, b256!("821136adba3e417972d645263b2ade0a9fbf1f083dd5af0ac070ca9e2a14dd90")),
+            (Number, b256!("748bd808811b111ea84f4150c7957da0b51893835bfc02c55399c7020ded2ac6")),
+            (GasLimit, b256!("eec3d4383c374ab14e40165511cfaae1c31608f19fdc3daf49d34e1bceeb9dd1")),
+            (Timestamp, b256!("1c9fbeeedf3f5f2f85f931ac17105650991b441239b430536d7f79a76cbe716a")),
+            (GlobalExitRoot, b256!("963e7536a3652dc058a94545081aebe3395b5d580b040f9ade7a8aca38e5be2d")),
+            (L1BlockHash, b256!("7239787ca9a276081d994315b2b76c2e2b6e6a74793119604a5087f6ea284c6a")),
+            (GasUsed, b256!("e8006cca4b7986af459ebeb990678712787cd7cc6e47c2bd770a5ba418eb76c7")),
+            (TransactionHash(0), b256!("eb174d48616205ef6b5bb07bb775fa431a4e4ba3610a17fcb495c96722432b17")),
+            (TransactionHash(1), b256!("f1bd9414bbcffe8d0ee2f0c75a8612b594495f3870188825654411d82110794c")),
+            (Status(0), b256!("919082d7c4896c1d49d2e12e0551dcdfa215d9cd047d8629b30075e8dd452d75")),
+            (Status(1), b256!("c11b9951865986c0e6f9b30cc7db18e8ccfd69707a7a0d0681b6e492f12f96de")),
+            (CumulativeGas(0), b256!("2bcc78cf52cc3802f1e68183092284c94c1e48366e6419f478d5857968b9b55c")),
+            (CumulativeGas(1), b256!("33df7f1785cc93057d5391f2026adf3d28be4a32bc24e550bc8ab6f1b02f4c7d")),
+            (EffectivePercentage(0), b256!("b33bb204697b78fac75c9dde922be2ea266fddb64133626c8bea6eab6500d703")),
+            (EffectivePercentage(1), b256!("ec7e72c319264038028cf3a2a4ad0c2e536c23713d3b7d99187bd0ff65a5681a")),
+            (log(0, 0), b256!("db96dd65d01ca9ffbcbb19490f3b8338090176db325e55699e7878c55d6acbd7")),
+            (log(0, 1), b256!("3f87fe7842cc034951f21f5ba4eb0e2a1b25706539df81c10051cc31bf68baff")),
+            (log(1, 1), b256!("700a07383cdbdb52a2c8d2fe886136a41bcc150c911a7df91492fd35918dcd32")),
+            (log(1, 2), b256!("d332b08bd22609cf551ab42407f95cd1bb5377be5f2068a0ce0c0e47eab6e95f")),
         ];
         for (name, key) in cases {
             assert_eq!(name.path(), path(key), "{name}");

@@ -412,182 +412,14 @@ mod tests {
 
     #[test]
     fn published_sequences_have_their_roots() {
-        let sequences: [Vec<(B256, U256, B256)>; 4] = [
-            // shared prefixes, update, deletes
-            vec![
-                (
-                    b256!("0000000000000000000000000000000000000000000000000000000000000001"),
-                    U256::from(1),
-                    b256!("b26e0de762d186d2efc35d9ff4388def6c96ec15f942d83d779141386fe1d2e1"),
-                ),
-                (
-                    b256!("0000000000000000000000000000000000000000000000000000000000000000"),
-                    U256::from(2),
-                    b256!("a1b5388197bdb68b0b2872f8a9994e8bed0e9c13d303f4248a628f971fe04937"),
-                ),
-                (
-                    b256!("0000000000000000000000000000000000000000000000000000000000000003"),
-                    U256::from(3),
-                    b256!("8e446cba0bbd398528d4eebf62bbf204951f905d916c460c593bfd088ecae047"),
-                ),
-                (
-                    b256!("0000000000000000000000000000000000000000000000020000000000000001"),
-                    U256::MAX,
-                    b256!("d45dd7babb706cdab597b64551c1d06b5a8a7712f5dc39af6c57357afca77019"),
-                ),
-                (
-                    b256!("0000000000000000000000000000000000000000000000000000000000000001"),
-                    U256::from(5),
-                    b256!("a98fc8b7f872d926811d559cb22748ef8b8981ec594ae86afcb970f86c4203f2"),
-                ),
-                (
-                    b256!("0000000000000000000000000000000000000000000000000000000000000007"),
-                    U256::from(0),
-                    b256!("a98fc8b7f872d926811d559cb22748ef8b8981ec594ae86afcb970f86c4203f2"),
-                ),
-                (
-                    b256!("0000000000000000000000000000000000000000000000000000000000000003"),
-                    U256::from(0),
-                    b256!("8f599a3a84b1b30c84500cfea7c9c86d659eee077194e62ee1a39d3a2a01bd6c"),
-                ),
-                (
-                    b256!("0000000000000000000000000000000000000000000000020000000000000001"),
-                    U256::from(0),
-                    b256!("26df883ce21ceac5c5e26d00a7e159b43f727449727b00a1b7d13fde69a0602f"),
-                ),
-                (
-                    b256!("0000000000000000000000000000000000000000000000000000000000000000"),
-                    U256::from(0),
-                    b256!("91042de9603ffbde022a4384d396f13e2c84d5d2a2bee0186cefa42e4d64d51c"),
-                ),
-                (
-                    b256!("0000000000000000000000000000000000000000000000000000000000000001"),
-                    U256::from(0),
-                    b256!("0000000000000000000000000000000000000000000000000000000000000000"),
-                ),
-            ],
-            // 244 shared levels
-            vec![
-                (
-                    b256!("0000000000000000000000000000000000000000000000000000000000000001"),
-                    U256::from(1),
-                    b256!("b26e0de762d186d2efc35d9ff4388def6c96ec15f942d83d779141386fe1d2e1"),
-                ),
-                (
-                    b256!("1000000000000000000000000000000000000000000000000000000000000001"),
-                    U256::from(2),
-                    b256!("fb2c80af90dcf5642642e047fc3839b9aa616897c6f413a3884795a260c5ba80"),
-                ),
-                (
-                    b256!("3000000000000000000000000000000000000000000000000000000000000001"),
-                    U256::from(4),
-                    b256!("b7b442f8e34f0426008ce99333ed14a70c4a1c9c858735d07c33c9af36d1704f"),
-                ),
-                (
-                    b256!("0000000000000000000000000000000000000000000000000000000000000000"),
-                    U256::from(8),
-                    b256!("583ecc288c32d87bdc6b08e34d9676601e82925267f397dd3eeeb0e979d3bea4"),
-                ),
-                (
-                    b256!("3000000000000000000000000000000000000000000000000000000000000001"),
-                    U256::from(0),
-                    b256!("72a4486ec05972a3aa427189d1f4cc5884c5956f987df3503d014c0f1a90fb9b"),
-                ),
-                (
-                    b256!("1000000000000000000000000000000000000000000000000000000000000001"),
-                    U256::from(0),
-                    b256!("bb9a5a115050fb8f758a4ddce95ff837d9aa02022d5e13e0505fa31a5e9fd50f"),
-                ),
-                (
-                    b256!("0000000000000000000000000000000000000000000000000000000000000000"),
-                    U256::from(0),
-                    b256!("b26e0de762d186d2efc35d9ff4388def6c96ec15f942d83d779141386fe1d2e1"),
-                ),
-            ],
-            // random keys
-            vec![
-                (
-                    b256!("f3f49249dc28ff90a5aec7978306d03bf38b2ffc80a4df5a51c9bc701e7ea419"),
-                    b256!("bef7e268ffe976ab60581ccace1d62e05b4c8012ede7bd0cffb88309fadb8908").into(),
-                    b256!("18d6b0736848697a2e834ab663753239a6f333cebebf508cf8bbe2b4fdab61a9"),
-                ),
-                (
-                    b256!("6bad6be28e7aa6e99f19950499dd251de512148239292d22e255accb1a466884"),
-                    b256!("89be9c1c8eb5140f16f4488157241955b91dddd91389b372a341738c837a7935").into(),
-                    b256!("0a02c447364ede33a6f269dfc84ddb3aff425c81d48bb1701001f9c4192e2f85"),
-                ),
-                (
-                    b256!("7dabe929c4a334bfc6cd75e9bb049a79d7a7a3cc8c3d5f169293de8fc88b2875"),
-                    b256!("b766ff10b437bdb5a51149bbe060a72424114258751b4c8349a047dc4ac87fc0").into(),
-                    b256!("19b63b108b8de571c44aa43dcd6b736ad75e4a96bfcd99b6866037e46ec19c19"),
-                ),
-                (
-                    b256!("14aa4e719d3c7dec00a61f933d6c51e370eb9a0a96263ae6c5e818fac0433cbd"),
-                    b256!("7608d9425d111a9d5e6c9992b5fb12e0d9090b89065550964f1a8a1d93d20470").into(),
-                    b256!("868f5cae5cbbce3e37b571eed7ec1abac9afcc05c668e2f98eaaf63b8a36f358"),
-                ),
-                (
-                    b256!("e4163207d094499602f0ee99731c94521919e93ad11745ad498893101c593af5"),
-                    b256!("de0279e17f9ac0988df05f2595f19a51e41686cd66160227173714726c167229").into(),
-                    b256!("a8264d7d7b5e91680539cc35a2d620d156819fd14d226ba2fa69ae28a6e16da1"),
-                ),
-                (
-                    b256!("59001ac9406329bc65b00a2d35d148805071950eadec6f117d836e77af67d461"),
-                    b256!("e01c683e99a46df0dde3a361c0099ebacd73de0081a0ba056ce9da661dcf884c").into(),
-                    b256!("371172c1f6b70f9ebe2bba2b188851b34d7a0e0f7d829036fc791681d695cb0c"),
-                ),
-                (
-                    b256!("7dabe929c4a334bfc6cd75e9bb049a79d7a7a3cc8c3d5f169293de8fc88b2875"),
-                    U256::from(0),
-                    b256!("c23e0c5db7415f6f78bb02e0b286f4e7f68855f86d9866f959d6dd57c3cb7c2e"),
-                ),
-                (
-                    b256!("f3f49249dc28ff90a5aec7978306d03bf38b2ffc80a4df5a51c9bc701e7ea419"),
-                    U256::from(4660),
-                    b256!("9e7adfcb25380fab153c6274fcc972d581d60ec99b8dfc4bdb61ae254d9f5eb9"),
-                ),
-                (
-                    b256!("59001ac9406329bc65b00a2d35d148805071950eadec6f117d836e77af67d461"),
-                    U256::from(0),
-                    b256!("2514a1678d14fc2e7f402a3c8f0e7122f2791c1f354569e5692d264e2d476b73"),
-                ),
-                (
-                    b256!("6bad6be28e7aa6e99f19950499dd251de512148239292d22e255accb1a466884"),
-                    U256::from(0),
-                    b256!("9377aab59a13bf07c4f307818faa6d923d6e44809a9fb768e56f51d62a1ac786"),
-                ),
-            ],
-            // keys differing only in path bit 255
-            vec![
-                (
-                    b256!("0000000000000000000000000000000000000000000000000000000000000000"),
-                    U256::from(1),
-                    b256!("42bb2f66296df03552203ae337815976ca9c1bf52cc1bdd59399ede8fea8a822"),
-                ),
-                (
-                    b256!("8000000000000000000000000000000000000000000000000000000000000000"),
-                    U256::from(2),
-                    b256!("e51df2f33e56d55594199ded35bb0170103321bf9b1672f0dce6fb8d8d75255e"),
-                ),
-                (
-                    b256!("0000000000000000000000000000000000000000000000000000000000000000"),
-                    U256::from(3),
-                    b256!("72b069bfc5d8a6f72d4e8ce6bc00ddfc6bc9191b0969aa58f87ee3530c1813bb"),
-                ),
-                (
-                    b256!("8000000000000000000000000000000000000000000000000000000000000000"),
-                    U256::from(0),
-                    b256!("12df682a6448c60d4bc0984d957e6dbb9672df947332b4c2df58467103d4c03e"),
-                ),
-            ],
-        ];
-        for sequence in sequences {
+        for sequence in SEQUENCES.split("\n\n") {
             let (store, mut root, mut leaves) = (Memory::new(), B256::ZERO, BTreeMap::new());
-            for (key, value, root_after) in sequence {
-                root = write(&store, root, [(path(key), value)]).root;
-                assert_eq!(root, root_after, "after {key} := {value}");
-                assert_eq!(Smt::new(&store).get(root, &path(key)), Ok(value));
-                leaves.insert(path(key), value);
+            for line in lines(sequence) {
+                let (key, value) = (path(line[0].into()), line[1]);
+                root = write(&store, root, [(key, value)]).root;
+                leaves.insert(key, value);
+                assert_eq!(root, B256::from(line[2]), "after {line:x?}");
+                assert_eq!(Smt::new(&store).get(root, &key), Ok(value));
                 assert_eq!(
                     write(&Memory::new(), B256::ZERO, leaves.clone()).root,
                     root,
@@ -599,95 +431,34 @@ mod tests {
 
     #[test]
     fn published_trees_have_their_roots() {
-        let trees = [
-            (
-                vec![
-                    (
-                        b256!("0000000000000000000000000000000000000000000000000000000000000000"),
-                        U256::from(1),
-                    ),
-                    (
-                        b256!("0000000000000000000000000000000000000000000000000000000000001111"),
-                        U256::from(2),
-                    ),
-                    (
-                        b256!("0000000000000000000000000000000000000000000000000000000000011111"),
-                        U256::from(3),
-                    ),
-                ],
-                b256!("a7db6a59f3df30492054fe2419cf1584e4100f915c75e957938477562c2f2cea"),
-            ),
-            (
-                vec![
-                    (
-                        b256!("0000000000000000000000000000000000000000000000000000000100000000"),
-                        U256::from(252),
-                    ),
-                    (
-                        b256!("0000000000000000000000000000000000000000000000000000000000000000"),
-                        U256::from(253),
-                    ),
-                    (
-                        b256!("0000000000000000000000000000000000000000000000000011111100000000"),
-                        U256::from(254),
-                    ),
-                    (
-                        b256!("0000000000000000000000000000000000000000000000000000000002222222"),
-                        U256::from(255),
-                    ),
-                    (
-                        b256!("0000000000000000000000000000000000000000000000000000000112222222"),
-                        U256::from(256),
-                    ),
-                    (
-                        b256!("0000000000000000000000000000000000000000000000000511111100000000"),
-                        U256::from(257),
-                    ),
-                ],
-                b256!("43567b6b04f5d8d83d109002767462808e225a5c90f2a9afc9ed4672bd54676a"),
-            ),
-            (
-                vec![
-                    (
-                        b256!("0000000000000000000000000000000000000000000000000000000000000000"),
-                        U256::from(1),
-                    ),
-                    (
-                        b256!("0000000000000000000000001000000000000000000000000000000000000000"),
-                        b256!("0000000000000000000000001000000000000000000000000000000000000000").into(),
-                    ),
-                    (
-                        b256!("0000000000000000000000000000000000000000000000000000000000000001"),
-                        U256::from(1),
-                    ),
-                ],
-                b256!("46a27b5cce9b87692dd7b97920b51bca15cad6f07e001225e8ecfa4d43602dbc"),
-            ),
-        ];
-        for (leaves, root) in trees {
-            let leaves = leaves.into_iter().map(|(key, value)| (path(key), value));
-            assert_eq!(write(&Memory::new(), B256::ZERO, leaves).root, root);
+        for tree in TREES.split("\n\n") {
+            let leaves = lines(tree).map(|line| (path(line[0].into()), line[1]));
+            let root = lines(tree).find_map(|line| line.get(2).copied()).expect("a root");
+            assert_eq!(write(&Memory::new(), B256::ZERO, leaves).root, B256::from(root));
         }
     }
 
     #[test]
     fn small_genesis_has_the_published_root() {
-        let accounts: [(Address, u128, &[(u64, u64)]); 2] = [
+        let accounts = [
             (
                 address!("617b3a3528F9cDd6630fd3301B9c8911F7Bf063D"),
                 100,
-                &[(0, 1), (1, 2)],
+                [(0u64, 1u64), (1, 2)],
             ),
             (
                 address!("4d5Cf5032B2a844602278b01199ED191A86c93ff"),
                 200,
-                &[(1, 1), (23487, 2926)],
+                [(1, 1), (23487, 2926)],
             ),
         ];
         let mut leaves = Vec::new();
         for (address, ether, slots) in accounts {
             leaves.extend([
-                (StateKey::Balance(address), U256::from(ether * 10u128.pow(18))),
+                (
+                    StateKey::Balance(address),
+                    U256::from(ether) * U256::from(10u64.pow(18)),
+                ),
                 (StateKey::Nonce(address), U256::ZERO),
                 (StateKey::CodeHash(address), hash_bytes(&[0x12, 0x34]).into()),
                 (StateKey::CodeLength(address), U256::from(2)),
@@ -695,7 +466,7 @@ mod tests {
             leaves.extend(
                 slots
                     .iter()
-                    .map(|(slot, value)| (StateKey::Storage(address, U256::from(*slot)), U256::from(*value))),
+                    .map(|&(slot, value)| (StateKey::Storage(address, U256::from(slot)), U256::from(value))),
             );
         }
         let update = write(
@@ -968,6 +739,14 @@ mod tests {
         assert!(matches!(result, Err(StoreError::Corrupt { key, .. }) if key == Key::Node(no_root)));
     }
 
+    /// The hexadecimal numbers on each line.
+    fn lines(text: &str) -> impl Iterator<Item = Vec<U256>> {
+        let number = |word| U256::from_str_radix(word, 16).expect("hexadecimal");
+        text.trim()
+            .lines()
+            .map(move |line| line.split_whitespace().map(number).collect())
+    }
+
     /// Changes what is under one key, and remembers which keys were asked for.
     struct Altered<'a> {
         store: &'a Memory,
@@ -1124,4 +903,60 @@ mod tests {
             usize::try_from(self.next() >> 32).expect("32 bits") % end
         }
     }
+
+    /// Key, value and the root after it is set; each sequence begins with the empty tree (zkevm-commonjs `src/smt.js`, run).
+    const SEQUENCES: &str = "
+        1 1 b26e0de762d186d2efc35d9ff4388def6c96ec15f942d83d779141386fe1d2e1
+        0 2 a1b5388197bdb68b0b2872f8a9994e8bed0e9c13d303f4248a628f971fe04937
+        3 3 8e446cba0bbd398528d4eebf62bbf204951f905d916c460c593bfd088ecae047
+        20000000000000001 ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff d45dd7babb706cdab597b64551c1d06b5a8a7712f5dc39af6c57357afca77019
+        1 5 a98fc8b7f872d926811d559cb22748ef8b8981ec594ae86afcb970f86c4203f2
+        7 0 a98fc8b7f872d926811d559cb22748ef8b8981ec594ae86afcb970f86c4203f2
+        3 0 8f599a3a84b1b30c84500cfea7c9c86d659eee077194e62ee1a39d3a2a01bd6c
+        20000000000000001 0 26df883ce21ceac5c5e26d00a7e159b43f727449727b00a1b7d13fde69a0602f
+        0 0 91042de9603ffbde022a4384d396f13e2c84d5d2a2bee0186cefa42e4d64d51c
+        1 0 0
+
+        1 1 b26e0de762d186d2efc35d9ff4388def6c96ec15f942d83d779141386fe1d2e1
+        1000000000000000000000000000000000000000000000000000000000000001 2 fb2c80af90dcf5642642e047fc3839b9aa616897c6f413a3884795a260c5ba80
+        3000000000000000000000000000000000000000000000000000000000000001 4 b7b442f8e34f0426008ce99333ed14a70c4a1c9c858735d07c33c9af36d1704f
+        0 8 583ecc288c32d87bdc6b08e34d9676601e82925267f397dd3eeeb0e979d3bea4
+        3000000000000000000000000000000000000000000000000000000000000001 0 72a4486ec05972a3aa427189d1f4cc5884c5956f987df3503d014c0f1a90fb9b
+        1000000000000000000000000000000000000000000000000000000000000001 0 bb9a5a115050fb8f758a4ddce95ff837d9aa02022d5e13e0505fa31a5e9fd50f
+        0 0 b26e0de762d186d2efc35d9ff4388def6c96ec15f942d83d779141386fe1d2e1
+
+        f3f49249dc28ff90a5aec7978306d03bf38b2ffc80a4df5a51c9bc701e7ea419 bef7e268ffe976ab60581ccace1d62e05b4c8012ede7bd0cffb88309fadb8908 18d6b0736848697a2e834ab663753239a6f333cebebf508cf8bbe2b4fdab61a9
+        6bad6be28e7aa6e99f19950499dd251de512148239292d22e255accb1a466884 89be9c1c8eb5140f16f4488157241955b91dddd91389b372a341738c837a7935 a02c447364ede33a6f269dfc84ddb3aff425c81d48bb1701001f9c4192e2f85
+        7dabe929c4a334bfc6cd75e9bb049a79d7a7a3cc8c3d5f169293de8fc88b2875 b766ff10b437bdb5a51149bbe060a72424114258751b4c8349a047dc4ac87fc0 19b63b108b8de571c44aa43dcd6b736ad75e4a96bfcd99b6866037e46ec19c19
+        14aa4e719d3c7dec00a61f933d6c51e370eb9a0a96263ae6c5e818fac0433cbd 7608d9425d111a9d5e6c9992b5fb12e0d9090b89065550964f1a8a1d93d20470 868f5cae5cbbce3e37b571eed7ec1abac9afcc05c668e2f98eaaf63b8a36f358
+        e4163207d094499602f0ee99731c94521919e93ad11745ad498893101c593af5 de0279e17f9ac0988df05f2595f19a51e41686cd66160227173714726c167229 a8264d7d7b5e91680539cc35a2d620d156819fd14d226ba2fa69ae28a6e16da1
+        59001ac9406329bc65b00a2d35d148805071950eadec6f117d836e77af67d461 e01c683e99a46df0dde3a361c0099ebacd73de0081a0ba056ce9da661dcf884c 371172c1f6b70f9ebe2bba2b188851b34d7a0e0f7d829036fc791681d695cb0c
+        7dabe929c4a334bfc6cd75e9bb049a79d7a7a3cc8c3d5f169293de8fc88b2875 0 c23e0c5db7415f6f78bb02e0b286f4e7f68855f86d9866f959d6dd57c3cb7c2e
+        f3f49249dc28ff90a5aec7978306d03bf38b2ffc80a4df5a51c9bc701e7ea419 1234 9e7adfcb25380fab153c6274fcc972d581d60ec99b8dfc4bdb61ae254d9f5eb9
+        59001ac9406329bc65b00a2d35d148805071950eadec6f117d836e77af67d461 0 2514a1678d14fc2e7f402a3c8f0e7122f2791c1f354569e5692d264e2d476b73
+        6bad6be28e7aa6e99f19950499dd251de512148239292d22e255accb1a466884 0 9377aab59a13bf07c4f307818faa6d923d6e44809a9fb768e56f51d62a1ac786
+
+        0 1 42bb2f66296df03552203ae337815976ca9c1bf52cc1bdd59399ede8fea8a822
+        8000000000000000000000000000000000000000000000000000000000000000 2 e51df2f33e56d55594199ded35bb0170103321bf9b1672f0dce6fb8d8d75255e
+        0 3 72b069bfc5d8a6f72d4e8ce6bc00ddfc6bc9191b0969aa58f87ee3530c1813bb
+        8000000000000000000000000000000000000000000000000000000000000000 0 12df682a6448c60d4bc0984d957e6dbb9672df947332b4c2df58467103d4c03e
+    ";
+
+    /// Keys and values, and the root of all (zkevm-commonjs `test/helpers/test-vectors/merkle-tree/smt-raw.json`).
+    const TREES: &str = "
+        0 1
+        1111 2
+        11111 3 a7db6a59f3df30492054fe2419cf1584e4100f915c75e957938477562c2f2cea
+
+        100000000 fc
+        0 fd
+        11111100000000 fe
+        2222222 ff
+        112222222 100
+        511111100000000 101 43567b6b04f5d8d83d109002767462808e225a5c90f2a9afc9ed4672bd54676a
+
+        0 1
+        1000000000000000000000000000000000000000 1000000000000000000000000000000000000000
+        1 1 46a27b5cce9b87692dd7b97920b51bca15cad6f07e001225e8ecfa4d43602dbc
+    ";
 }
