@@ -5,6 +5,19 @@
 //! state tree, a [`BlockInfoKey`] in the tree that every block makes of its own results. A [`Proof`] shows one leaf,
 //! or its absence, to somebody who knows the root only.
 //!
+//! ```
+//! # use alloy_primitives::{Address, B256, U256};
+//! use zk_replica_core::{store::Memory, tree::{Smt, StateKey}};
+//!
+//! let balance = StateKey::Balance(Address::ZERO).path();
+//! let store = Memory::new();
+//! let update = Smt::new(&store).update(B256::ZERO, [(balance, U256::from(5))])?;
+//! let (root, leaf) = update.created[0];
+//! assert_eq!(update.root, root, "a leaf that is alone is the root");
+//! assert_eq!(B256::from(leaf.digest()), root);
+//! # Ok::<(), zk_replica_core::store::StoreError>(())
+//! ```
+//!
 //! Which leaves there are and what is written to them is the executor's business.
 
 mod digest;
