@@ -522,6 +522,17 @@ mod tests {
     }
 
     #[test]
+    fn leaf_that_moves_keeps_its_value() {
+        let store = Memory::new();
+        let [a, b] = [0, 1].map(|key| (path(B256::with_last_byte(key)), U256::from(key + 5)));
+        let root = write(&store, B256::ZERO, [a]).root;
+        let update = write(&store, root, [a, b]);
+        assert_eq!(update.values, [(hash_value(b.1).into(), b.1)]);
+        assert_eq!((update.created.len(), update.released_nodes), (3, vec![root]));
+        assert!(update.released_values.is_empty());
+    }
+
+    #[test]
     fn removal_of_what_is_not_there_is_free() {
         let store = Memory::new();
         let root = write(&store, B256::ZERO, some_leaves()).root;
