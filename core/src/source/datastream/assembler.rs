@@ -19,6 +19,9 @@ use core::mem;
 /// (numbers, times, fork and chain ids, the batch number that a block or a batch end carries) is not looked at: those
 /// are claims, and the checker compares them.
 ///
+/// Block 0 is given out as soon as it is read, since nothing that follows can add to it; any other block when its end
+/// has been read, so that a block that is cut short is never taken for a whole one.
+///
 /// An entry that is refused changes nothing, but a stream that has one is not worth going on with.
 #[derive(Clone, Debug)]
 pub struct Assembler {
@@ -49,7 +52,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 16 MiB and 65,536 transactions: a hundred times what the provers of today take in a whole batch.
+    /// 16 MiB and 65,536 transactions. A whole batch of a rollup that posts its data to L1 has 120,000 bytes at most.
     fn default() -> Self {
         Self {
             block_bytes: 16 << 20,
@@ -139,7 +142,7 @@ impl Assembler {
             }
             (State::Block(block), Message::BlockEnd(end)) => {
                 position.part_of(block.head.number, end.number)?;
-                let block = mem::take(&mut **block).close();
+                let block = mem::take(block.as_mut()).close();
                 self.state = State::Batch;
                 Ok(Some(Item::Block(block)))
             }
@@ -170,6 +173,7 @@ impl Assembler {
             State::Outside { .. } | State::Batch | State::Updates | State::Genesis => Ok(()),
         }
     }
+
     fn open_block(
         &mut self,
         position: Position,

@@ -2,8 +2,9 @@ use super::{Bookmark, EntryKind};
 
 /// Why bytes of a data stream could not be read.
 ///
-/// All of it is the sender's doing: asking the same sender for the same bytes again will not help. `offset` counts
-/// bytes from the start of the file or of the connection; `entry` is the number of the entry at fault.
+/// [`Truncated`](Self::Truncated) and [`Incomplete`](Self::Incomplete) say that bytes are missing, which may yet come.
+/// All else is wrong in the bytes themselves: asking for the same ones again will not help. `offset` counts bytes from
+/// the start of the file or of the connection; `entry` is the number of the entry at fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
@@ -19,8 +20,8 @@ pub enum DecodeError {
         /// Where.
         offset: u64,
     },
-    /// The header describes a stream that is not a sequencer's.
-    #[error("header names stream type {found}, expected 1")]
+    /// A header or a command is for a stream that is not a sequencer's.
+    #[error("stream type is {found}, expected 1")]
     StreamType {
         /// The type it names.
         found: u64,
@@ -118,6 +119,22 @@ pub enum DecodeError {
         number: u64,
         /// Bytes of data in it.
         length: usize,
+    },
+    /// There is no such command.
+    #[error("command at offset {offset} is {found}, expected 1 to 6")]
+    UnknownCommand {
+        /// Where the command begins.
+        offset: u64,
+        /// Its number.
+        found: u64,
+    },
+    /// A command names something that is no bookmark.
+    #[error("command at offset {offset} has {length} bytes that are no bookmark")]
+    CommandBookmark {
+        /// Where the command begins.
+        offset: u64,
+        /// Length of what should be a bookmark.
+        length: u32,
     },
 
     /// The entry's type is none that carries a message.

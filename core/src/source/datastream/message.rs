@@ -30,7 +30,7 @@ impl Message {
     /// Reads the message in an entry.
     pub fn decode(entry: &Entry) -> Result<Self, DecodeError> {
         Ok(match entry.kind {
-            EntryKind::BOOKMARK => Self::Bookmark(Bookmark::decode(entry)?),
+            EntryKind::BOOKMARK => Self::Bookmark(Bookmark::decode(entry.number, &entry.data)?),
             EntryKind::BATCH_START => Self::BatchStart(decode_batch_start(entry)?),
             EntryKind::L2_BLOCK => Self::L2Block(L2Block::decode(entry)?),
             EntryKind::TRANSACTION => Self::Transaction(Transaction::decode(entry)?),
@@ -102,8 +102,13 @@ impl Bookmark {
         Writer::default().number(1, kind).number(2, value).finish()
     }
 
-    fn decode(entry: &Entry) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(entry.number, &entry.data);
+    /// The bookmark that these bytes name, if they are what [`encode`](Self::encode) gives.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        Self::decode(0, bytes).ok()
+    }
+
+    fn decode(entry: u64, data: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(entry, data);
         let (mut kind, mut value) = (0, 0);
         while let Some(field) = reader.field(2)? {
             match field.number {
@@ -116,14 +121,14 @@ impl Bookmark {
             2 => Self::Block(value),
             found => {
                 return Err(DecodeError::EnumValue {
-                    entry: entry.number,
+                    entry,
                     field: 1,
                     found,
                 });
             }
         };
-        if entry.data != bookmark.encode() {
-            return Err(DecodeError::BookmarkEncoding { entry: entry.number });
+        if data != bookmark.encode() {
+            return Err(DecodeError::BookmarkEncoding { entry });
         }
         Ok(bookmark)
     }

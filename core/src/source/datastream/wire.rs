@@ -55,6 +55,33 @@ impl Command {
         out
     }
 
+    /// Reads a command from the front of `bytes`, as a server does; gives the command and its length, or `None` when
+    /// `bytes` end within it. `offset` is where `bytes` begin, for errors only.
+    pub fn decode(bytes: &[u8], offset: u64) -> Result<Option<(Self, usize)>, DecodeError> {
+        let Some((code, rest)) = bytes.split_first_chunk() else {
+            return Ok(None);
+        };
+        let Some((stream_type, parameters)) = rest.split_first_chunk() else {
+            return Ok(None);
+        };
+        let (code, found) = (u64::from_be_bytes(*code), u64::from_be_bytes(*stream_type));
+        if found != STREAM_TYPE {
+            return Err(DecodeError::StreamType { found });
+        }
+        let number = || parameters.first_chunk().copied().map(u64::from_be_bytes);
+        let command = match code {
+            1 => number().map(|from| Self::Start { from }),
+            2 => Some(Self::Stop),
+            3 => Some(Self::Header),
+            4 => decode_bookmark(parameters, offset)?.map(Self::StartBookmark),
+            5 => number().map(|number| Self::Entry { number }),
+            6 => decode_bookmark(parameters, offset)?.map(Self::Bookmark),
+            found => return Err(DecodeError::UnknownCommand { offset, found }),
+        };
+        // A command has one encoding, so its length is that of what would be written.
+        Ok(command.map(|command| (command, command.encode().len())))
+    }
+
     fn code(&self) -> u64 {
         match self {
             Self::Start { .. } => 1,
@@ -287,6 +314,23 @@ const NOT_FOUND: Entry = Entry {
     data: Bytes::new(),
 };
 
+/// Reads a bookmark in a command: length u32, bytes.
+fn decode_bookmark(parameters: &[u8], offset: u64) -> Result<Option<Bookmark>, DecodeError> {
+    let Some((length, rest)) = parameters.split_first_chunk() else {
+        return Ok(None);
+    };
+    let length = u32::from_be_bytes(*length);
+    let no_bookmark = DecodeError::CommandBookmark { offset, length };
+    // The streamer's limit. The longest bookmark has 13 bytes.
+    if length > 16 {
+        return Err(no_bookmark);
+    }
+    let Some(bytes) = rest.get(..length as usize) else {
+        return Ok(None);
+    };
+    Bookmark::from_bytes(bytes).map(Some).ok_or(no_bookmark)
+}
+
 fn decode_answer(bytes: &[u8], offset: u64) -> Result<Option<(Packet, usize)>, DecodeError> {
     let Some(frame) = Frame::decode(bytes, offset)? else {
         return Ok(None);
@@ -371,6 +415,56 @@ mod tests {
             ),
         ] {
             assert_eq!(command.encode(), bytes, "{command:?}");
+        }
+    }
+
+    #[test]
+    fn commands_are_read_as_they_were_written() {
+        for command in [
+            Command::Start { from: u64::MAX },
+            Command::Stop,
+            Command::Header,
+            Command::StartBookmark(Bookmark::Batch(0)),
+            Command::Entry { number: 7 },
+            Command::Bookmark(Bookmark::Block(u64::MAX)),
+        ] {
+            let bytes = command.encode();
+            for length in 0..bytes.len() {
+                assert_eq!(Command::decode(&bytes[..length], 0), Ok(None), "{command:?}");
+            }
+            let more = [&bytes[..], &[0xff; 9]].concat();
+            assert_eq!(Command::decode(&more, 0), Ok(Some((command, bytes.len()))));
+        }
+    }
+
+    #[test]
+    fn bad_commands_are_refused() {
+        for (bytes, error) in [
+            (
+                &hex!("0000000000000003 0000000000000002")[..],
+                DecodeError::StreamType { found: 2 },
+            ),
+            (
+                &hex!("0000000000000007 0000000000000001"),
+                DecodeError::UnknownCommand { offset: 3, found: 7 },
+            ),
+            (
+                &hex!("0000000000000004 0000000000000001 00000011"),
+                DecodeError::CommandBookmark {
+                    offset: 3,
+                    length: 17,
+                },
+            ),
+            (
+                &hex!("0000000000000006 0000000000000001 00000000"),
+                DecodeError::CommandBookmark { offset: 3, length: 0 },
+            ),
+            (
+                &hex!("0000000000000004 0000000000000001 00000004 08011000"),
+                DecodeError::CommandBookmark { offset: 3, length: 4 },
+            ),
+        ] {
+            assert_eq!(Command::decode(bytes, 3), Err(error));
         }
     }
 
@@ -554,6 +648,12 @@ mod tests {
         #[test]
         fn any_bytes_are_survived(packet_type in proptest::sample::select(vec![1u8, 2, 0xfe, 0xff]), bytes: Vec<u8>) {
             let _ = read(&[&[packet_type, 0, 0, 0], &bytes]);
+        }
+
+        #[test]
+        fn any_command_is_survived(code in 0u8..8, bytes: Vec<u8>) {
+            let command = [&[0, 0, 0, 0, 0, 0, 0, code, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0], &bytes[..]].concat();
+            let _ = Command::decode(&command, 0);
         }
     }
 }
