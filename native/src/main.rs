@@ -1,1 +1,5 @@
+//! zk-replica on a machine of its own.
+
+mod store;
+
 fn main() {}
