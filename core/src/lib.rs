@@ -3,6 +3,10 @@
 
 extern crate alloc;
 
+pub mod chain;
+pub mod checker;
+pub mod executor;
+pub mod replica;
 pub mod source;
 pub mod store;
 pub mod tree;

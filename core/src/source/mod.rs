@@ -1,1 +1,3 @@
 //! Bytes of others become our types.
+
+pub mod datastream;

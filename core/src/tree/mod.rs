@@ -1,2 +1,21 @@
-//! The state tree: Poseidon sparse Merkle tree.
+//! The state tree: a sparse Merkle tree over Poseidon that commits to every balance, nonce, code and storage word.
+//!
+//! [`Smt`] reads and updates a tree of which only the root is known and whose nodes are in a [`crate::store::Store`],
+//! each under its own digest. A leaf is found by its [`Path`], which is derived from its name: a [`StateKey`] in the
+//! state tree, a [`BlockInfoKey`] in the tree that every block makes of its own results. A [`Proof`] shows one leaf,
+//! or its absence, to somebody who knows the root only.
+//!
+//! Which leaves there are and what is written to them is the executor's business.
+
+mod digest;
+mod key;
+mod node;
 pub mod poseidon;
+mod proof;
+mod smt;
+
+pub use digest::{Digest, NonCanonical, Path, hash_bytes, hash_value};
+pub use key::{BlockInfoKey, Paths, Preimage, StateKey};
+pub use node::{Node, NodeError};
+pub use proof::{Proof, ProofError};
+pub use smt::{Smt, TreeUpdate};

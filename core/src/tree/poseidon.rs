@@ -470,3 +470,30 @@ const ROUND_CONSTANTS: [[u64; 12]; 30] = [
         0xbc8dfb627fe558fc,
     ],
 ];
+
+/// Linear hash of bytes: 56 at a time, 7 little-endian bytes to an element, the previous digest as capacity.
+///
+/// Padding: a byte `0x01`, zeros up to a multiple of 56, then `0x80` into the last byte.
+pub fn hash_bytes(bytes: &[u8]) -> [u64; 4] {
+    let mut chunks = bytes.chunks_exact(56);
+    let mut state = [0; 4];
+    for chunk in &mut chunks {
+        state = absorb(chunk, &state);
+    }
+    let rest = chunks.remainder();
+    let mut last = [0; 56];
+    last[..rest.len()].copy_from_slice(rest);
+    last[rest.len()] = 0x01;
+    last[55] |= 0x80;
+    absorb(&last, &state)
+}
+
+fn absorb(chunk: &[u8], state: &[u64; 4]) -> [u64; 4] {
+    let mut rate = [0; 8];
+    for (element, bytes) in rate.iter_mut().zip(chunk.chunks_exact(7)) {
+        let mut wide = [0; 8];
+        wide[..7].copy_from_slice(bytes);
+        *element = u64::from_le_bytes(wide);
+    }
+    hash(&rate, state)
+}

@@ -1,6 +1,7 @@
-use super::EncodedTransaction;
+use super::{EncodedTransaction, Receipt};
 use alloc::vec::Vec;
-use alloy_primitives::{Address, B256};
+use alloy_consensus::Header;
+use alloy_primitives::{Address, B256, Bytes};
 use alloy_rlp::{RlpDecodable, RlpEncodable};
 
 /// One L2 block as the main node sent it.
@@ -28,7 +29,7 @@ pub struct BlockInput {
 }
 
 /// The leaf of the L1 info tree that a block refers to. All zero for most blocks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, RlpEncodable, RlpDecodable)]
 pub struct L1Info {
     /// Index of the leaf; 0 refers to none.
     pub index: u32,
@@ -91,4 +92,34 @@ pub struct Totals {
     pub batches: u64,
     /// Gas used.
     pub gas: u64,
+}
+
+/// A verified block, as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, RlpEncodable, RlpDecodable)]
+pub struct BlockRecord {
+    /// The header; its keccak hash is the block's.
+    pub header: Header,
+    /// Batch the block belongs to.
+    pub batch: u64,
+    /// Fork id of that batch.
+    pub fork_id: u64,
+    /// L1 information that the main node sent with the block.
+    pub l1_info: L1Info,
+    /// Root of the block info tree.
+    pub block_info_root: B256,
+    /// Transactions in order of execution.
+    pub transactions: Vec<TransactionRecord>,
+    /// One for each transaction.
+    pub receipts: Vec<Receipt>,
+}
+
+/// A transaction of a verified block.
+#[derive(Clone, Debug, PartialEq, Eq, RlpEncodable, RlpDecodable)]
+pub struct TransactionRecord {
+    /// Signed transaction in Ethereum's RLP.
+    pub encoded: Bytes,
+    /// Who signed.
+    pub sender: Address,
+    /// Share of the signed gas price that was charged: `(n + 1) / 256` of it.
+    pub effective_percentage: u8,
 }

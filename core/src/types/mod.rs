@@ -5,8 +5,10 @@
 
 mod batch;
 mod block;
+mod receipt;
 mod transaction;
 
 pub use batch::{BatchEnd, BatchKind, BatchStart};
-pub use block::{Block, BlockClaims, BlockInput, Head, L1Info, Totals};
-pub use transaction::EncodedTransaction;
+pub use block::{Block, BlockClaims, BlockInput, BlockRecord, Head, L1Info, Totals, TransactionRecord};
+pub use receipt::Receipt;
+pub use transaction::{EncodedTransaction, Transaction, TransactionError};

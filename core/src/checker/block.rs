@@ -1,0 +1,271 @@
+use super::{At, Checker, Claim, Mismatch, Verdict, VerifiedBlock};
+use crate::{
+    executor::{BatchContext, ExecuteError, Execution, Invalid, PreparedBlock, State},
+    store::{Store, StoreError},
+    tree::{Smt, TreeUpdate},
+    types::{BatchKind, BatchStart, BlockRecord, Head, L1Info, TransactionRecord},
+};
+use alloc::string::ToString;
+use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, Header};
+use alloy_primitives::B256;
+
+/// Why a check ended early.
+enum Stop {
+    Mismatch(Mismatch),
+    Store(StoreError),
+}
+
+impl From<Mismatch> for Stop {
+    fn from(mismatch: Mismatch) -> Self {
+        Self::Mismatch(mismatch)
+    }
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Checker {
+    /// Executes a block on the state after `parent` and compares every claim with what came out.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the state is not at hand; it says nothing about the block.
+    pub fn check_block<S: Store>(
+        &mut self,
+        block: &PreparedBlock,
+        start: &BatchStart,
+        parent: &Head,
+        store: &S,
+    ) -> Result<Verdict<VerifiedBlock>, StoreError> {
+        match self.verify(block, start, parent, store) {
+            Ok(verified) => Ok(Verdict::Verified(verified)),
+            Err(Stop::Mismatch(mismatch)) => Ok(Verdict::Mismatch(mismatch)),
+            Err(Stop::Store(error)) => Err(error),
+        }
+    }
+
+    fn verify<S: Store>(
+        &mut self,
+        block: &PreparedBlock,
+        start: &BatchStart,
+        parent: &Head,
+        store: &S,
+    ) -> Result<VerifiedBlock, Stop> {
+        let batch = self.batch_context(start);
+        let at = At {
+            batch: start.number,
+            block: block.input().number,
+        };
+        check_surroundings(at, block, &batch, start, parent)?;
+        self.check_l1_info(at, block, batch.kind, parent, store)?;
+
+        let execution = match self.executor.execute(block, &batch, parent, store) {
+            Ok(execution) => execution,
+            Err(ExecuteError::Store(error)) => return Err(error.into()),
+            Err(ExecuteError::Invalid(invalid)) => return Err(broken_rule(at, &invalid).into()),
+        };
+        let changes = execution.diff.tree_changes(self.executor.paths());
+        let update = Smt::new(store).update(parent.state_root, changes)?;
+
+        let header = header(block, &batch, parent, &execution, update.root);
+        let hash = header.hash_slow();
+        let claims = block.claims();
+        at.compare(Claim::StateRoot, claims.state_root, update.root)?;
+        at.compare(
+            Claim::BlockInfoRoot,
+            claims.block_info_root,
+            execution.block_info_root,
+        )?;
+        at.compare(Claim::BlockHash, claims.hash, hash)?;
+        Ok(verified(block, start, parent, header, hash, execution, update))
+    }
+
+    /// A block that refers to no L1 info leaf brings none in, but some streams repeat an exit root that the chain knows
+    /// already (zkevm-node's; `spec/state-tree.md` §4.1). Anything else in these fields is made up.
+    fn check_l1_info<S: Store>(
+        &mut self,
+        at: At,
+        block: &PreparedBlock,
+        kind: BatchKind,
+        parent: &Head,
+        store: &S,
+    ) -> Result<(), Stop> {
+        let L1Info {
+            index,
+            global_exit_root,
+            block_hash,
+            min_timestamp,
+        } = block.input().l1_info;
+        if kind != BatchKind::Regular {
+            at.compare(Claim::L1InfoIndex, u64::from(index), 0)?;
+            if global_exit_root.is_zero() {
+                return Err(at
+                    .mismatch(Claim::GlobalExitRoot, global_exit_root, "a forced block has one")
+                    .into());
+            }
+            if block_hash.is_zero() {
+                return Err(at
+                    .mismatch(Claim::L1BlockHash, block_hash, "a forced block has one")
+                    .into());
+            }
+            return Ok(());
+        }
+        if index != 0 {
+            return Ok(());
+        }
+        if global_exit_root.is_zero() {
+            at.compare(Claim::L1BlockHash, block_hash, B256::ZERO)?;
+            at.compare(Claim::MinTimestamp, min_timestamp, 0)?;
+            return Ok(());
+        }
+        let mut state = State::at(store, parent.state_root, self.executor.paths());
+        let known = state.known_exit_root(global_exit_root)?;
+        if known.is_zero() {
+            return Err(at
+                .mismatch(Claim::GlobalExitRoot, global_exit_root, "not known to the chain")
+                .into());
+        }
+        if !block_hash.is_zero() {
+            at.compare(Claim::L1BlockHash, block_hash, known)?;
+        }
+        if min_timestamp > block.input().timestamp {
+            return Err(at
+                .mismatch(Claim::MinTimestamp, min_timestamp, block.input().timestamp)
+                .into());
+        }
+        Ok(())
+    }
+}
+
+/// What can be said of a block before it runs.
+fn check_surroundings(
+    at: At,
+    block: &PreparedBlock,
+    batch: &BatchContext,
+    start: &BatchStart,
+    parent: &Head,
+) -> Result<(), Mismatch> {
+    let (input, claims) = (block.input(), block.claims());
+    at.compare(Claim::BlockNumber, input.number, parent.number + 1)?;
+    at.compare(Claim::BatchNumber, claims.batch, start.number)?;
+    let later_block_of_batch = parent.batch == start.number;
+    if later_block_of_batch && batch.kind != BatchKind::Regular {
+        return Err(at.mismatch(Claim::BatchKind, "a forced batch", "it has more than one block"));
+    }
+    // Genesis does not write the timestamp into the state, so the first block counts from zero.
+    let previous = if parent.number == 0 { 0 } else { parent.timestamp };
+    let Some(delta) = input.timestamp.checked_sub(previous) else {
+        return Err(at.mismatch(Claim::Timestamp, input.timestamp, "before its parent's"));
+    };
+    if let Some(claimed) = claims.delta_timestamp {
+        at.compare(Claim::Timestamp, u64::from(claimed), delta & u64::from(u32::MAX))?;
+    }
+    if let Some(gas_limit) = claims.gas_limit {
+        at.compare(Claim::GasLimit, gas_limit, batch.rules.header_gas_limit)?;
+    }
+    let given = claims
+        .intermediate_state_roots
+        .iter()
+        .find(|root| !root.is_zero());
+    match given {
+        Some(root) if !batch.rules.intermediate_state_roots => {
+            Err(at.mismatch(Claim::IntermediateStateRoot, *root, "this fork has none"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn broken_rule(at: At, invalid: &Invalid) -> Mismatch {
+    match invalid {
+        Invalid::Undecodable { .. } | Invalid::Unrunnable { .. } => {
+            at.mismatch(Claim::Transaction, "it was executed", invalid.to_string())
+        }
+        Invalid::ZeroL1Info { index } => at.mismatch(
+            Claim::L1InfoIndex,
+            u64::from(*index),
+            "a leaf of zeros makes the batch invalid",
+        ),
+        Invalid::BeforeL1Info {
+            timestamp,
+            min_timestamp,
+        } => at.mismatch(Claim::MinTimestamp, *min_timestamp, *timestamp),
+        Invalid::BlockInInvalidBatch => at.mismatch(Claim::BatchKind, "invalid", "it has a block"),
+    }
+}
+
+/// The header of `spec/execution.md` §7.1.
+fn header(
+    block: &PreparedBlock,
+    batch: &BatchContext,
+    parent: &Head,
+    execution: &Execution,
+    state_root: B256,
+) -> Header {
+    let input = block.input();
+    Header {
+        parent_hash: parent.hash,
+        ommers_hash: EMPTY_OMMER_ROOT_HASH,
+        beneficiary: input.coinbase,
+        state_root,
+        transactions_root: block.transactions_root(),
+        receipts_root: execution.receipts_root,
+        logs_bloom: execution.logs_bloom,
+        number: input.number,
+        gas_limit: batch.rules.header_gas_limit,
+        gas_used: execution.gas_used,
+        timestamp: input.timestamp,
+        ..Header::default()
+    }
+}
+
+fn verified(
+    block: &PreparedBlock,
+    start: &BatchStart,
+    parent: &Head,
+    header: Header,
+    hash: B256,
+    execution: Execution,
+    update: TreeUpdate,
+) -> VerifiedBlock {
+    let mut totals = parent.totals;
+    totals.blocks += 1;
+    totals.transactions += execution.receipts.len() as u64;
+    totals.gas += execution.gas_used;
+    let head = Head {
+        number: header.number,
+        hash,
+        state_root: update.root,
+        timestamp: header.timestamp,
+        batch: start.number,
+        fork_id: start.fork_id,
+        batch_closed: false,
+        totals,
+    };
+    let transactions = block.transactions().iter().flatten().map(|prepared| {
+        let transaction = prepared.transaction();
+        TransactionRecord {
+            encoded: transaction.encoded().clone(),
+            sender: transaction.sender(),
+            effective_percentage: transaction.effective_percentage(),
+        }
+    });
+    let record = BlockRecord {
+        header,
+        batch: start.number,
+        fork_id: start.fork_id,
+        l1_info: block.input().l1_info,
+        block_info_root: execution.block_info_root,
+        transactions: transactions.collect(),
+        receipts: execution.receipts,
+    };
+    VerifiedBlock {
+        head,
+        record,
+        permutations: update.permutations + execution.permutations,
+        diff: execution.diff,
+        update,
+    }
+}

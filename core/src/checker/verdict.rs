@@ -1,0 +1,83 @@
+use super::Mismatch;
+use crate::{
+    executor::StateDiff,
+    store::{Commit, Key},
+    tree::TreeUpdate,
+    types::{BlockRecord, Head},
+};
+
+/// What came of a check. That it could not be made is an error, never a verdict.
+#[derive(Debug)]
+pub enum Verdict<T> {
+    /// Every claim is true.
+    Verified(T),
+    /// This claim is not.
+    Mismatch(Mismatch),
+}
+
+/// A block of which every claim was checked. Only the checker makes one, and only one of these extends the chain.
+#[derive(Debug)]
+pub struct VerifiedBlock {
+    pub(super) head: Head,
+    pub(super) record: BlockRecord,
+    pub(super) diff: StateDiff,
+    pub(super) update: TreeUpdate,
+    pub(super) permutations: u64,
+}
+
+impl VerifiedBlock {
+    /// The chain's new head.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// The block, as it will be stored.
+    pub fn record(&self) -> &BlockRecord {
+        &self.record
+    }
+
+    /// State keys and code that changed.
+    pub fn diff(&self) -> &StateDiff {
+        &self.diff
+    }
+
+    /// Poseidon permutations spent on the nodes of both trees, keys and code hashes not counted.
+    pub fn permutations(&self) -> u64 {
+        self.permutations
+    }
+}
+
+impl From<&VerifiedBlock> for Commit {
+    fn from(block: &VerifiedBlock) -> Self {
+        let mut commit = Self::default();
+        block.update.write(&mut commit);
+        block.diff.write_codes(&mut commit);
+        commit.put(
+            Key::Block(block.head.number),
+            alloy_rlp::encode(&block.record).into(),
+        );
+        commit.put(Key::Head, alloy_rlp::encode(&block.head).into());
+        commit
+    }
+}
+
+/// A batch whose end was checked.
+#[derive(Debug)]
+pub struct VerifiedBatch {
+    pub(super) head: Head,
+}
+
+impl VerifiedBatch {
+    /// The chain's head, which now says that its batch is closed.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+}
+
+impl From<&VerifiedBatch> for Commit {
+    fn from(batch: &VerifiedBatch) -> Self {
+        let mut commit = Self::default();
+        commit.put(Key::Head, alloy_rlp::encode(&batch.head).into());
+        commit
+    }
+}

@@ -1,0 +1,235 @@
+use crate::{
+    chain::ChainSpec,
+    store::{Commit, Key, Store, StoreError},
+    tree::{Path, Paths, Smt, StateKey, hash_bytes},
+};
+use alloc::{collections::BTreeMap, vec::Vec};
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
+use revm::{
+    Database,
+    bytecode::Bytecode,
+    database_interface::DBErrorMarker,
+    state::{Account, AccountInfo, EvmState},
+};
+
+/// The world at one state root, and what a block has changed in it so far.
+///
+/// revm names code by its keccak hash, the tree by its Poseidon hash. Code from the tree keeps its Poseidon hash inside
+/// revm, which takes any hash but that of empty code for a mere name; code that a transaction deploys is named by keccak
+/// until the block ends. [`State::poseidon_code_hash`] translates.
+#[derive(Debug)]
+pub struct State<'s, S> {
+    store: &'s S,
+    root: B256,
+    paths: &'s mut Paths,
+    words: BTreeMap<StateKey, Word>,
+    /// Code by Poseidon hash.
+    codes: BTreeMap<B256, Bytecode>,
+    /// Poseidon hashes, by keccak hash, of code deployed in this block.
+    deployed: BTreeMap<B256, B256>,
+}
+
+/// A leaf's value before the block, and now.
+#[derive(Clone, Copy, Debug)]
+struct Word {
+    before: U256,
+    now: U256,
+}
+
+/// What a block changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StateDiff {
+    /// The new value of each leaf that has one; zero deletes it.
+    pub leaves: BTreeMap<StateKey, U256>,
+    /// Code deployed, by its Poseidon hash.
+    pub codes: BTreeMap<B256, Bytes>,
+}
+
+impl StateDiff {
+    /// The changes as the tree takes them.
+    pub fn tree_changes(&self, paths: &mut Paths) -> Vec<(Path, U256)> {
+        self.leaves
+            .iter()
+            .map(|(key, value)| (paths.path(*key), *value))
+            .collect()
+    }
+
+    /// Adds the deployed code to a commit.
+    pub(crate) fn write_codes(&self, commit: &mut Commit) {
+        for (hash, code) in &self.codes {
+            commit.put(Key::Code(*hash), code.clone());
+        }
+    }
+
+    /// Gives an account code.
+    pub(crate) fn set_code(&mut self, address: Address, code: Bytes) {
+        let hash = hash_bytes(&code);
+        self.leaves.insert(StateKey::CodeHash(address), hash.into());
+        self.leaves
+            .insert(StateKey::CodeLength(address), U256::from(code.len()));
+        self.codes.insert(hash, code);
+    }
+}
+
+impl<'s, S: Store> State<'s, S> {
+    /// The world at `root`.
+    pub fn at(store: &'s S, root: B256, paths: &'s mut Paths) -> Self {
+        Self {
+            store,
+            root,
+            paths,
+            words: BTreeMap::new(),
+            codes: BTreeMap::new(),
+            deployed: BTreeMap::new(),
+        }
+    }
+
+    /// The value of a leaf now.
+    pub(super) fn read(&mut self, key: StateKey) -> Result<U256, StoreError> {
+        Ok(self.word(key)?.now)
+    }
+
+    /// Changes a leaf.
+    pub(super) fn write(&mut self, key: StateKey, value: U256) -> Result<(), StoreError> {
+        self.word(key)?.now = value;
+        Ok(())
+    }
+
+    fn word(&mut self, key: StateKey) -> Result<&mut Word, StoreError> {
+        use alloc::collections::btree_map::Entry;
+        match self.words.entry(key) {
+            Entry::Occupied(entry) => Ok(entry.into_mut()),
+            Entry::Vacant(entry) => {
+                let value = Smt::new(self.store).get(self.root, &self.paths.path(key))?;
+                Ok(entry.insert(Word {
+                    before: value,
+                    now: value,
+                }))
+            }
+        }
+    }
+
+    pub(super) fn paths(&mut self) -> &mut Paths {
+        self.paths
+    }
+
+    /// Everything that is not what it was before the block.
+    pub(super) fn into_diff(self) -> StateDiff {
+        let mut diff = StateDiff::default();
+        for (key, word) in self.words.into_iter().filter(|(_, word)| word.now != word.before) {
+            diff.leaves.insert(key, word.now);
+            let hash = B256::from(word.now);
+            if let (StateKey::CodeHash(_), Some(code)) = (key, self.codes.get(&hash)) {
+                diff.codes.insert(hash, code.original_bytes());
+            }
+        }
+        diff
+    }
+
+    /// The hash by which the tree knows `code`, which revm knows by `hash`; zero for no code.
+    pub(super) fn poseidon_code_hash(&mut self, hash: B256, code: &Bytecode) -> B256 {
+        if code.is_empty() {
+            return B256::ZERO;
+        }
+        if self.codes.contains_key(&hash) {
+            return hash;
+        }
+        *self
+            .deployed
+            .entry(hash)
+            .or_insert_with(|| hash_bytes(code.original_byte_slice()))
+    }
+
+    /// Takes over what a transaction changed.
+    ///
+    /// revm's own commit would delete accounts that look empty (EIP-161), among them the system contract, which has
+    /// storage and nothing else.
+    pub(super) fn apply(&mut self, changes: EvmState) -> Result<(), StoreError> {
+        for (address, account) in changes {
+            if account.is_touched() {
+                self.apply_account(address, account)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn apply_account(&mut self, address: Address, account: Account) -> Result<(), StoreError> {
+        self.write(StateKey::Balance(address), account.info.balance)?;
+        self.write(StateKey::Nonce(address), U256::from(account.info.nonce))?;
+        if account.is_created()
+            && let Some(code) = &account.info.code
+            && !code.is_empty()
+        {
+            let hash = self.poseidon_code_hash(account.info.code_hash, code);
+            self.codes.insert(hash, code.clone());
+            self.write(StateKey::CodeHash(address), hash.into())?;
+            self.write(StateKey::CodeLength(address), U256::from(code.len()))?;
+        }
+        for (slot, value) in account.changed_storage_slots() {
+            self.write(StateKey::Storage(address, *slot), value.present_value())?;
+        }
+        Ok(())
+    }
+
+    /// The entry of the system contract's map of state roots for block `number`.
+    pub(super) fn state_root_slot(number: u64) -> StateKey {
+        let preimage = [
+            U256::from(number).to_be_bytes::<32>(),
+            U256::ONE.to_be_bytes::<32>(),
+        ]
+        .concat();
+        StateKey::Storage(ChainSpec::SYSTEM_CONTRACT, keccak256(preimage).into())
+    }
+}
+
+impl DBErrorMarker for StoreError {}
+
+impl<S: Store> Database for State<'_, S> {
+    type Error = StoreError;
+
+    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, StoreError> {
+        let balance = self.read(StateKey::Balance(address))?;
+        let nonce = self.read(StateKey::Nonce(address))?;
+        let code_hash = self.read(StateKey::CodeHash(address))?;
+        let nonce = u64::try_from(nonce).map_err(|_| StoreError::Corrupt {
+            key: Key::Node(self.root),
+            reason: "an account's nonce has more than 64 bits",
+        })?;
+        let info = AccountInfo {
+            balance,
+            nonce,
+            ..AccountInfo::default()
+        };
+        Ok(Some(match B256::from(code_hash) {
+            B256::ZERO => info,
+            code_hash => AccountInfo {
+                code_hash,
+                code: None,
+                ..info
+            },
+        }))
+    }
+
+    fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, StoreError> {
+        if hash == KECCAK256_EMPTY {
+            return Ok(Bytecode::default());
+        }
+        if let Some(code) = self.codes.get(&hash) {
+            return Ok(code.clone());
+        }
+        let key = Key::Code(hash);
+        let code = self.store.get(&key)?.ok_or(StoreError::Missing(key))?;
+        // Never by its first bytes: code that begins like an EIP-7702 delegation is only odd code here.
+        let code = Bytecode::new_legacy(code);
+        self.codes.insert(hash, code.clone());
+        Ok(code)
+    }
+
+    fn storage(&mut self, address: Address, slot: U256) -> Result<U256, StoreError> {
+        self.read(StateKey::Storage(address, slot))
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<B256, StoreError> {
+        Ok(self.read(Self::state_root_slot(number))?.into())
+    }
+}

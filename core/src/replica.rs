@@ -1,0 +1,202 @@
+//! Takes what the main node sends, in order, and extends the verified chain by it.
+
+use crate::{
+    chain::{ChainSpec, Genesis},
+    checker::{Checker, Claim, Mismatch, Value, Verdict, VerifiedBlock},
+    executor::PreparedBlock,
+    store::{Commit, Key, Store, StoreError},
+    types::{BatchEnd, BatchStart, BlockRecord, Head},
+};
+use alloy_rlp::Decodable;
+
+/// What the main node sends next.
+#[derive(Debug)]
+pub enum Input {
+    /// A batch begins.
+    BatchStart(BatchStart),
+    /// The next block of the open batch.
+    Block(PreparedBlock),
+    /// The open batch ends.
+    BatchEnd(BatchEnd),
+}
+
+/// What came of an [`Input`].
+#[derive(Debug)]
+pub enum Step {
+    /// A batch was opened.
+    Opened,
+    /// It was verified in an earlier run; what the main node says of it now is still the same.
+    Known,
+    /// A block was verified and stored.
+    Verified(VerifiedBlock),
+    /// The end of a batch was verified and stored.
+    Closed,
+}
+
+/// Why the chain was not extended.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Halt {
+    /// The main node is wrong.
+    #[error("{0}")]
+    Mismatch(Mismatch),
+    /// The store failed; nothing is known about the claim.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The input is not one that can come now: the source broke its own order.
+    #[error("{0}")]
+    OutOfOrder(&'static str),
+}
+
+/// The verified chain and its next step.
+#[derive(Debug)]
+pub struct Replica {
+    checker: Checker,
+    genesis: Genesis,
+    head: Option<Head>,
+    batch: Option<BatchStart>,
+    /// The source began again at genesis, and has not come to the head yet.
+    resuming: bool,
+}
+
+impl Replica {
+    /// Continues the chain whose head is in `store`, or begins one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the head cannot be read.
+    pub fn open<S: Store>(spec: ChainSpec, genesis: Genesis, store: &S) -> Result<Self, StoreError> {
+        let head = stored_head(store)?;
+        let resuming = head.is_some();
+        Ok(Self {
+            checker: Checker::new(spec),
+            genesis,
+            head,
+            batch: None,
+            resuming,
+        })
+    }
+
+    /// The last verified block; `None` before genesis.
+    pub fn head(&self) -> Option<&Head> {
+        self.head.as_ref()
+    }
+
+    /// The source has not come to the stored head yet.
+    pub fn resuming(&self) -> bool {
+        self.resuming
+    }
+
+    /// Checks one input and, when it is true, adds it to `store`.
+    ///
+    /// After a [`Halt`] the chain is what it was before.
+    ///
+    /// # Errors
+    ///
+    /// [`Halt::Mismatch`] when the input is not true.
+    pub fn advance<S: Store>(&mut self, input: &Input, store: &S) -> Result<Step, Halt> {
+        match input {
+            Input::BatchStart(start) => self.open_batch(start),
+            Input::Block(block) => self.add_block(block, store),
+            Input::BatchEnd(end) => self.close_batch(end, store),
+        }
+    }
+
+    fn open_batch(&mut self, start: &BatchStart) -> Result<Step, Halt> {
+        let checked = match &self.head {
+            Some(head) if !self.resuming => self.checker.check_batch_start(start, head),
+            head => {
+                let block = head.as_ref().map_or(0, |head| head.number);
+                self.checker.check_batch_identity(start, block)
+            }
+        };
+        checked.map_err(Halt::Mismatch)?;
+        self.batch = Some(start.clone());
+        Ok(Step::Opened)
+    }
+
+    fn add_block<S: Store>(&mut self, block: &PreparedBlock, store: &S) -> Result<Step, Halt> {
+        let start = self
+            .batch
+            .as_ref()
+            .ok_or(Halt::OutOfOrder("a block before any batch"))?;
+        if let (true, Some(head)) = (self.resuming, &self.head) {
+            let number = block.input().number;
+            if number <= head.number {
+                compare_known(block, start, store)?;
+                self.resuming = number < head.number;
+                return Ok(Step::Known);
+            }
+            self.resuming = false;
+        }
+        let verdict = match &self.head {
+            None => self.checker.check_genesis(&self.genesis, block, start)?,
+            Some(head) => self.checker.check_block(block, start, head, store)?,
+        };
+        let verified = accept(verdict)?;
+        store.apply(&Commit::from(&verified))?;
+        self.head = Some(verified.head().clone());
+        Ok(Step::Verified(verified))
+    }
+
+    fn close_batch<S: Store>(&mut self, end: &BatchEnd, store: &S) -> Result<Step, Halt> {
+        let start = self
+            .batch
+            .as_ref()
+            .ok_or(Halt::OutOfOrder("the end of a batch before any batch"))?;
+        let head = self
+            .head
+            .as_ref()
+            .ok_or(Halt::OutOfOrder("the end of a batch before any block"))?;
+        if self.resuming {
+            return Ok(Step::Known);
+        }
+        let verified = accept(self.checker.check_batch_end(end, start, head, store)?)?;
+        if head.batch == start.number && head.batch_closed {
+            return Ok(Step::Known);
+        }
+        store.apply(&Commit::from(&verified))?;
+        self.head = Some(verified.head().clone());
+        Ok(Step::Closed)
+    }
+}
+
+fn accept<T>(verdict: Verdict<T>) -> Result<T, Halt> {
+    match verdict {
+        Verdict::Verified(verified) => Ok(verified),
+        Verdict::Mismatch(mismatch) => Err(Halt::Mismatch(mismatch)),
+    }
+}
+
+/// A block that is in the store must be the one that the main node sends now.
+fn compare_known<S: Store>(block: &PreparedBlock, start: &BatchStart, store: &S) -> Result<(), Halt> {
+    let number = block.input().number;
+    let key = Key::Block(number);
+    let record = store.get(&key)?.ok_or(StoreError::Missing(key))?;
+    let record = BlockRecord::decode(&mut record.as_ref()).map_err(|_| StoreError::Corrupt {
+        key,
+        reason: "not a block record",
+    })?;
+    let hash = record.header.hash_slow();
+    if block.claims().hash == hash {
+        return Ok(());
+    }
+    Err(Halt::Mismatch(Mismatch {
+        batch: start.number,
+        block: number,
+        claim: Claim::BlockHash,
+        expected: Value::Hash(block.claims().hash),
+        computed: Value::Hash(hash),
+    }))
+}
+
+fn stored_head<S: Store>(store: &S) -> Result<Option<Head>, StoreError> {
+    let Some(record) = store.get(&Key::Head)? else {
+        return Ok(None);
+    };
+    Head::decode(&mut record.as_ref())
+        .map(Some)
+        .map_err(|_| StoreError::Corrupt {
+            key: Key::Head,
+            reason: "not a head record",
+        })
+}
