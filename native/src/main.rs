@@ -1,1 +1,72 @@
-fn main() {}
+//! zk-replica on a machine of its own: files, threads, terminal. What is right and wrong is decided in the core.
+
+mod cli;
+mod output;
+mod pipeline;
+mod progress;
+mod replay;
+mod store;
+mod stream_file;
+mod writer;
+
+use clap::Parser as _;
+use cli::{Cli, Command};
+use output::Outcome;
+use replay::ReplayError;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+fn main() -> ExitCode {
+    let Command::Replay(options) = Cli::parse().command;
+    let result = stop_on_signals()
+        .map_err(ReplayError::Signals)
+        .and_then(|stop| replay::run(&options, &stop));
+    match result {
+        Ok(outcome) => report(&outcome, options.json),
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// The first signal sets the flag, the second ends the process at once: the database survives that, too.
+fn stop_on_signals() -> io::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))?;
+        flag::register(signal, Arc::clone(&stop))?;
+    }
+    Ok(stop)
+}
+
+/// A result goes to standard output, whatever it is: it is what was asked for.
+fn report(outcome: &Outcome, json: bool) -> ExitCode {
+    let line = if json {
+        outcome.to_json()
+    } else {
+        outcome.to_string()
+    };
+    match writeln!(io::stdout(), "{line}") {
+        Ok(()) => ExitCode::from(outcome.exit_code()),
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// One line on standard error, causes included. If even that cannot be written, the exit code has to do.
+fn complain(error: &dyn std::error::Error) {
+    let mut line = format!("zk-replica: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    drop(writeln!(io::stderr(), "{line}"));
+}

@@ -18,6 +18,12 @@ impl Commit {
         self.release.push(key);
     }
 
+    /// Any commit at all, for the tests of hosts' stores. No program is built with this feature.
+    #[cfg(feature = "test-support")]
+    pub fn for_test(put: Vec<(Key, Bytes)>, release: Vec<Key>) -> Self {
+        Self { put, release }
+    }
+
     /// Appends a later commit: applying the result is the same as applying both in order.
     pub fn append(&mut self, later: Self) {
         self.put.extend(later.put);

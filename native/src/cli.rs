@@ -1,0 +1,109 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// A replica of a Polygon zkEVM / CDK rollup that believes nothing: it re-executes every block.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Replay(Replay),
+}
+
+const AFTER_REPLAY: &str = "\
+Exit codes:
+  0    verified: every block up to the end of the stream (or --to) agrees
+  1    could not finish: the database cannot be read or written, the disk is full
+  2    unusable input: one line on standard error says what is wrong and where
+  3    disagreement: the first mismatch with block, claim, expected and computed value
+  130  interrupted by ctrl-c or SIGTERM, after the present commit
+
+Examples:
+  Verify a recording, and keep nothing:
+    zk-replica replay --stream data-stream.bin.gz --genesis genesis-allocs.json --chain chainspec.json
+
+  Keep the verified state, so that the next run continues where this one ends or is killed:
+    zk-replica replay --stream data-stream.bin --genesis genesis-allocs.json --chain chainspec.json --db ./db
+
+  From a pipe, the first 1000 blocks, result as JSON:
+    curl -s https://example.org/stream.zst | zk-replica replay --stream - --genesis genesis-allocs.json \\
+        --chain chainspec.json --to 1000 --json";
+
+/// Verify a recorded chain, from genesis or from where the database ends.
+///
+/// Reads the data stream that a main node recorded, re-executes each block, and compares every claim in it with what came
+/// out: signatures, state roots, block hashes, block info roots, batch ends. The first disagreement ends the run.
+#[derive(Args, Debug)]
+#[command(after_long_help = AFTER_REPLAY, after_help = "--help shows exit codes and examples.")]
+pub(crate) struct Replay {
+    /// Data stream of the main node; `-` is standard input
+    ///
+    /// Plain, gzip or zstd (windows up to 64 MB, `--long=26`). The first bytes tell which, the name does not matter.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) stream: PathBuf,
+
+    /// Accounts at genesis: balance, nonce, code and storage of each address (cdk-erigon's *-allocs.json)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) genesis: PathBuf,
+
+    /// Chain id and forks (cdk-erigon's *-chainspec.json)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) chain: PathBuf,
+
+    /// Genesis root, timestamp and gas limit (cdk-erigon's *-conf.json); checked against what is computed
+    #[arg(long, value_name = "FILE")]
+    pub(crate) conf: Option<PathBuf>,
+
+    /// Keep what is verified in this directory, and continue from it
+    ///
+    /// It is made if it does not exist. A run that is killed at any point loses nothing that it reported. Without it,
+    /// everything is kept in memory and forgotten.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) db: Option<PathBuf>,
+
+    /// Stop after this block
+    #[arg(long, value_name = "BLOCK")]
+    pub(crate) to: Option<u64>,
+
+    /// Print the result as one JSON object instead of a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_three_files_are_required() {
+        let complete = [
+            "zk-replica",
+            "replay",
+            "--stream",
+            "-",
+            "--genesis",
+            "g",
+            "--chain",
+            "c",
+        ];
+        assert!(Cli::try_parse_from(complete).is_ok());
+        for left_out in [2, 4, 6] {
+            let mut arguments = complete.to_vec();
+            arguments.drain(left_out..left_out + 2);
+            let error = Cli::try_parse_from(arguments).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! sled, reduced to what the store needs: small values by name, batches, and a write that is really on the disk.
+
+use super::record::{Kind, PIECE, name};
+use super::{Damage, Failure};
+use sled::IVec;
+use std::any::Any;
+use std::cell::Cell;
+use std::fs::File;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
+use std::sync::Once;
+
+/// What sled may keep in memory. It goes some 30 MB beyond.
+const CACHE: u64 = 16 << 20;
+
+/// sled's segment size. It is written into the database: opening with another one is refused.
+const SEGMENT: usize = 512 << 10;
+
+/// Pieces written by one batch, see [`super::run`].
+const PIECES_PER_BATCH: usize = 16;
+
+/// The files of sled, and the values in them.
+#[derive(Debug)]
+pub(super) struct Pages {
+    db: sled::Db,
+    /// sled's `flush` ends in `sync_file_range`, which writes no metadata and does not empty the disk's own cache.
+    file: File,
+}
+
+impl Pages {
+    /// Opens or makes the files in `path`.
+    pub(super) fn open(path: &Path) -> Result<Self, Failure> {
+        let db = guarded(|| {
+            sled::Config::default()
+                .path(path)
+                .mode(sled::Mode::HighThroughput)
+                .cache_capacity(CACHE)
+                .segment_size(SEGMENT)
+                .flush_every_ms(None)
+                .open()
+        })?;
+        let file = File::open(path.join("db")).map_err(|error| Failure::Io(error.to_string()))?;
+        Ok(Self { db, file })
+    }
+
+    /// There are no values at all.
+    pub(super) fn is_empty(&self) -> Result<bool, Failure> {
+        guarded(|| Ok(self.db.iter().next().transpose()?.is_none()))
+    }
+
+    /// The value, if there is one.
+    pub(super) fn get(&self, name: [u8; 13]) -> Result<Option<IVec>, Failure> {
+        guarded(|| self.db.get(name))
+    }
+
+    /// A value that must be there.
+    pub(super) fn part(&self, kind: Kind, id: u64, part: u32) -> Result<IVec, Failure> {
+        match self.get(name(kind, id, part))? {
+            Some(bytes) => Ok(bytes),
+            None => Err(Damage("a page is missing").into()),
+        }
+    }
+
+    /// What [`Pages::write_joined`] wrote: exactly `len` bytes.
+    pub(super) fn joined(&self, kind: Kind, id: u64, len: usize) -> Result<Vec<u8>, Failure> {
+        let mut bytes = Vec::with_capacity(len.min(1 << 20));
+        for part in 0.. {
+            if bytes.len() >= len {
+                break;
+            }
+            let piece = self.part(kind, id, part)?;
+            if piece.is_empty() {
+                break;
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        if bytes.len() == len {
+            Ok(bytes)
+        } else {
+            Err(Damage("a long value has another length").into())
+        }
+    }
+
+    /// Writes a batch. All of it or nothing will be found after a crash, and nothing unless what was written before it.
+    pub(super) fn write(&self, batch: sled::Batch) -> Result<(), Failure> {
+        guarded(|| self.db.apply_batch(batch))
+    }
+
+    /// Writes a long value in pieces, not atomically.
+    pub(super) fn write_joined(&self, kind: Kind, id: u64, bytes: &[u8]) -> Result<(), Failure> {
+        let mut part = 0;
+        for group in bytes.chunks(PIECE * PIECES_PER_BATCH) {
+            let mut batch = sled::Batch::default();
+            for piece in group.chunks(PIECE) {
+                batch.insert(&name(kind, id, part), piece);
+                part += 1;
+            }
+            self.write(batch)?;
+        }
+        Ok(())
+    }
+
+    /// Removes values, not atomically.
+    pub(super) fn remove(&self, names: impl Iterator<Item = [u8; 13]>) -> Result<(), Failure> {
+        for name in names {
+            guarded(|| self.db.remove(name))?;
+        }
+        Ok(())
+    }
+
+    /// Names of a kind with `from <= id < to`.
+    pub(super) fn names(&self, kind: Kind, from: u64, to: u64) -> Result<Vec<[u8; 13]>, Failure> {
+        guarded(|| {
+            let keys = self.db.range(name(kind, from, 0)..name(kind, to, 0)).keys();
+            let names = keys.map(|key| Ok(key?.as_ref().try_into().unwrap_or([0; 13])));
+            names.collect()
+        })
+    }
+
+    /// Returns when everything written so far is on the disk.
+    pub(super) fn sync(&self) -> Result<(), Failure> {
+        guarded(|| self.db.flush())?;
+        self.file
+            .sync_data()
+            .map_err(|error| Failure::Io(error.to_string()))
+    }
+}
+
+/// Calls sled. Where its files are damaged it may panic: that, too, becomes a [`Failure`].
+fn guarded<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, Failure> {
+    thread_local!(static QUIET: Cell<bool> = const { Cell::new(false) });
+    static HOOK: Once = Once::new();
+    // The message of a panic that becomes an error would only repeat it, in the words of sled's source.
+    HOOK.call_once(|| {
+        let report = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !QUIET.get() {
+                report(info);
+            }
+        }));
+    });
+    let before = QUIET.replace(true);
+    let result = panic::catch_unwind(AssertUnwindSafe(call));
+    QUIET.set(before);
+    match result {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(sled::Error::Io(error))) => Err(Failure::Io(error.to_string())),
+        Ok(Err(error)) => Err(Failure::Sled(error.to_string())),
+        Err(panic) => Err(Failure::Sled(message_of(panic.as_ref()))),
+    }
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    let line = text
+        .and_then(|text| text.lines().next())
+        .unwrap_or("no reason given");
+    format!("sled stopped: {line}")
+}

@@ -1,0 +1,579 @@
+use super::record::{self, Kind, LONG, PIECE, Value, name};
+use super::run::{self, Run, RunInfo, RunWriter};
+use super::{Failure, OpenError, Pages};
+use alloy_primitives::{B256, Bytes};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use zk_replica_core::store::{Commit, Key, Store, StoreError};
+
+/// Version of everything that is written.
+const VERSION: u32 = 1;
+
+/// The logs become a run when they have this many records, bytes, or commits.
+const LOG_RECORDS: usize = 16_384;
+const LOG_BYTES: usize = 8 << 20;
+const LOG_COMMITS: usize = 256;
+
+/// So many runs of a level become one of the next.
+const FANOUT: usize = 8;
+
+/// A log of at most so many pieces is part of the batch that makes it count; a longer one is written and synced before.
+const PIECES_IN_BATCH: usize = 32;
+
+/// Which chain a database holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Chain id.
+    pub chain_id: u64,
+    /// What the chain began with: tells two chains of the same id apart.
+    pub genesis: B256,
+}
+
+/// Records on disk: an archive, nothing is ever released.
+///
+/// [`Store::apply`] returns when the commit is on the disk. Clones are handles to the same files; readers wait for a
+/// write only in the moment in which it is published.
+#[derive(Clone, Debug)]
+pub struct SledStore(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    pages: Pages,
+    view: RwLock<View>,
+    writer: Mutex<Writer>,
+    /// After the files, which must be closed before another process may open them.
+    _lock: File,
+}
+
+/// What readers see.
+#[derive(Debug, Default)]
+struct View {
+    head: Option<Bytes>,
+    log: Log,
+    /// Oldest first.
+    runs: Vec<Run>,
+}
+
+/// The records of all logs, by encoded key.
+#[derive(Debug, Default)]
+struct Log {
+    records: BTreeMap<Box<[u8]>, Bytes>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Writer {
+    manifest: Manifest,
+    /// A write failed. What the files hold is known again when they have been opened anew.
+    failed: bool,
+}
+
+/// Which logs and runs count.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Manifest {
+    /// The number for the next run, log or long record. What has this number or a higher one does not count.
+    next_id: u64,
+    /// Oldest first.
+    logs: Vec<LogInfo>,
+    /// Oldest first.
+    runs: Vec<RunInfo>,
+    /// Runs that were merged into others and may not have been removed yet.
+    dead: Vec<RunInfo>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct LogInfo {
+    id: u64,
+    len: u64,
+}
+
+/// New records, sorted by encoded key, each key once.
+type Sorted<'a> = BTreeMap<Box<[u8]>, &'a Bytes>;
+
+impl SledStore {
+    /// Opens the database in the directory `path`, or makes one if there is nothing yet.
+    pub fn open(path: &Path, identity: &Identity) -> Result<Self, OpenError> {
+        let lock = lock(path)?;
+        let known = check_format(path, identity)?;
+        let failed = |failure: Failure| match failure {
+            Failure::Io(reason) => cannot("open", &path.join("sled"))(io::Error::other(reason)),
+            other => OpenError::Damaged {
+                path: path.to_owned(),
+                reason: other.to_string(),
+            },
+        };
+        let pages = Pages::open(&path.join("sled")).map_err(failed)?;
+        let manifest = read_manifest(&pages, known).map_err(failed)?;
+        if !known {
+            create_format(path, identity)?;
+        }
+        remove_debris(&pages, &manifest).map_err(failed)?;
+        let view = View::load(&pages, &manifest).map_err(failed)?;
+        Ok(Self(Arc::new(Inner {
+            pages,
+            view: RwLock::new(view),
+            writer: Mutex::new(Writer {
+                manifest,
+                failed: false,
+            }),
+            _lock: lock,
+        })))
+    }
+
+    #[cfg(test)]
+    pub(super) fn runs(&self) -> Vec<RunInfo> {
+        self.0.view().runs.iter().map(|run| run.info.clone()).collect()
+    }
+}
+
+impl Store for SledStore {
+    fn get(&self, key: &Key) -> Result<Option<Bytes>, StoreError> {
+        let pages = &self.0.pages;
+        self.0.view().get(key, pages).map_err(|failure| match failure {
+            Failure::Damage(reason) => StoreError::Corrupt { key: *key, reason },
+            other => host(&other),
+        })
+    }
+
+    fn apply(&self, commit: &Commit) -> Result<(), StoreError> {
+        let mut writer = self.0.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if writer.failed {
+            let reason = "an earlier write failed; start again to continue from the last commit";
+            return Err(StoreError::Host(reason.to_owned()));
+        }
+        // Stays set when the lines below return early, or panic.
+        writer.failed = true;
+        self.0
+            .write(&mut writer.manifest, commit)
+            .map_err(|failure| host(&failure))?;
+        writer.failed = false;
+        Ok(())
+    }
+}
+
+fn host(failure: &Failure) -> StoreError {
+    StoreError::Host(match failure {
+        Failure::Io(reason) => reason.clone(),
+        Failure::Sled(reason) => damaged(reason),
+        Failure::Damage(reason) => damaged(reason),
+    })
+}
+
+fn damaged(reason: &str) -> String {
+    format!("the database is damaged ({reason}): move it away and replay from the beginning")
+}
+
+impl Inner {
+    fn view(&self) -> RwLockReadGuard<'_, View> {
+        self.view.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn view_mut(&self) -> RwLockWriteGuard<'_, View> {
+        self.view.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, manifest: &mut Manifest, commit: &Commit) -> Result<(), Failure> {
+        let mut head = None;
+        let mut records = Sorted::new();
+        for (key, record) in commit.records() {
+            match key {
+                Key::Head => head = Some(record),
+                _ => drop(records.insert(key.encode().as_ref().into(), record)),
+            }
+        }
+        let bytes: usize = records.iter().map(|(key, record)| key.len() + record.len()).sum();
+        let (log_records, log_bytes) = {
+            let log = &self.view().log;
+            (log.records.len(), log.bytes)
+        };
+        let fits = log_records + records.len() <= LOG_RECORDS
+            && log_bytes + bytes <= LOG_BYTES
+            && manifest.logs.len() < LOG_COMMITS;
+        if fits {
+            self.write_log(manifest, &records, head)
+        } else {
+            self.write_run(manifest, &records, head)?;
+            self.merge_runs(manifest)
+        }
+    }
+
+    fn write_log(
+        &self,
+        manifest: &mut Manifest,
+        new: &Sorted<'_>,
+        head: Option<&Bytes>,
+    ) -> Result<(), Failure> {
+        let mut bytes = Vec::new();
+        for (key, record) in new {
+            record::encode(&mut bytes, key, Value::Short(record));
+        }
+        let mut batch = sled::Batch::default();
+        if !bytes.is_empty() {
+            let id = manifest.take_id();
+            if bytes.len() <= PIECE * PIECES_IN_BATCH {
+                for (part, piece) in (0..).zip(bytes.chunks(PIECE)) {
+                    batch.insert(&name(Kind::Log, id, part), piece);
+                }
+            } else {
+                self.pages.write_joined(Kind::Log, id, &bytes)?;
+                self.pages.sync()?;
+            }
+            let len = bytes.len() as u64;
+            manifest.logs.push(LogInfo { id, len });
+        }
+        self.make_count(manifest, head, batch)?;
+
+        let mut view = self.view_mut();
+        for (key, record) in new {
+            view.log.insert(key, (*record).clone());
+        }
+        view.replace_head(head);
+        Ok(())
+    }
+
+    /// Writes the new records, and with them those of the logs, as a run.
+    fn write_run(
+        &self,
+        manifest: &mut Manifest,
+        new: &Sorted<'_>,
+        head: Option<&Bytes>,
+    ) -> Result<(), Failure> {
+        let id = manifest.take_id();
+        let run = {
+            let view = self.view();
+            let log = &view.log.records;
+            let mut writer = RunWriter::new(&self.pages, id, 0, (log.len() + new.len()) as u64);
+            let mut old = log.iter().filter(|(key, _)| !new.contains_key(*key)).peekable();
+            let mut new = new.iter().map(|(key, record)| (key, *record)).peekable();
+            loop {
+                let from_log = match (old.peek(), new.peek()) {
+                    (Some((old, _)), Some((new, _))) => old < new,
+                    (Some(_), None) => true,
+                    (None, Some(_)) => false,
+                    (None, None) => break,
+                };
+                let next = if from_log { old.next() } else { new.next() };
+                let Some((key, record)) = next else { break };
+                if record.len() <= LONG {
+                    writer.push(key, Value::Short(record))?;
+                } else {
+                    let id = manifest.take_id();
+                    self.pages.write_joined(Kind::Long, id, record)?;
+                    let len = u32::try_from(record.len()).expect("records are shorter than 4 GB");
+                    writer.push(key, Value::Long { id, len })?;
+                }
+            }
+            writer.finish()?
+        };
+        self.pages.sync()?;
+        manifest.runs.push(run.info.clone());
+        let logs = std::mem::take(&mut manifest.logs);
+        self.make_count(manifest, head, sled::Batch::default())?;
+
+        let mut view = self.view_mut();
+        view.runs.push(run);
+        view.log = Log::default();
+        view.replace_head(head);
+        drop(view);
+        self.pages.remove(logs.iter().flat_map(LogInfo::names))
+    }
+
+    /// Merges the youngest runs as long as there are [`FANOUT`] of a level.
+    fn merge_runs(&self, manifest: &mut Manifest) -> Result<(), Failure> {
+        while let Some((first, level)) = manifest.mergeable() {
+            let id = manifest.take_id();
+            let merged = run::merge(&self.view().runs[first..], &self.pages, id, level)?;
+            self.pages.sync()?;
+            manifest.dead = manifest.runs.split_off(first);
+            manifest.runs.push(merged.info.clone());
+            self.make_count(manifest, None, sled::Batch::default())?;
+
+            let mut view = self.view_mut();
+            view.runs.truncate(first);
+            view.runs.push(merged);
+            drop(view);
+            // Nobody reads them any more: a reader keeps the view locked while it reads.
+            self.pages.remove(manifest.dead.iter().flat_map(RunInfo::names))?;
+            // Written with the next commit; to remove what is not there does no harm.
+            manifest.dead.clear();
+        }
+        Ok(())
+    }
+
+    /// The one moment in which a commit happens: an atomic batch, after all that it refers to, and then the disk.
+    fn make_count(
+        &self,
+        manifest: &Manifest,
+        head: Option<&Bytes>,
+        mut batch: sled::Batch,
+    ) -> Result<(), Failure> {
+        let text = serde_json::to_vec(manifest).expect("a manifest has only numbers and lists");
+        batch.insert(&name(Kind::Manifest, 0, 0), text);
+        if let Some(head) = head {
+            batch.insert(&name(Kind::Head, 0, 0), head.as_ref());
+        }
+        self.pages.write(batch)?;
+        self.pages.sync()
+    }
+}
+
+impl View {
+    fn load(pages: &Pages, manifest: &Manifest) -> Result<Self, Failure> {
+        let mut view = Self::default();
+        view.head = pages
+            .get(name(Kind::Head, 0, 0))?
+            .map(|head| Bytes::copy_from_slice(&head));
+        for info in &manifest.runs {
+            view.runs.push(Run::load(info.clone(), pages)?);
+        }
+        for log in &manifest.logs {
+            let len =
+                usize::try_from(log.len).map_err(|_| Failure::Damage("a log has an impossible length"))?;
+            let bytes = pages.joined(Kind::Log, log.id, len)?;
+            let mut rest = bytes.as_slice();
+            while let Some((key, value)) = record::decode(&mut rest)? {
+                let Value::Short(record) = value else {
+                    return Err(Failure::Damage("a log refers to a long record"));
+                };
+                view.log.insert(key, Bytes::copy_from_slice(record));
+            }
+        }
+        Ok(view)
+    }
+
+    fn get(&self, key: &Key, pages: &Pages) -> Result<Option<Bytes>, Failure> {
+        if *key == Key::Head {
+            return Ok(self.head.clone());
+        }
+        let key = key.encode();
+        let key = key.as_ref();
+        if let Some(record) = self.log.records.get(key) {
+            return Ok(Some(record.clone()));
+        }
+        let hash = run::hash(key);
+        for run in self.runs.iter().rev() {
+            let found = run.get(key, hash, pages, |value| match value {
+                Value::Short(record) => Ok(Bytes::copy_from_slice(record)),
+                Value::Long { id, len } => pages.joined(Kind::Long, id, len as usize).map(Bytes::from),
+            })?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    fn replace_head(&mut self, head: Option<&Bytes>) {
+        if let Some(head) = head {
+            self.head = Some(head.clone());
+        }
+    }
+}
+
+impl Log {
+    fn insert(&mut self, key: &[u8], record: Bytes) {
+        self.bytes += key.len() + record.len();
+        if let Some(replaced) = self.records.insert(key.into(), record) {
+            self.bytes -= key.len() + replaced.len();
+        }
+    }
+}
+
+impl LogInfo {
+    fn names(&self) -> impl Iterator<Item = [u8; 13]> {
+        let id = self.id;
+        (0..)
+            .zip((0..self.len).step_by(PIECE))
+            .map(move |(part, _)| name(Kind::Log, id, part))
+    }
+}
+
+impl Manifest {
+    fn take_id(&mut self) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        id
+    }
+
+    /// Where the runs begin that are to be merged into one of which level. Only neighbours in age may be merged, or an
+    /// older record would replace a younger one.
+    fn mergeable(&self) -> Option<(usize, u32)> {
+        let deepest = self.runs.iter().map(|run| run.level).max()?;
+        (0..=deepest).find_map(|level| {
+            let count = self
+                .runs
+                .iter()
+                .rev()
+                .take_while(|run| run.level <= level)
+                .count();
+            (count >= FANOUT).then(|| (self.runs.len() - count, level + 1))
+        })
+    }
+}
+
+/// The manifest; for a new database, an empty one is written. `known`: the format file says that there is a database.
+fn read_manifest(pages: &Pages, known: bool) -> Result<Manifest, Failure> {
+    if let Some(text) = pages.get(name(Kind::Manifest, 0, 0))? {
+        let manifest =
+            serde_json::from_slice(&text).map_err(|_| Failure::Damage("the manifest cannot be read"))?;
+        // Without the format file, creation was interrupted before anything could be stored.
+        if known || manifest == Manifest::default() {
+            return Ok(manifest);
+        }
+        return Err(Failure::Damage("the format file is missing"));
+    }
+    // sled makes a new file where it finds none, and forgets the end of one that was cut.
+    if known || !pages.is_empty()? {
+        return Err(Failure::Damage("the manifest is missing"));
+    }
+    let manifest = Manifest::default();
+    let mut batch = sled::Batch::default();
+    let text = serde_json::to_vec(&manifest).expect("a manifest has only numbers and lists");
+    batch.insert(&name(Kind::Manifest, 0, 0), text);
+    pages.write(batch)?;
+    pages.sync()?;
+    Ok(manifest)
+}
+
+/// Removes what a crash left behind.
+fn remove_debris(pages: &Pages, manifest: &Manifest) -> Result<(), Failure> {
+    pages.remove(manifest.dead.iter().flat_map(RunInfo::names))?;
+    for kind in [Kind::Page, Kind::Index, Kind::Long] {
+        pages.remove(pages.names(kind, manifest.next_id, u64::MAX)?.into_iter())?;
+    }
+    let live: Vec<_> = manifest.logs.iter().flat_map(LogInfo::names).collect();
+    let mut logs = pages.names(Kind::Log, 0, u64::MAX)?;
+    logs.retain(|name| live.binary_search(name).is_err());
+    pages.remove(logs.into_iter())
+}
+
+fn cannot(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+    let path = PathBuf::from(path);
+    move |error| OpenError::Io { action, path, error }
+}
+
+/// Makes the directory and locks it.
+fn lock(path: &Path) -> Result<File, OpenError> {
+    match fs::metadata(path) {
+        Ok(metadata) if !metadata.is_dir() => return Err(OpenError::NotADirectory(path.to_owned())),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(path).map_err(cannot("make", path))?;
+        }
+        Err(error) => return Err(cannot("read", path)(error)),
+    }
+    // Before the lock: no file of ours goes into the directory of somebody else.
+    refuse_foreign(path)?;
+    let name = path.join("lock");
+    let mut options = File::options();
+    let file = options
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&name)
+        .map_err(cannot("open", &name))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_owned())),
+        Err(TryLockError::Error(error)) => Err(cannot("lock", &name)(error)),
+    }
+}
+
+/// A directory is ours if it has a format file, or nothing but what an interrupted creation leaves.
+fn refuse_foreign(path: &Path) -> Result<(), OpenError> {
+    if path.join("format").exists() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(path).map_err(cannot("read", path))? {
+        let found = entry.map_err(cannot("read", path))?.file_name();
+        if !["lock", "sled", "format.new"].iter().any(|ours| found == *ours) {
+            return Err(OpenError::Foreign {
+                path: path.to_owned(),
+                found: found.to_string_lossy().into_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn format_text(version: u32, identity: &Identity) -> String {
+    let Identity { chain_id, genesis } = identity;
+    format!("zk-replica database\nversion {version}\nchain {chain_id}\ngenesis {genesis}\n")
+}
+
+/// Reads the format file; `false` if there is none.
+fn check_format(path: &Path, identity: &Identity) -> Result<bool, OpenError> {
+    let name = path.join("format");
+    let bytes = match fs::read(&name) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(cannot("read", &name)(error)),
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    let field = |name: &str| {
+        text.lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
+    };
+    let path = path.to_owned();
+    let damaged = || OpenError::Damaged {
+        path: path.clone(),
+        reason: "the format file cannot be read".to_owned(),
+    };
+    let version = field("version").ok_or_else(damaged)?;
+    if version != VERSION.to_string() {
+        let (found, expected) = (version.to_owned(), VERSION);
+        return Err(OpenError::Version {
+            path,
+            found,
+            expected,
+        });
+    }
+    let chain = field("chain")
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(damaged)?;
+    if chain != identity.chain_id {
+        let (found, expected) = (chain, identity.chain_id);
+        return Err(OpenError::Chain {
+            path,
+            found,
+            expected,
+        });
+    }
+    let genesis = field("genesis")
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(damaged)?;
+    if genesis != identity.genesis {
+        let (found, expected) = (genesis, identity.genesis);
+        return Err(OpenError::Genesis {
+            path,
+            chain,
+            found,
+            expected,
+        });
+    }
+    Ok(true)
+}
+
+/// Writes the format file: it is there in full, or not at all.
+fn create_format(path: &Path, identity: &Identity) -> Result<(), OpenError> {
+    let name = path.join("format.new");
+    let write = || {
+        let mut file = File::create(&name)?;
+        file.write_all(format_text(VERSION, identity).as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&name, path.join("format"))?;
+        // The names of the new files are content of the directories, which need a sync of their own.
+        for directory in [path.join("sled"), path.to_owned()] {
+            File::open(directory)?.sync_all()?;
+        }
+        match path.canonicalize()?.parent() {
+            Some(parent) => File::open(parent)?.sync_all(),
+            None => Ok(()),
+        }
+    };
+    write().map_err(cannot("write", &name))
+}
