@@ -1,0 +1,66 @@
+# `make help` lists what there is.
+
+CARGO ?= cargo
+RUSTUP ?= rustup
+NODE ?= node
+TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
+WASM_TARGETS := wasm32-unknown-unknown wasm32v1-none wasm32-wasip1
+
+RECORDING := ../shared/vectors/recorded-chain
+# What `make demo` replays: a stream file and, beside it, the files that describe its chain.
+STREAM ?= $(RECORDING)/data-stream.bin.gz
+GENESIS ?= $(dir $(STREAM))genesis-allocs.json
+CHAIN ?= $(dir $(STREAM))chainspec.json
+
+.PHONY: help setup demo test check lint doc unit portable bench deny clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+setup: ## Install the rustup targets and components that builds need
+	@command -v $(RUSTUP) >/dev/null || { echo "rustup is missing: https://rustup.rs installs it"; exit 1; }
+	@command -v $(NODE) >/dev/null || { echo "Node.js is missing: https://nodejs.org, version 20 or newer"; exit 1; }
+	@$(RUSTUP) show active-toolchain >/dev/null 2>&1 || $(RUSTUP) toolchain install
+	@$(RUSTUP) component add clippy rustfmt 2>/dev/null
+	@$(RUSTUP) target add $(WASM_TARGETS) 2>/dev/null
+
+demo: ## Replay the recorded chain, or the one that STREAM= names
+	@if [ ! -e "$(STREAM)" ]; then \
+		echo "there is no recording at $(STREAM)"; \
+		echo "name one: make demo STREAM=path/to/data-stream.bin (with genesis-allocs.json and chainspec.json beside it,"; \
+		echo "or with GENESIS= and CHAIN=)"; \
+		exit 1; \
+	fi
+	$(CARGO) run --locked --release -p zk-replica -- replay --stream "$(STREAM)" --genesis "$(GENESIS)" --chain "$(CHAIN)"
+
+test: setup lint doc unit portable ## Everything: format, lints, documentation, all tests, wasm
+
+check: lint ## The same as lint
+
+lint: setup
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --release --all-targets -- -D warnings
+
+doc: setup
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps -p zk-replica-core -p zk-replica
+
+unit: setup ## Tests on this machine
+	$(CARGO) test --locked --release
+
+portable: setup ## The core as wasm: its own tests, and a module that imports nothing
+	CARGO_TARGET_WASM32_WASIP1_RUNNER="$(NODE) --no-warnings $(CURDIR)/tests/portable/wasi.mjs" \
+		$(CARGO) test --locked --release -p zk-replica-core --lib --target wasm32-wasip1
+	$(CARGO) build --locked --release -p zk-replica-core --target wasm32-unknown-unknown
+	$(CARGO) build --locked --release -p zk-replica-portable --target wasm32v1-none
+	PORTABLE_WASM="$(TARGET_DIR)/wasm32v1-none/release/zk_replica_portable.wasm" \
+		$(NODE) --test tests/portable/portable.test.mjs
+
+bench: setup ## Benchmarks beside their peers
+	RUSTC_BOOTSTRAP=1 $(CARGO) bench --locked -p zk-replica-bench
+
+deny: ## Licences, sources and duplicate versions of all dependencies
+	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
+	$(CARGO) deny --all-features check bans licenses sources
+
+clean: ## Remove everything that was built
+	$(CARGO) clean
