@@ -26,11 +26,11 @@ const PIECES_IN_BATCH: usize = 32;
 
 /// Which chain a database holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// Chain id.
-    pub chain_id: u64,
+    pub(crate) chain_id: u64,
     /// What the chain began with: tells two chains of the same id apart.
-    pub genesis: B256,
+    pub(crate) genesis: B256,
 }
 
 /// Records on disk: an archive, nothing is ever released.
@@ -38,7 +38,7 @@ pub struct Identity {
 /// [`Store::apply`] returns when the commit is on the disk. Clones are handles to the same files; readers wait for a
 /// write only in the moment in which it is published.
 #[derive(Clone, Debug)]
-pub struct SledStore(Arc<Inner>);
+pub(crate) struct SledStore(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -96,7 +96,7 @@ type Sorted<'a> = BTreeMap<Box<[u8]>, &'a Bytes>;
 
 impl SledStore {
     /// Opens the database in the directory `path`, or makes one if there is nothing yet.
-    pub fn open(path: &Path, identity: &Identity) -> Result<Self, OpenError> {
+    pub(crate) fn open(path: &Path, identity: &Identity) -> Result<Self, OpenError> {
         let lock = lock(path)?;
         let known = check_format(path, identity)?;
         let failed = |failure: Failure| match failure {
@@ -323,10 +323,11 @@ impl Inner {
 
 impl View {
     fn load(pages: &Pages, manifest: &Manifest) -> Result<Self, Failure> {
-        let mut view = Self::default();
-        view.head = pages
-            .get(name(Kind::Head, 0, 0))?
-            .map(|head| Bytes::copy_from_slice(&head));
+        let head = pages.get(name(Kind::Head, 0, 0))?;
+        let mut view = Self {
+            head: head.map(|head| Bytes::copy_from_slice(&head)),
+            ..Self::default()
+        };
         for info in &manifest.runs {
             view.runs.push(Run::load(info.clone(), pages)?);
         }
