@@ -45,6 +45,8 @@ struct Inner {
     pages: Pages,
     view: RwLock<View>,
     writer: Mutex<Writer>,
+    /// [`LOG_RECORDS`]; tests see more runs and merges with fewer.
+    log_records: usize,
     /// After the files, which must be closed before another process may open them.
     _lock: File,
 }
@@ -97,6 +99,14 @@ type Sorted<'a> = BTreeMap<Box<[u8]>, &'a Bytes>;
 impl SledStore {
     /// Opens the database in the directory `path`, or makes one if there is nothing yet.
     pub(crate) fn open(path: &Path, identity: &Identity) -> Result<Self, OpenError> {
+        Self::open_sized(path, identity, LOG_RECORDS)
+    }
+
+    pub(super) fn open_sized(
+        path: &Path,
+        identity: &Identity,
+        log_records: usize,
+    ) -> Result<Self, OpenError> {
         let lock = lock(path)?;
         let known = check_format(path, identity)?;
         let failed = |failure: Failure| match failure {
@@ -120,6 +130,7 @@ impl SledStore {
                 manifest,
                 failed: false,
             }),
+            log_records,
             _lock: lock,
         })))
     }
@@ -190,7 +201,7 @@ impl Inner {
             let log = &self.view().log;
             (log.records.len(), log.bytes)
         };
-        let fits = log_records + records.len() <= LOG_RECORDS
+        let fits = log_records + records.len() <= self.log_records
             && log_bytes + bytes <= LOG_BYTES
             && manifest.logs.len() < LOG_COMMITS;
         if fits {
