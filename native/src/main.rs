@@ -1,4 +1,19 @@
 //! zk-replica on a machine of its own: files, threads, terminal. What is right and wrong is decided in the core.
+#![allow(
+    clippy::std_instead_of_core,
+    clippy::std_instead_of_alloc,
+    reason = "a host has std, and one name for each item is easier to read"
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::panic,
+        clippy::print_stdout,
+        clippy::cast_possible_truncation,
+        reason = "a test may stop where it stands"
+    )
+)]
 
 mod cli;
 mod output;

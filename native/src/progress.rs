@@ -17,14 +17,11 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// `total` is the position at the end, in the unit of [`Progress::update`]; `None` if nobody knows.
-    pub(crate) fn start(total: Option<u64>) -> Self {
+    /// `total` is the position at the end, in the unit of [`Progress::update`].
+    pub(crate) fn start(total: u64) -> Self {
         // indicatif itself draws nothing where standard error is not a terminal.
-        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(10));
-        let template = match total {
-            Some(_) => "{wide_bar} {percent:>3}%  {msg}, {eta} left",
-            None => "{spinner} {msg}, {elapsed} so far",
-        };
+        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(10));
+        let template = "{wide_bar} {percent:>3}%  {msg}, {eta} left";
         bar.set_style(ProgressStyle::with_template(template).expect("the template is well formed"));
         let now = Instant::now();
         Self {
@@ -56,9 +53,11 @@ impl Progress {
         self.bar.set_message(message(blocks, transactions, speed));
         self.bar.set_position(position);
     }
+}
 
-    /// Takes the bar off the terminal.
-    pub(crate) fn finish(self) {
+impl Drop for Progress {
+    /// Takes the bar off the terminal: what is said next stands alone.
+    fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
 }
@@ -81,7 +80,7 @@ mod tests {
 
     #[test]
     fn updates_without_a_terminal_cost_next_to_nothing() {
-        let mut progress = Progress::start(Some(1_000_000));
+        let mut progress = Progress::start(1_000_000);
         progress.bar.set_draw_target(ProgressDrawTarget::hidden());
         let started = Instant::now();
         (0..1_000_000).for_each(|block| progress.update(block, block, 0));
@@ -90,6 +89,5 @@ mod tests {
             "{:?}",
             started.elapsed()
         );
-        progress.finish();
     }
 }

@@ -1,13 +1,41 @@
 //! `zk-replica replay`: the one place where decoder, checker and store meet.
+//!
+//! Three stages on threads of their own: reading (decompress, decode, assemble) and preparing (senders, hashes) ahead of
+//! everything, verifying on the caller's thread, and with a database writing behind it.
 
 use crate::cli::Replay;
-use crate::output::Outcome;
-use crate::store::OpenError;
-use crate::stream_file::StreamFileError;
+use crate::output::{Disagreement, Outcome, Summary};
+use crate::pipeline::{self, Layout};
+use crate::progress::Progress;
+use crate::store::{Identity, OpenError, SledStore};
+use crate::stream_file::{StreamFile, StreamFileError};
+use crate::writer::Writer;
+use alloy_primitives::{B256, Keccak256};
+use std::fs;
 use std::io;
-use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
-use zk_replica_core::store::StoreError;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+use zk_replica_core::chain::{ChainSpec, ChainSpecError, Genesis, GenesisError};
+use zk_replica_core::checker::Mismatch;
+use zk_replica_core::executor::PreparedBlock;
+use zk_replica_core::replica::{Halt, Input, Replica};
+use zk_replica_core::source::datastream::{Assembler, DecodeError, FileDecoder, Item};
+use zk_replica_core::store::{Journal, Memory, Store, StoreError};
+use zk_replica_core::types::Head;
+
+/// A commit is handed to the disk when it has so many records, or is so old: large ones are cheaper, and what has not
+/// been handed over is in memory.
+const GROUP_RECORDS: usize = 20_000;
+const GROUP_AGE: Duration = Duration::from_secs(2);
+
+/// Commits that may wait for the disk.
+const COMMITS_AHEAD: usize = 1;
+
+/// Blocks that may wait before and behind each thread that prepares them. A block may have megabytes.
+const BLOCKS_AHEAD: usize = 16;
 
 /// Why a run could not find out. A disagreement is not among these: it is an [`Outcome`].
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +43,25 @@ pub(crate) enum ReplayError {
     /// The stream's file.
     #[error(transparent)]
     Stream(#[from] StreamFileError),
+    /// The stream's content.
+    #[error("{path} is not a sound data stream: {error}", path = path.display())]
+    Decode {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        error: DecodeError,
+    },
+    /// The stream holds no block.
+    #[error("{path} ends before genesis", path = .0.display())]
+    Empty(PathBuf),
+    /// The stream's parts are in an order that cannot be.
+    #[error("{path} is not a sound data stream: {reason}", path = path.display())]
+    Order {
+        /// The file.
+        path: PathBuf,
+        /// What came when it could not.
+        reason: &'static str,
+    },
     /// Another input file.
     #[error("cannot read {path}: {error}", path = path.display())]
     File {
@@ -22,6 +69,22 @@ pub(crate) enum ReplayError {
         path: PathBuf,
         /// What the operating system says.
         error: io::Error,
+    },
+    /// The chain specification.
+    #[error("{path}: {error}", path = path.display())]
+    Chain {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: ChainSpecError,
+    },
+    /// Genesis, or its configuration.
+    #[error("{path}: {error}", path = path.display())]
+    Genesis {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: GenesisError,
     },
     /// The database cannot be opened.
     #[error(transparent)]
@@ -35,11 +98,278 @@ pub(crate) enum ReplayError {
 }
 
 impl ReplayError {
-    /// 2: something the caller named cannot be used. 1: everything else.
+    /// 1: the machine failed. 2: something the caller named cannot be used.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Stream(_) | Self::File { .. } | Self::Open(_) => 2,
             Self::Store(_) | Self::Signals(_) => 1,
+            _ => 2,
+        }
+    }
+}
+
+/// Verifies the stream that `options` name, until its end, a disagreement, or `stop`.
+pub(crate) fn run(options: &Replay, stop: &AtomicBool) -> Result<Outcome, ReplayError> {
+    let (spec, genesis) = read_chain(options)?;
+    let chain_id = spec.chain_id;
+    let stream = StreamFile::open(&options.stream)?;
+    let run = Run { options, stop };
+    let (end, head) = match &options.db {
+        None => {
+            let store = Memory::new();
+            let mut replica = Replica::open(spec, genesis, &store)?;
+            let end = run.verify(stream, &mut replica, &store, || Ok(()))?;
+            (end, replica.head().cloned())
+        }
+        Some(path) => {
+            let genesis_hash = identify(&genesis);
+            let base = SledStore::open(
+                path,
+                &Identity {
+                    chain_id,
+                    genesis: genesis_hash,
+                },
+            )?;
+            let journal = Journal::new(base.clone());
+            let mut replica = Replica::open(spec, genesis, &journal)?;
+            let mut disk = Disk::new(&journal, base);
+            let end = run.verify(stream, &mut replica, &journal, || disk.keep_up());
+            // What was verified before an error is kept, too.
+            disk.finish()?;
+            (end?, replica.head().cloned())
+        }
+    };
+    let summary = |head: Option<Head>| match head {
+        Some(head) => Ok(Summary::new(chain_id, &head, options.db.is_some())),
+        None => Err(ReplayError::Empty(options.stream.clone())),
+    };
+    Ok(match end {
+        End::Reached => Outcome::Verified(summary(head)?),
+        End::Interrupted => Outcome::Interrupted(summary(head)?),
+        End::Mismatch(mismatch) => Outcome::Mismatch(mismatch.into()),
+    })
+}
+
+/// Why verifying ended.
+enum End {
+    /// The stream, or the block asked for, was reached.
+    Reached,
+    Interrupted,
+    Mismatch(Mismatch),
+}
+
+/// A part of the stream, and how far into the stream it is.
+struct Placed<T> {
+    part: T,
+    entry: u64,
+    entries: u64,
+}
+
+struct Run<'a> {
+    options: &'a Replay,
+    stop: &'a AtomicBool,
+}
+
+impl Run<'_> {
+    /// `after` is called after each part of the stream.
+    fn verify<S: Store>(
+        &self,
+        stream: StreamFile,
+        replica: &mut Replica,
+        store: &S,
+        mut after: impl FnMut() -> Result<(), StoreError>,
+    ) -> Result<End, ReplayError> {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        let layout = Layout {
+            // Verifying and writing have a core each.
+            workers: cores.saturating_sub(2).clamp(1, 16),
+            ahead: BLOCKS_AHEAD,
+        };
+        let mut end = End::Reached;
+        let mut progress = None;
+        let out_of_order = |reason| ReplayError::Order {
+            path: self.options.stream.clone(),
+            reason,
+        };
+        let consume = |prepared: Result<Placed<Input>, &'static str>| {
+            let Placed { part, entry, entries } = prepared.map_err(out_of_order)?;
+            if self.is_beyond(&part) {
+                return Ok(false);
+            }
+            match replica.advance(&part, store) {
+                Ok(_) => {}
+                Err(Halt::Mismatch(mismatch)) => {
+                    end = End::Mismatch(mismatch);
+                    return Ok(false);
+                }
+                Err(Halt::Store(error)) => return Err(error.into()),
+                Err(Halt::OutOfOrder(reason)) => return Err(out_of_order(reason)),
+            }
+            after()?;
+            if let Some(head) = replica.head() {
+                let progress = progress.get_or_insert_with(|| match self.options.to {
+                    Some(to) => Progress::start(to),
+                    None => Progress::start(entries),
+                });
+                let position = if self.options.to.is_some() {
+                    head.number
+                } else {
+                    entry
+                };
+                progress.update(position, head.totals.blocks, head.totals.transactions);
+                if self.stop.load(Ordering::Relaxed) {
+                    end = End::Interrupted;
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        };
+        pipeline::run(layout, |send| self.read(stream, send), prepare, consume)?;
+        Ok(end)
+    }
+
+    fn is_beyond(&self, part: &Input) -> bool {
+        match (part, self.options.to) {
+            (Input::Block(block), Some(to)) => block.input().number > to,
+            _ => false,
+        }
+    }
+
+    /// Hands over the parts of the stream, until no more are wanted.
+    fn read(
+        &self,
+        mut stream: StreamFile,
+        send: &mut dyn FnMut(Placed<Item>) -> bool,
+    ) -> Result<(), ReplayError> {
+        let unsound = |error| ReplayError::Decode {
+            path: self.options.stream.clone(),
+            error,
+        };
+        let mut decoder = FileDecoder::new();
+        let mut assembler = Assembler::new();
+        while let Some(chunk) = stream.next_chunk()? {
+            decoder.push(chunk);
+            while let Some(entry) = decoder.next().map_err(unsound)? {
+                let number = entry.number;
+                let Some(part) = assembler.push(entry).map_err(unsound)? else {
+                    continue;
+                };
+                let entries = decoder.header().map_or(0, |header| header.total_entries);
+                if !send(Placed {
+                    part,
+                    entry: number,
+                    entries,
+                }) {
+                    return Ok(());
+                }
+            }
+        }
+        decoder.finish().map_err(unsound)?;
+        assembler.finish().map_err(unsound)
+    }
+}
+
+/// Works out what needs no state. A part without a block executes nothing, and there is no rule to check it by.
+fn prepare(Placed { part, entry, entries }: Placed<Item>) -> Result<Placed<Input>, &'static str> {
+    let part = match part {
+        Item::BatchStart(start) => Input::BatchStart(start),
+        Item::Block(block) => Input::Block(PreparedBlock::from(block)),
+        Item::BatchEnd(end) => Input::BatchEnd(end),
+        Item::UpdateGer(_) => return Err("a global exit root without a block, which no supported fork has"),
+    };
+    Ok(Placed { part, entry, entries })
+}
+
+/// The database behind a journal.
+struct Disk<'a> {
+    journal: &'a Journal<SledStore>,
+    writer: Writer,
+    sealed: Instant,
+}
+
+impl<'a> Disk<'a> {
+    fn new(journal: &'a Journal<SledStore>, base: SledStore) -> Self {
+        Self {
+            journal,
+            writer: Writer::start(base, COMMITS_AHEAD),
+            sealed: Instant::now(),
+        }
+    }
+
+    /// Hands over what has gathered, when it is time.
+    fn keep_up(&mut self) -> Result<(), StoreError> {
+        let pending = self.journal.pending();
+        if pending < GROUP_RECORDS && (pending == 0 || self.sealed.elapsed() < GROUP_AGE) {
+            return Ok(());
+        }
+        self.hand_over()?;
+        (0..self.writer.acknowledged()?).for_each(|_| self.journal.settle());
+        Ok(())
+    }
+
+    fn hand_over(&mut self) -> Result<(), StoreError> {
+        self.sealed = Instant::now();
+        self.writer.write(self.journal.seal())
+    }
+
+    /// Returns when everything is on the disk.
+    fn finish(mut self) -> Result<(), StoreError> {
+        if self.journal.pending() > 0 {
+            self.hand_over()?;
+        }
+        self.writer.finish().map(drop)
+    }
+}
+
+fn read_chain(options: &Replay) -> Result<(ChainSpec, Genesis), ReplayError> {
+    let bad_genesis = |path: &Path| {
+        let path = path.to_owned();
+        move |error| ReplayError::Genesis { path, error }
+    };
+    let spec = ChainSpec::from_json(&read_file(&options.chain)?).map_err(|error| ReplayError::Chain {
+        path: options.chain.clone(),
+        error,
+    })?;
+    let mut genesis =
+        Genesis::from_json(&read_file(&options.genesis)?).map_err(bad_genesis(&options.genesis))?;
+    if let Some(path) = &options.conf {
+        genesis = genesis.with_conf(&read_file(path)?).map_err(bad_genesis(path))?;
+    }
+    Ok((spec, genesis))
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, ReplayError> {
+    fs::read(path).map_err(|error| ReplayError::File {
+        path: path.to_owned(),
+        error,
+    })
+}
+
+/// Tells two genesis states apart, however their files are written. It is no state root: that is for the checker.
+fn identify(genesis: &Genesis) -> B256 {
+    let mut hasher = Keccak256::new();
+    for (address, account) in &genesis.accounts {
+        hasher.update(address);
+        hasher.update(account.balance.to_be_bytes::<32>());
+        hasher.update(account.nonce.to_be_bytes());
+        hasher.update((account.code.len() as u64).to_be_bytes());
+        hasher.update(&account.code);
+        hasher.update((account.storage.len() as u64).to_be_bytes());
+        for (slot, word) in &account.storage {
+            hasher.update(slot.to_be_bytes::<32>());
+            hasher.update(word.to_be_bytes::<32>());
+        }
+    }
+    hasher.finalize()
+}
+
+impl From<Mismatch> for Disagreement {
+    fn from(mismatch: Mismatch) -> Self {
+        Self {
+            block: mismatch.block,
+            batch: mismatch.batch,
+            claim: mismatch.claim.to_string(),
+            expected: mismatch.expected.to_string(),
+            computed: mismatch.computed.to_string(),
         }
     }
 }

@@ -23,7 +23,6 @@ pub(crate) struct StreamFile {
     chunk: Vec<u8>,
     compression: Compression,
     path: PathBuf,
-    size: Option<u64>,
     /// Bytes of the file, before decompression.
     read: Arc<AtomicU64>,
 }
@@ -67,30 +66,24 @@ pub(crate) enum StreamFileError {
 impl StreamFile {
     /// Opens the file; `-` is standard input.
     pub(crate) fn open(path: &Path) -> Result<Self, StreamFileError> {
-        let opened = || -> io::Result<(Box<dyn Read + Send>, Option<u64>)> {
+        let opened = || -> io::Result<Box<dyn Read + Send>> {
             if path == Path::new("-") {
-                return Ok((Box::new(io::stdin()), None));
+                return Ok(Box::new(io::stdin()));
             }
             let file = File::open(path)?;
-            let metadata = file.metadata()?;
-            if metadata.is_dir() {
+            if file.metadata()?.is_dir() {
                 return Err(io::Error::from(io::ErrorKind::IsADirectory));
             }
-            // A pipe has no size.
-            Ok((Box::new(file), metadata.is_file().then_some(metadata.len())))
+            Ok(Box::new(file))
         };
-        let (file, size) = opened().map_err(|error| StreamFileError::Open {
+        let file = opened().map_err(|error| StreamFileError::Open {
             path: path.to_owned(),
             error,
         })?;
-        Self::decompress(file, size, path.to_owned())
+        Self::decompress(file, path.to_owned())
     }
 
-    fn decompress(
-        file: Box<dyn Read + Send>,
-        size: Option<u64>,
-        path: PathBuf,
-    ) -> Result<Self, StreamFileError> {
+    fn decompress(file: Box<dyn Read + Send>, path: PathBuf) -> Result<Self, StreamFileError> {
         let read = Arc::new(AtomicU64::new(0));
         let mut file = Counting {
             inner: file,
@@ -130,7 +123,6 @@ impl StreamFile {
             chunk,
             compression,
             path,
-            size,
             read,
         })
     }
@@ -153,21 +145,6 @@ impl StreamFile {
             }
         }
     }
-
-    /// How the file is compressed.
-    pub(crate) fn compression(&self) -> Compression {
-        self.compression
-    }
-
-    /// Size of the file, compressed as it is; `None` for a pipe.
-    pub(crate) fn size(&self) -> Option<u64> {
-        self.size
-    }
-
-    /// Bytes of the file read so far. The counter goes on counting when the reader is on another thread.
-    pub(crate) fn bytes_read(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.read)
-    }
 }
 
 impl fmt::Debug for StreamFile {
@@ -176,10 +153,7 @@ impl fmt::Debug for StreamFile {
         debug
             .field("path", &self.path)
             .field("compression", &self.compression);
-        debug
-            .field("size", &self.size)
-            .field("read", &self.read)
-            .finish_non_exhaustive()
+        debug.field("read", &self.read).finish_non_exhaustive()
     }
 }
 
@@ -233,14 +207,14 @@ mod tests {
 
     fn read(bytes: Vec<u8>) -> Result<(Vec<u8>, Compression), StreamFileError> {
         let size = bytes.len() as u64;
-        let mut file = StreamFile::decompress(Box::new(Cursor::new(bytes)), Some(size), "test".into())?;
+        let mut file = StreamFile::decompress(Box::new(Cursor::new(bytes)), "test".into())?;
         let mut all = Vec::new();
         while let Some(chunk) = file.next_chunk()? {
             assert!(!chunk.is_empty() && chunk.len() <= CHUNK);
             all.extend_from_slice(chunk);
         }
-        assert_eq!(file.bytes_read().load(Ordering::Relaxed), size);
-        Ok((all, file.compression()))
+        assert_eq!(file.read.load(Ordering::Relaxed), size);
+        Ok((all, file.compression))
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 /// Why a database could not be opened. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub(crate) enum OpenError {
     /// The path names something else than a directory.
     #[error("{0} is not a directory: name a directory for the database, it is made if it does not exist")]
     NotADirectory(PathBuf),

@@ -45,8 +45,8 @@ mod sled;
 #[cfg(test)]
 mod tests;
 
-pub use self::sled::{Identity, SledStore};
-pub use error::OpenError;
+pub(crate) use self::sled::{Identity, SledStore};
+pub(crate) use error::OpenError;
 
 use pages::Pages;
 use std::fmt;

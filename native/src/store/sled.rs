@@ -26,11 +26,11 @@ const PIECES_IN_BATCH: usize = 32;
 
 /// Which chain a database holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// Chain id.
-    pub chain_id: u64,
+    pub(crate) chain_id: u64,
     /// What the chain began with: tells two chains of the same id apart.
-    pub genesis: B256,
+    pub(crate) genesis: B256,
 }
 
 /// Records on disk: an archive, nothing is ever released.
@@ -38,13 +38,15 @@ pub struct Identity {
 /// [`Store::apply`] returns when the commit is on the disk. Clones are handles to the same files; readers wait for a
 /// write only in the moment in which it is published.
 #[derive(Clone, Debug)]
-pub struct SledStore(Arc<Inner>);
+pub(crate) struct SledStore(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     pages: Pages,
     view: RwLock<View>,
     writer: Mutex<Writer>,
+    /// [`LOG_RECORDS`]; tests see more runs and merges with fewer.
+    log_records: usize,
     /// After the files, which must be closed before another process may open them.
     _lock: File,
 }
@@ -96,7 +98,15 @@ type Sorted<'a> = BTreeMap<Box<[u8]>, &'a Bytes>;
 
 impl SledStore {
     /// Opens the database in the directory `path`, or makes one if there is nothing yet.
-    pub fn open(path: &Path, identity: &Identity) -> Result<Self, OpenError> {
+    pub(crate) fn open(path: &Path, identity: &Identity) -> Result<Self, OpenError> {
+        Self::open_sized(path, identity, LOG_RECORDS)
+    }
+
+    pub(super) fn open_sized(
+        path: &Path,
+        identity: &Identity,
+        log_records: usize,
+    ) -> Result<Self, OpenError> {
         let lock = lock(path)?;
         let known = check_format(path, identity)?;
         let failed = |failure: Failure| match failure {
@@ -120,6 +130,7 @@ impl SledStore {
                 manifest,
                 failed: false,
             }),
+            log_records,
             _lock: lock,
         })))
     }
@@ -190,7 +201,7 @@ impl Inner {
             let log = &self.view().log;
             (log.records.len(), log.bytes)
         };
-        let fits = log_records + records.len() <= LOG_RECORDS
+        let fits = log_records + records.len() <= self.log_records
             && log_bytes + bytes <= LOG_BYTES
             && manifest.logs.len() < LOG_COMMITS;
         if fits {
@@ -323,10 +334,11 @@ impl Inner {
 
 impl View {
     fn load(pages: &Pages, manifest: &Manifest) -> Result<Self, Failure> {
-        let mut view = Self::default();
-        view.head = pages
-            .get(name(Kind::Head, 0, 0))?
-            .map(|head| Bytes::copy_from_slice(&head));
+        let head = pages.get(name(Kind::Head, 0, 0))?;
+        let mut view = Self {
+            head: head.map(|head| Bytes::copy_from_slice(&head)),
+            ..Self::default()
+        };
         for info in &manifest.runs {
             view.runs.push(Run::load(info.clone(), pages)?);
         }

@@ -16,7 +16,7 @@ const CHAIN: Identity = Identity {
 };
 
 fn open(path: &Path) -> SledStore {
-    SledStore::open(path, &CHAIN).unwrap()
+    SledStore::open_sized(path, &CHAIN, 500).unwrap()
 }
 
 fn digest(seed: u64) -> B256 {
@@ -129,7 +129,7 @@ fn it_agrees_with_a_model_across_merges_and_openings() {
     let mut model = HashMap::new();
     let mut store = open(directory.path());
     for number in 0..90_u64 {
-        let nodes = [3, 60, 900, 17_000][(number % 9 / 6 + number % 2 * 2) as usize];
+        let nodes = [3, 60, 200, 700][(number % 9 / 6 + number % 2 * 2) as usize];
         let mut commit = commit(number, nodes);
         // Blocks are written again, as after a rollback, and must be found as last written.
         let again = vec![(
@@ -147,7 +147,7 @@ fn it_agrees_with_a_model_across_merges_and_openings() {
     for (key, record) in &model {
         assert_eq!(store.get(key).unwrap().as_ref(), Some(record), "{key}");
     }
-    for seed in 0..10_000 {
+    for seed in 0..2000 {
         assert_eq!(store.get(&Key::Node(digest(1 << 60 | seed))), Ok(None));
     }
     let runs = store.runs();
@@ -167,7 +167,7 @@ fn readers_see_whole_commits_while_one_writes() {
     let writer = store.clone();
     std::thread::scope(|scope| {
         let writing =
-            scope.spawn(move || (1..=60).for_each(|number| writer.apply(&commit(number, 3000)).unwrap()));
+            scope.spawn(move || (1..=60).for_each(|number| writer.apply(&commit(number, 400)).unwrap()));
         while !writing.is_finished() {
             let Some(number) = head(&store) else { continue };
             assert_holds(&store, &commit(number / 2 + 1, 300));
@@ -193,7 +193,7 @@ fn commits_until_killed() {
 
 /// Mostly single blocks, sometimes a group of many, so that logs, runs and merges are all interrupted.
 fn nodes_of(number: u64) -> u64 {
-    if number % 4 == 3 { 6000 } else { 60 }
+    if number % 4 == 3 { 900 } else { 60 }
 }
 
 #[test]
@@ -336,7 +336,7 @@ fn damaged_files_are_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let sound = directory.path().join("sound");
     let store = open(&sound);
-    (0..4).for_each(|number| store.apply(&commit(number, 6000)).unwrap());
+    (0..4).for_each(|number| store.apply(&commit(number, 1500)).unwrap());
     drop(store);
 
     let len = fs::metadata(sound.join("sled/db")).unwrap().len() as usize;
@@ -368,7 +368,7 @@ fn damaged_files_are_an_error() {
             // Damage that opening does not meet: each record is right, or an error.
             Ok(store) => {
                 for number in 0..head(&store).map_or(0, |head| head + 1) {
-                    for (key, record) in commit(number, 6000)
+                    for (key, record) in commit(number, 1500)
                         .records()
                         .iter()
                         .filter(|(key, _)| *key != Key::Head)
@@ -406,7 +406,7 @@ fn copy(from: &Path, to: &Path) {
 #[ignore = "a measurement, not a check"]
 fn archive_of_a_chain() {
     let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+    let store = SledStore::open(directory.path(), &CHAIN).unwrap();
     let (blocks, group, nodes) = (
         11_317_u64,
         std::env::var("GROUP").map_or(1000, |text| text.parse().unwrap()),
