@@ -1,2 +1,3 @@
 //! The state tree: Poseidon sparse Merkle tree.
+mod goldilocks;
 pub mod poseidon;
