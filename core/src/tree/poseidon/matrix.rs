@@ -7,7 +7,10 @@
 use super::constants::{CORNER, ROUND_CONSTANTS, ROUNDS, WIDTH};
 use crate::tree::goldilocks::{EPSILON, ORDER};
 
-/// A lane as `low + 2^32 * high`, both in two's complement with an absolute value of at most `2^34`.
+/// A lane as `low + 2^32 * high`, both in two's complement.
+///
+/// A matrix needs halves between `-2^33` and `2^53`, and gives halves that are not negative and at most 265 times as
+/// large (at least `2^43`).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Halves {
     pub(super) low: u64,
@@ -18,6 +21,7 @@ impl Halves {
     pub(super) const ZERO: Self = Self { low: 0, high: 0 };
 
     /// Of a loose element.
+    #[cfg(any(test, not(target_pointer_width = "64")))]
     #[inline(always)]
     pub(super) const fn from_u64(x: u64) -> Self {
         Self {
@@ -37,9 +41,9 @@ impl Halves {
         }
     }
 
-    /// The loose element. Takes the sums of the matrix, made non-negative by a [`Bias`]: halves below `2^45`.
+    /// The loose element. Halves must be between 0 and `2^61`.
     #[inline(always)]
-    const fn join(self) -> u64 {
+    pub(super) const fn join(self) -> u64 {
         let small = self.low + (self.high >> 32) * EPSILON;
         let (sum, carry) = (self.high << 32).overflowing_add(small);
         // After a carry the sum is below `small`, far from a second carry.
@@ -55,7 +59,7 @@ pub(super) struct Bias {
 }
 
 impl Bias {
-    /// More than the matrix can subtract from a low half: 264 times the `2^33` of [`Halves::from_words`].
+    /// More than the matrix can subtract: 264, the largest sum of a row, times `2^33`.
     const OFFSET: u64 = 1 << 42;
 
     const fn new(constant: u64) -> Self {
@@ -86,24 +90,23 @@ pub(super) static BIASES: [[Bias; WIDTH]; ROUNDS] = {
     biases
 };
 
-/// The matrix times the state, plus the constants of the next round. Loose.
+/// The matrix times the state, plus the constants of the next round.
 #[inline(always)]
-pub(super) fn apply(state: &[Halves; WIDTH], biases: &[Bias; WIDTH]) -> [u64; WIDTH] {
+pub(super) fn apply(state: &[Halves; WIDTH], biases: &[Bias; WIDTH]) -> [Halves; WIDTH] {
     let mut low = [0; WIDTH];
     let mut high = [0; WIDTH];
-    for i in 0..WIDTH {
-        low[i] = state[i].low;
-        high[i] = state[i].high;
+    for (i, lane) in state.iter().enumerate() {
+        low[i] = lane.low;
+        high[i] = lane.high;
     }
     let low = multiply(low);
     let high = multiply(high);
-    let mut out = [0; WIDTH];
-    for i in 0..WIDTH {
-        let sum = Halves {
-            low: low[i].wrapping_add(biases[i].low),
-            high: high[i].wrapping_add(biases[i].high),
+    let mut out = [Halves::ZERO; WIDTH];
+    for (i, bias) in biases.iter().enumerate() {
+        out[i] = Halves {
+            low: low[i].wrapping_add(bias.low),
+            high: high[i].wrapping_add(bias.high),
         };
-        out[i] = sum.join();
     }
     out
 }
@@ -201,7 +204,7 @@ mod tests {
     fn check(words: &[(u64, u64); WIDTH], constants: &[u64; WIDTH]) {
         let halves = words.map(|(low, high)| Halves::from_words(low, high));
         let out = apply(&halves, &constants.map(Bias::new));
-        assert_eq!(out.map(canonical), dense(words, constants));
+        assert_eq!(out.map(|lane| canonical(lane.join())), dense(words, constants));
     }
 
     #[test]

@@ -7,18 +7,35 @@ use super::constants::{HALF_FULL_ROUNDS, PARTIAL_ROUNDS, WIDTH};
 use super::matrix::{self, BIASES, Halves};
 use super::{add_first_constants, pow7};
 
+/// Partial rounds after which halves need joining: a matrix makes them up to 265 times larger, and there is room for
+/// three.
+const ROOM: usize = 3;
+
 /// The permutation of loose lanes; the result is loose.
 pub(super) fn permute(state: &[u64; WIDTH]) -> [u64; WIDTH] {
+    let (first, rest) = BIASES.split_at(HALF_FULL_ROUNDS);
+    let (partial, last) = rest.split_at(PARTIAL_ROUNDS);
+
     let mut s = add_first_constants(state);
-    for (round, biases) in BIASES.iter().enumerate() {
-        let partial = (HALF_FULL_ROUNDS..HALF_FULL_ROUNDS + PARTIAL_ROUNDS).contains(&round);
-        let boxes = if partial { 1 } else { WIDTH };
-        let mut halves = s.map(Halves::from_u64);
-        for (half, &x) in halves[..boxes].iter_mut().zip(&s) {
-            let (low, high) = pow7(x);
-            *half = Halves::from_words(low, high);
+    for biases in first {
+        s = matrix::apply(&s.map(sbox), biases).map(Halves::join);
+    }
+    for group in partial.chunks(ROOM) {
+        let mut lanes = s.map(Halves::from_u64);
+        for biases in group {
+            lanes[0] = sbox(lanes[0].join());
+            lanes = matrix::apply(&lanes, biases);
         }
-        s = matrix::apply(&halves, biases);
+        s = lanes.map(Halves::join);
+    }
+    for biases in last {
+        s = matrix::apply(&s.map(sbox), biases).map(Halves::join);
     }
     s
+}
+
+#[inline(always)]
+fn sbox(x: u64) -> Halves {
+    let (low, high) = pow7(x);
+    Halves::from_words(low, high)
 }

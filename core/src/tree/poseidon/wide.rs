@@ -32,7 +32,11 @@ fn full_round(s: &[u64; WIDTH], biases: &[Bias; WIDTH]) -> [u64; WIDTH] {
         let (low, high) = pow7(x);
         *power = Halves::from_words(low, high);
     }
-    matrix::apply(&powers, biases)
+    let mut out = [0; WIDTH];
+    for (lane, sum) in out.iter_mut().zip(matrix::apply(&powers, biases)) {
+        *lane = sum.join();
+    }
+    out
 }
 
 /// From the lanes after the S-boxes of the last full round to the lanes before the S-boxes of the next one.
