@@ -4,8 +4,8 @@
 //! whatever disturbs the machine disturbs all of them, and reports ratios.
 #![allow(clippy::print_stdout, reason = "a benchmark's result is what it prints")]
 
-use std::fmt;
-use std::hint::black_box;
+use core::fmt;
+use core::hint::black_box;
 use std::time::Instant;
 
 /// How often all contenders take their turn. The best turn of each counts.

@@ -9,8 +9,8 @@ use crate::tree::goldilocks::{EPSILON, ORDER};
 
 /// A lane as `low + 2^32 * high`, both in two's complement.
 ///
-/// A matrix needs halves between `-2^33` and `2^53`, and gives halves that are not negative and at most 265 times as
-/// large (at least `2^43`).
+/// The matrix takes lanes of [`Halves::from_words`], whose low half may be as little as `-2^33`, and gives halves from
+/// 0 to `2^43`. Applied to its own results, it makes them at most 265 times as large.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Halves {
     pub(super) low: u64,
@@ -41,7 +41,7 @@ impl Halves {
         }
     }
 
-    /// The loose element. Halves must be between 0 and `2^61`.
+    /// The loose element. Halves must be between 0 and `2^62`.
     #[inline(always)]
     pub(super) const fn join(self) -> u64 {
         let small = self.low + (self.high >> 32) * EPSILON;

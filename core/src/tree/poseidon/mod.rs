@@ -2,7 +2,7 @@
 //!
 //! It is the hash of the state tree, its keys and its values, and equals Plonky2's Goldilocks Poseidon and the one of
 //! `zkevm-commonjs` (`src/poseidon`). Round by round: add the constants; raise all lanes (full rounds) or lane 0
-//! (partial rounds) to the seventh power; multiply by the matrix. [`constants`] has the numbers; two backends compute
+//! (partial rounds) to the seventh power; multiply by the matrix. `constants.rs` has the numbers; two backends compute
 //! the same function, one for machines with a 64-bit multiplier that gives 128 bits, one for those without.
 //!
 //! Nothing here is secret: times depend on the data.

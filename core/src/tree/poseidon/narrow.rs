@@ -7,8 +7,8 @@ use super::constants::{HALF_FULL_ROUNDS, PARTIAL_ROUNDS, WIDTH};
 use super::matrix::{self, BIASES, Halves};
 use super::{add_first_constants, pow7};
 
-/// Partial rounds after which halves need joining: a matrix makes them up to 265 times larger, and there is room for
-/// three.
+/// Partial rounds between two joinings of lanes 1 to 11: three matrices make halves of at most `2^43 * 265^2`, which
+/// is below `2^62`.
 const ROOM: usize = 3;
 
 /// The permutation of loose lanes; the result is loose.
