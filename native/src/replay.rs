@@ -20,7 +20,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 use zk_replica_core::chain::{ChainSpec, ChainSpecError, Genesis, GenesisError};
 use zk_replica_core::checker::Mismatch;
-use zk_replica_core::executor::PreparedBlock;
 use zk_replica_core::replica::{Halt, Input, Replica};
 use zk_replica_core::source::datastream::{Assembler, DecodeError, FileDecoder, Item};
 use zk_replica_core::store::{Journal, Memory, Store, StoreError};
@@ -190,8 +189,7 @@ impl Run<'_> {
             path: self.options.stream.clone(),
             reason,
         };
-        let consume = |prepared: Result<Placed<Input>, &'static str>| {
-            let Placed { part, entry, entries } = prepared.map_err(out_of_order)?;
+        let consume = |Placed { part, entry, entries }: Placed<Input>| {
             if self.is_beyond(&part) {
                 return Ok(false);
             }
@@ -268,15 +266,13 @@ impl Run<'_> {
     }
 }
 
-/// Works out what needs no state. A part without a block executes nothing, and there is no rule to check it by.
-fn prepare(Placed { part, entry, entries }: Placed<Item>) -> Result<Placed<Input>, &'static str> {
-    let part = match part {
-        Item::BatchStart(start) => Input::BatchStart(start),
-        Item::Block(block) => Input::Block(PreparedBlock::from(block)),
-        Item::BatchEnd(end) => Input::BatchEnd(end),
-        Item::UpdateGer(_) => return Err("a global exit root without a block, which no supported fork has"),
-    };
-    Ok(Placed { part, entry, entries })
+/// Works out what needs no state.
+fn prepare(Placed { part, entry, entries }: Placed<Item>) -> Placed<Input> {
+    Placed {
+        part: part.into(),
+        entry,
+        entries,
+    }
 }
 
 /// The database behind a journal.

@@ -1,9 +1,6 @@
-use super::poseidon;
+use super::{goldilocks::ORDER, poseidon};
 use alloy_primitives::{B256, U256};
 use core::{cmp::Ordering, fmt};
-
-/// The prime of the Goldilocks field, `2^64 - 2^32 + 1`.
-const PRIME: u64 = 0xffff_ffff_0000_0001;
 
 /// How many bits a path has, and so how deep a leaf can be.
 pub(super) const PATH_BITS: u32 = 256;
@@ -37,7 +34,7 @@ impl Digest {
 
     /// These elements, unless one is not below the prime.
     pub(super) fn from_limbs(limbs: [u64; 4]) -> Option<Self> {
-        limbs.iter().all(|limb| *limb < PRIME).then_some(Self(limbs))
+        limbs.iter().all(|limb| *limb < ORDER).then_some(Self(limbs))
     }
 }
 
@@ -229,7 +226,7 @@ mod tests {
     }
 
     fn paths() -> impl Strategy<Value = Path> {
-        any::<[u64; 4]>().prop_map(|limbs| Path(limbs.map(|limb| limb % PRIME)))
+        any::<[u64; 4]>().prop_map(|limbs| Path(limbs.map(|limb| limb % ORDER)))
     }
 
     #[test]
@@ -248,10 +245,10 @@ mod tests {
     #[test]
     fn limbs_end_below_the_prime() {
         for lane in 0..4 {
-            let mut limbs = [PRIME - 1; 4];
+            let mut limbs = [ORDER - 1; 4];
             let largest: B256 = U256::from_limbs(limbs).into();
             assert_eq!(Digest::try_from(largest).map(B256::from), Ok(largest));
-            limbs[lane] = PRIME;
+            limbs[lane] = ORDER;
             let beyond: B256 = U256::from_limbs(limbs).into();
             assert_eq!(Digest::try_from(beyond), Err(NonCanonical(beyond)));
         }
@@ -331,7 +328,7 @@ mod tests {
         );
         assert_eq!(at.join(&[1 << 63, 0, 0, 0]), None);
         assert_eq!(
-            at.join(&[PRIME >> 1, 0, 0, 0]),
+            at.join(&[ORDER >> 1, 0, 0, 0]),
             None,
             "the limb would be the prime"
         );
@@ -347,7 +344,7 @@ mod tests {
         #[test]
         fn paths_are_ordered_by_their_turns(a in paths(), b in paths(), shared in 0..=64u32) {
             let mask = 1u64.checked_shl(shared).unwrap_or(0).wrapping_sub(1);
-            let b = Path([0, 1, 2, 3].map(|i| (a.0[i] & mask | b.0[i] & !mask) % PRIME));
+            let b = Path([0, 1, 2, 3].map(|i| (a.0[i] & mask | b.0[i] & !mask) % ORDER));
             let turns = |path: &Path| (0..PATH_BITS).map(|depth| path.bit(depth)).collect::<Vec<_>>();
             prop_assert_eq!(a.cmp(&b), turns(&a).cmp(&turns(&b)));
         }

@@ -21,6 +21,7 @@
 //! Which leaves there are and what is written to them is the executor's business.
 
 mod digest;
+mod goldilocks;
 mod key;
 mod node;
 pub mod poseidon;
