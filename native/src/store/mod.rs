@@ -2,13 +2,13 @@
 //!
 //! # Why not one value of sled for each record
 //!
-//! A block writes some sixty records under random keys. sled 0.34 needs 12 to 16 us for one such insert, whatever the
-//! cache, the mode and the batches: storing would cost several times what verifying costs. It is fast with few, larger
+//! A block writes some sixty records under random keys. sled 0.34 needs 12 to 18 us for one such insert, whatever the
+//! cache, the mode and the batches (and gigabytes of memory for large ones): storing would cost more than verifying. It is fast with few, larger
 //! values whose names ascend. So records are packed, as a log-structured merge tree does it:
 //!
 //! - A small commit is appended to a **log**, and kept in memory.
 //! - When enough has gathered, or a commit is large, all of it becomes a **run**: records sorted by key, in pages of
-//!   2 KiB, under ascending names. A run never changes. In memory it has a fence (the first key's beginning) for each
+//!   4 KiB, under ascending names. A run never changes. In memory it has a fence (the first key's beginning) for each
 //!   page and a filter: about two bytes for each record. A lookup reads one page of one run, as a rule.
 //! - Eight runs of a level are **merged** into one of the next, so there are few.
 //! - The **manifest** says which logs and runs count. It is replaced, together with the head record, by one atomic batch
@@ -35,7 +35,7 @@
 //! | `i` run, part | the run's fences (16 bytes each, big-endian), then its filter |
 //! | `x` number, part | a record of more than 1 KiB, of which the page has number and length only |
 //!
-//! Values are kept near 4 KiB (the manifest grows to some 8): see [`record`].
+//! Values are kept near 4 KiB, at most 5 (the manifest grows to some 8): see [`record`].
 
 mod error;
 mod pages;

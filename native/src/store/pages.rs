@@ -10,8 +10,8 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Once;
 
-/// What sled may keep in memory. It goes some 30 MB beyond.
-const CACHE: u64 = 16 << 20;
+/// What sled may keep in memory. It goes several times beyond.
+const CACHE: u64 = 8 << 20;
 
 /// sled's segment size. It is written into the database: opening with another one is refused.
 const SEGMENT: usize = 512 << 10;
@@ -102,8 +102,14 @@ impl Pages {
 
     /// Removes values, not atomically.
     pub(super) fn remove(&self, names: impl Iterator<Item = [u8; 13]>) -> Result<(), Failure> {
-        for name in names {
-            guarded(|| self.db.remove(name))?;
+        let mut names = names.peekable();
+        while names.peek().is_some() {
+            let mut batch = sled::Batch::default();
+            names
+                .by_ref()
+                .take(PIECES_PER_BATCH)
+                .for_each(|name| batch.remove(&name));
+            self.write(batch)?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use super::Damage;
 
 /// Values of sled are kept this small. A value or page of sled above 128 KB would become a file of its own, which sled
-/// never syncs; with at most 17 entries in a page of sled, 4 KiB each stays far below that.
+/// never syncs; with at most 17 entries in a page of sled, 5 KiB each stays far below that.
 pub(super) const PIECE: usize = 4096;
 
 /// A longer record is stored in pieces, beside the pages that only name it: merging runs then does not copy it.

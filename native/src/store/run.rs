@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
 /// A page is closed when it has this many bytes. Smaller pages cost more to write, larger ones more to read.
-const PAGE: usize = 2048;
+const PAGE: usize = 4096;
 /// Pages written by one sled batch. sled keeps all it replaces until a batch ends: long batches cost gigabytes.
-const PAGES_PER_BATCH: usize = 16;
+const PAGES_PER_BATCH: usize = 8;
 
 /// What the manifest says about a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
