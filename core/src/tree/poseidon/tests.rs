@@ -83,8 +83,8 @@ fn bytes_hash_like_zkevm_commonjs() {
     assert_eq!(hash_bytes(&[0xff; 168]), BYTES_FF_168);
 }
 
-/// Twelve lanes before and after the permutation: of `zkevm-commonjs` (`test/poseidon.test.js`) and of Plonky2's tests,
-/// executed.
+/// Twelve lanes before and after the permutation, of an implementation checked against `zkevm-commonjs`
+/// (`test/poseidon.test.js`).
 #[rustfmt::skip]
 const KNOWN_ANSWERS: [([u64; WIDTH], [u64; WIDTH]); 10] = [
     (
