@@ -8,6 +8,7 @@ use crate::{
     store::{Commit, Key, Store, StoreError},
     types::{BatchEnd, BatchStart, BlockRecord, Head},
 };
+use alloc::boxed::Box;
 use alloy_rlp::Decodable;
 
 /// What the main node sends next.
@@ -16,7 +17,7 @@ pub enum Input {
     /// A batch begins.
     BatchStart(BatchStart),
     /// The next block of the open batch.
-    Block(PreparedBlock),
+    Block(Box<PreparedBlock>),
     /// A global exit root that the open batch brings without a block.
     UpdateGer(UpdateGer),
     /// The open batch ends.
@@ -28,7 +29,7 @@ impl From<Item> for Input {
     fn from(item: Item) -> Self {
         match item {
             Item::BatchStart(start) => Self::BatchStart(start),
-            Item::Block(block) => Self::Block(block.into()),
+            Item::Block(block) => Self::Block(Box::new(block.into())),
             Item::UpdateGer(update) => Self::UpdateGer(update),
             Item::BatchEnd(end) => Self::BatchEnd(end),
         }
@@ -43,7 +44,7 @@ pub enum Step {
     /// It was verified in an earlier run; what the main node says of it now is still the same.
     Known,
     /// A block was verified and stored.
-    Verified(VerifiedBlock),
+    Verified(Box<VerifiedBlock>),
     /// The end of a batch was verified and stored.
     Closed,
 }
@@ -151,7 +152,7 @@ impl Replica {
         let verified = accept(verdict)?;
         store.apply(&Commit::from(&verified))?;
         self.head = Some(verified.head().clone());
-        Ok(Step::Verified(verified))
+        Ok(Step::Verified(Box::new(verified)))
     }
 
     /// From fork 7 on exit roots come with blocks only.

@@ -1,6 +1,6 @@
-use zk_replica_core::source::datastream::{Bookmark, L2Block, Transaction};
+use std::ops::Range;
 use zk_replica_core::{
-    source::datastream::{FileDecoder, FileEncoder, Message},
+    source::datastream::{Bookmark, FileDecoder, FileEncoder, L2Block, Message, Transaction},
     types::{BatchEnd, BatchStart},
 };
 
@@ -62,7 +62,7 @@ impl Script {
     }
 
     /// All messages of a block, from bookmark to end.
-    pub fn whole_block(&self, number: u64) -> std::ops::Range<usize> {
+    pub fn whole_block(&self, number: u64) -> Range<usize> {
         let start = self.position(|message| *message == Message::Bookmark(Bookmark::Block(number)));
         let length = self.messages[start..]
             .iter()
@@ -72,7 +72,7 @@ impl Script {
     }
 
     /// Where the transactions of a block stand.
-    pub fn transactions(&self, block: u64) -> std::ops::Range<usize> {
+    pub fn transactions(&self, block: u64) -> Range<usize> {
         let whole = self.whole_block(block);
         whole.start + 2..whole.end - 1
     }

@@ -12,6 +12,8 @@ mod receipts_root;
 mod rules;
 mod state;
 mod system;
+#[cfg(test)]
+mod tests;
 mod transact;
 
 pub use prepare::{PreparedBlock, PreparedTransaction};

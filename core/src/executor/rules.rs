@@ -118,20 +118,20 @@ mod tests {
     use super::*;
     use alloy_primitives::{Address, Bytes, hex};
 
-    fn receipt_data(data: &[u8]) -> Bytes {
+    fn receipt_data(data: &[u8]) -> Vec<u8> {
         let log = Log::new_unchecked(Address::ZERO, Vec::new(), Bytes::copy_from_slice(data));
         let logs = [log];
         Rules::of(ForkId::Elderberry2).receipt_logs(&logs)[0]
             .data
             .data
-            .clone()
+            .to_vec()
     }
 
     #[test]
     fn log_data_of_whole_words_is_untouched() {
         let data = [0; 64];
         assert_eq!(receipt_data(&data), data);
-        assert_eq!(receipt_data(&[]), Bytes::new());
+        assert_eq!(receipt_data(&[]), [0; 0]);
     }
 
     #[test]

@@ -1,3 +1,5 @@
-//! Bytes of others become our types.
+//! Bytes of others become our types, and our requests become bytes.
+//!
+//! A source decodes strictly and within bounds; whether what it decoded is *true* is the checker's business.
 
 pub mod datastream;

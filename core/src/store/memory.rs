@@ -60,3 +60,41 @@ impl Store for Memory {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::B256;
+
+    fn node(byte: u8) -> Key {
+        Key::Node(B256::repeat_byte(byte))
+    }
+
+    #[test]
+    fn a_record_goes_with_its_last_reference() {
+        let store = Memory::new();
+        let mut twice = Commit::default();
+        twice.put(node(1), Bytes::from_static(b"node"));
+        twice.put(node(1), Bytes::from_static(b"node"));
+        store.apply(&twice).unwrap();
+        let mut release = Commit::default();
+        release.release(node(1));
+        store.apply(&release).unwrap();
+        assert!(store.get(&node(1)).unwrap().is_some());
+        store.apply(&release).unwrap();
+        assert!(store.is_empty());
+        // A release of what is not there changes nothing.
+        store.apply(&release).unwrap();
+        assert!(store.is_empty());
+    }
+
+    #[test]
+    fn a_commit_may_release_what_it_puts() {
+        let store = Memory::new();
+        let mut commit = Commit::default();
+        commit.release(node(1));
+        commit.put(node(1), Bytes::from_static(b"node"));
+        store.apply(&commit).unwrap();
+        assert!(store.is_empty());
+    }
+}

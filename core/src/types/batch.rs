@@ -1,6 +1,6 @@
 use alloy_primitives::B256;
 
-/// How a batch came to be (`spec`: data stream, `BatchType`).
+/// How a batch came to be (`BatchType` in cdk-erigon's `datastream.proto`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchKind {
     /// Made by the sequencer: its data names every L2 block.
