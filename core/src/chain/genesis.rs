@@ -272,4 +272,15 @@ mod tests {
             ));
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn bytes_never_panic(at in 0..ONE.len(), replacement: alloc::vec::Vec<u8>, cut: bool) {
+            let mut bytes = ONE.as_bytes().to_vec();
+            bytes.splice(at..if cut { bytes.len() } else { at }, replacement);
+            let _ = Genesis::from_json(&bytes);
+            let _ = Genesis::default().with_conf(&bytes);
+            let _ = crate::chain::ChainSpec::from_json(&bytes);
+        }
+    }
 }

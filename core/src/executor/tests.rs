@@ -318,8 +318,13 @@ fn sendall_fails_in_a_static_call() {
     let call = pushing(OTHER, &hex!("5a fa 6001 01 6000 55"));
     let call = [&hex!("6000 6000 6000 6000")[..], &call].concat();
     // The failed call takes 63 of 64 parts of the gas; the rest has to do for the SSTORE.
-    let transaction = TxLegacy { gas_limit: 3_000_000, ..self::call(CONTRACT) };
-    let world = World::new().with_code(CONTRACT, &call).with_code(OTHER, &hex!("30 ff"));
+    let transaction = TxLegacy {
+        gas_limit: 3_000_000,
+        ..self::call(CONTRACT)
+    };
+    let world = World::new()
+        .with_code(CONTRACT, &call)
+        .with_code(OTHER, &hex!("30 ff"));
     let outcome = world.send(transaction).run().unwrap();
     assert_eq!(outcome.stored(), U256::ONE);
 }

@@ -115,3 +115,68 @@ fn recover_sender(signature: &Signature, hash: B256) -> Result<Address, Transact
     let point = key.to_sec1_point(false);
     Ok(Address::from_slice(&keccak256(&point.as_bytes()[1..])[12..]))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::{address, hex};
+    use proptest::prelude::*;
+
+    /// The example of EIP-155.
+    const EIP_155: [u8; 110] = hex!(
+        "f86c098504a817c800825208943535353535353535353535353535353535353535880de0b6b3a76400008025a028ef61340bd939bc2195"
+        "fe537567866003e1a15d3c71ff63e1590620aa636276a067cbe9d8997f761aecb703304b3800ccf555c9f3dc64214b297fb1966a3b6d83"
+    );
+
+    fn transaction(encoded: &[u8]) -> EncodedTransaction {
+        EncodedTransaction {
+            encoded: Bytes::copy_from_slice(encoded),
+            effective_percentage: 255,
+        }
+    }
+
+    #[test]
+    fn the_sender_is_recovered() {
+        let recovered = transaction(&EIP_155).recover().unwrap();
+        assert_eq!(
+            recovered.sender(),
+            address!("9d8a62f656a8d1615c1294fd71e9cfb3e4855a4f")
+        );
+        assert_eq!(recovered.fields().chain_id, Some(1));
+        assert_eq!(recovered.fields().nonce, 9);
+        assert_eq!(recovered.hash(), keccak256(EIP_155));
+    }
+
+    #[test]
+    fn other_encodings_of_the_same_transaction_are_refused() {
+        let longer = [&EIP_155[..], &[0]].concat();
+        assert_eq!(
+            transaction(&longer).recover(),
+            Err(TransactionError::NotCanonical)
+        );
+        // The nonce as a byte string of one byte.
+        let mut padded = EIP_155.to_vec();
+        padded[1] += 1;
+        padded.insert(2, 0x81);
+        assert!(matches!(
+            transaction(&padded).recover(),
+            Err(TransactionError::Rlp(_))
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = transaction(&bytes).recover();
+        }
+
+        #[test]
+        fn an_altered_transaction_is_never_the_same_of_the_same_sender(at in 0..EIP_155.len(), flip in 1u8..) {
+            let mut altered = EIP_155;
+            altered[at] ^= flip;
+            if let Ok(recovered) = transaction(&altered).recover() {
+                prop_assert_ne!(recovered.sender(), address!("9d8a62f656a8d1615c1294fd71e9cfb3e4855a4f"));
+            }
+        }
+    }
+}
