@@ -1,4 +1,5 @@
 //! `state-tree.json` and `genesis`: keys, hashes, roots and proofs of the state tree, and the first blocks of real chains.
+#![allow(clippy::panic, reason = "a test that cannot go on says so by a panic")]
 
 use alloy_consensus::TxLegacy;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};

@@ -473,7 +473,8 @@ fn code_that_looks_like_a_delegation_is_only_odd_code() {
 
 #[test]
 fn a_transaction_that_the_protocol_skips_cannot_stand_in_a_block() {
-    let invalid: [(&str, fn(&mut TxLegacy)); 6] = [
+    type Alteration = (&'static str, fn(&mut TxLegacy));
+    let invalid: [Alteration; 6] = [
         ("nonce", |transaction| transaction.nonce = 1),
         ("gas", |transaction| transaction.gas_limit = 20_999),
         ("gas", |transaction| transaction.gas_limit = 30_000_001),
