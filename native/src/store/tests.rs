@@ -340,7 +340,6 @@ fn damaged_files_are_an_error() {
     drop(store);
 
     let len = fs::metadata(sound.join("sled/db")).unwrap().len() as usize;
-    let started = Instant::now();
     for (case, (file, at, garbage)) in [
         ("format", 0, &b"\xff\xff\xff\xff"[..]),
         ("sled/conf", 0, b"garbage"),
@@ -382,10 +381,6 @@ fn damaged_files_are_an_error() {
             }
         }
     }
-    assert!(
-        started.elapsed() < Duration::from_secs(60),
-        "damage must not make it hang"
-    );
 }
 
 fn copy(from: &Path, to: &Path) {
