@@ -27,12 +27,12 @@ use zk_replica_core::store::{Journal, Memory, Store, StoreError};
 use zk_replica_core::types::Head;
 
 /// A commit is handed to the disk when it has so many records, or is so old: large ones are cheaper, and what has not
-/// been handed over is in memory.
-const GROUP_RECORDS: usize = 20_000;
+/// been handed over is in memory (some 20 MB).
+const GROUP_RECORDS: usize = 50_000;
 const GROUP_AGE: Duration = Duration::from_secs(2);
 
-/// Commits that may wait for the disk.
-const COMMITS_AHEAD: usize = 1;
+/// Commits that may wait for the disk, beside the one that is being written: a third would only be memory.
+const COMMITS_AHEAD: usize = 0;
 
 /// Blocks that may wait before and behind each thread that prepares them.
 const BLOCKS_AHEAD: usize = 16;
