@@ -68,6 +68,8 @@ pub(crate) struct Replay {
     pub(crate) db: Option<PathBuf>,
 
     /// Stop after this block
+    ///
+    /// It may not come before the last block of the database.
     #[arg(long, value_name = "BLOCK")]
     pub(crate) to: Option<u64>,
 

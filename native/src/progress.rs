@@ -77,17 +77,4 @@ mod tests {
             "11317 blocks, 465 transactions, 3211 blocks/s"
         );
     }
-
-    #[test]
-    fn updates_without_a_terminal_cost_next_to_nothing() {
-        let mut progress = Progress::start(1_000_000);
-        progress.bar.set_draw_target(ProgressDrawTarget::hidden());
-        let started = Instant::now();
-        (0..1_000_000).for_each(|block| progress.update(block, block, 0));
-        assert!(
-            started.elapsed() < Duration::from_secs(5),
-            "{:?}",
-            started.elapsed()
-        );
-    }
 }

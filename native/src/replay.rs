@@ -13,6 +13,7 @@ use crate::writer::Writer;
 use alloy_primitives::{B256, Keccak256};
 use std::fs;
 use std::io;
+use std::mem;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,15 +27,21 @@ use zk_replica_core::store::{Journal, Memory, Store, StoreError};
 use zk_replica_core::types::Head;
 
 /// A commit is handed to the disk when it has so many records, or is so old: large ones are cheaper, and what has not
-/// been handed over is in memory.
-const GROUP_RECORDS: usize = 20_000;
+/// been handed over is in memory (some 20 MB).
+const GROUP_RECORDS: usize = 50_000;
 const GROUP_AGE: Duration = Duration::from_secs(2);
 
-/// Commits that may wait for the disk.
-const COMMITS_AHEAD: usize = 1;
+/// Commits that may wait for the disk, beside the one that is being written: a third would only be memory.
+const COMMITS_AHEAD: usize = 0;
 
-/// Blocks that may wait before and behind each thread that prepares them. A block may have megabytes.
+/// Blocks that may wait before and behind each thread that prepares them.
 const BLOCKS_AHEAD: usize = 16;
+
+/// Memory that they may need together: a block may have megabytes.
+const BYTES_AHEAD: usize = 32 << 20;
+
+/// What an entry needs in memory, beyond twice its data (once as sent, once decoded): a transaction in all its forms.
+const ENTRY_OVERHEAD: usize = 512;
 
 /// Why a run could not find out. A disagreement is not among these: it is an [`Outcome`].
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +60,32 @@ pub(crate) enum ReplayError {
     /// The stream holds no block.
     #[error("{path} ends before genesis", path = .0.display())]
     Empty(PathBuf),
+    /// The database goes further than the stream: nothing was found out about the rest.
+    #[error(
+        "{path} ends at block {end}, before verified block {head} of the database: name the whole stream",
+        path = path.display()
+    )]
+    Behind {
+        /// The stream's file.
+        path: PathBuf,
+        /// Its last block.
+        end: u64,
+        /// The database's.
+        head: u64,
+    },
+    /// The database goes further than `--to`.
+    #[error(
+        "the database {path} is already at block {head}, after block {to} of --to: leave --to out, or name another directory",
+        path = path.display()
+    )]
+    Beyond {
+        /// The database.
+        path: PathBuf,
+        /// Its last block.
+        head: u64,
+        /// What was asked for.
+        to: u64,
+    },
     /// The stream's parts are in an order that cannot be.
     #[error("{path} is not a sound data stream: {reason}", path = path.display())]
     Order {
@@ -130,6 +163,7 @@ pub(crate) fn run(options: &Replay, stop: &AtomicBool) -> Result<Outcome, Replay
             )?;
             let journal = Journal::new(base.clone());
             let mut replica = Replica::open(spec, genesis, &journal)?;
+            run.check_target(path, replica.head())?;
             let mut disk = Disk::new(&journal, base);
             let end = run.verify(stream, &mut replica, &journal, || disk.keep_up());
             // What was verified before an error is kept, too.
@@ -169,6 +203,18 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// A database cannot say what was verified up to an earlier block: it counts up to its head.
+    fn check_target(&self, path: &Path, head: Option<&Head>) -> Result<(), ReplayError> {
+        match (head, self.options.to) {
+            (Some(head), Some(to)) if to < head.number => Err(ReplayError::Beyond {
+                path: path.to_owned(),
+                head: head.number,
+                to,
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// `after` is called after each part of the stream.
     fn verify<S: Store>(
         &self,
@@ -182,16 +228,22 @@ impl Run<'_> {
             // Verifying and writing have a core each.
             workers: cores.saturating_sub(2).clamp(1, 16),
             ahead: BLOCKS_AHEAD,
+            weight_ahead: BYTES_AHEAD,
         };
         let mut end = End::Reached;
+        let mut last = None;
         let mut progress = None;
         let out_of_order = |reason| ReplayError::Order {
             path: self.options.stream.clone(),
             reason,
         };
         let consume = |Placed { part, entry, entries }: Placed<Input>| {
-            if self.is_beyond(&part) {
-                return Ok(false);
+            if let Input::Block(block) = &part {
+                let number = block.input().number;
+                if self.options.to.is_some_and(|to| number > to) {
+                    return Ok(false);
+                }
+                last = Some(number);
             }
             match replica.advance(&part, store) {
                 Ok(_) => {}
@@ -203,16 +255,12 @@ impl Run<'_> {
                 Err(Halt::OutOfOrder(reason)) => return Err(out_of_order(reason)),
             }
             after()?;
-            if let Some(head) = replica.head() {
+            if let (Some(head), Some(last)) = (replica.head(), last) {
                 let progress = progress.get_or_insert_with(|| match self.options.to {
                     Some(to) => Progress::start(to),
                     None => Progress::start(entries),
                 });
-                let position = if self.options.to.is_some() {
-                    head.number
-                } else {
-                    entry
-                };
+                let position = if self.options.to.is_some() { last } else { entry };
                 progress.update(position, head.totals.blocks, head.totals.transactions);
                 if self.stop.load(Ordering::Relaxed) {
                     end = End::Interrupted;
@@ -222,13 +270,14 @@ impl Run<'_> {
             Ok(true)
         };
         pipeline::run(layout, |send| self.read(stream, send), prepare, consume)?;
-        Ok(end)
-    }
-
-    fn is_beyond(&self, part: &Input) -> bool {
-        match (part, self.options.to) {
-            (Input::Block(block), Some(to)) => block.input().number > to,
-            _ => false,
+        match (&end, last, replica.head()) {
+            (End::Reached, None, _) => Err(ReplayError::Empty(self.options.stream.clone())),
+            (End::Reached, Some(end), Some(head)) if replica.resuming() => Err(ReplayError::Behind {
+                path: self.options.stream.clone(),
+                end,
+                head: head.number,
+            }),
+            _ => Ok(end),
         }
     }
 
@@ -236,7 +285,7 @@ impl Run<'_> {
     fn read(
         &self,
         mut stream: StreamFile,
-        send: &mut dyn FnMut(Placed<Item>) -> bool,
+        send: &mut dyn FnMut(Placed<Item>, usize) -> bool,
     ) -> Result<(), ReplayError> {
         let unsound = |error| ReplayError::Decode {
             path: self.options.stream.clone(),
@@ -244,19 +293,22 @@ impl Run<'_> {
         };
         let mut decoder = FileDecoder::new();
         let mut assembler = Assembler::new();
+        let mut weight = 0;
         while let Some(chunk) = stream.next_chunk()? {
             decoder.push(chunk);
             while let Some(entry) = decoder.next().map_err(unsound)? {
                 let number = entry.number;
+                weight += 2 * entry.data.len() + ENTRY_OVERHEAD;
                 let Some(part) = assembler.push(entry).map_err(unsound)? else {
                     continue;
                 };
                 let entries = decoder.header().map_or(0, |header| header.total_entries);
-                if !send(Placed {
+                let placed = Placed {
                     part,
                     entry: number,
                     entries,
-                }) {
+                };
+                if !send(placed, mem::take(&mut weight)) {
                     return Ok(());
                 }
             }

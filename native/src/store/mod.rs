@@ -10,7 +10,7 @@
 //! - When enough has gathered, or a commit is large, all of it becomes a **run**: records sorted by key, in pages of
 //!   4 KiB, under ascending names. A run never changes. In memory it has a fence (the first key's beginning) for each
 //!   page and a filter: about two bytes for each record. A lookup reads one page of one run, as a rule.
-//! - Eight runs of a level are **merged** into one of the next, so there are few.
+//! - Sixteen runs of a level are **merged** into one of the next, so there are few.
 //! - The **manifest** says which logs and runs count. It is replaced, together with the head record, by one atomic batch
 //!   of sled, after all that it names is on the disk. What it does not name is debris of a crash and removed at opening.
 //!

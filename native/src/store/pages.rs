@@ -16,9 +16,6 @@ const CACHE: u64 = 8 << 20;
 /// sled's segment size. It is written into the database: opening with another one is refused.
 const SEGMENT: usize = 512 << 10;
 
-/// Pieces written by one batch, see [`super::run`].
-const PIECES_PER_BATCH: usize = 16;
-
 /// The files of sled, and the values in them.
 #[derive(Debug)]
 pub(super) struct Pages {
@@ -86,32 +83,21 @@ impl Pages {
         guarded(|| self.db.apply_batch(batch))
     }
 
+    /// Writes a value.
+    pub(super) fn put(&self, kind: Kind, id: u64, part: u32, value: &[u8]) -> Result<(), Failure> {
+        guarded(|| self.db.insert(name(kind, id, part), value).map(drop))
+    }
+
     /// Writes a long value in pieces, not atomically.
     pub(super) fn write_joined(&self, kind: Kind, id: u64, bytes: &[u8]) -> Result<(), Failure> {
-        let mut part = 0;
-        for group in bytes.chunks(PIECE * PIECES_PER_BATCH) {
-            let mut batch = sled::Batch::default();
-            for piece in group.chunks(PIECE) {
-                batch.insert(&name(kind, id, part), piece);
-                part += 1;
-            }
-            self.write(batch)?;
-        }
-        Ok(())
+        (0..)
+            .zip(bytes.chunks(PIECE))
+            .try_for_each(|(part, piece)| self.put(kind, id, part, piece))
     }
 
     /// Removes values, not atomically.
-    pub(super) fn remove(&self, names: impl Iterator<Item = [u8; 13]>) -> Result<(), Failure> {
-        let mut names = names.peekable();
-        while names.peek().is_some() {
-            let mut batch = sled::Batch::default();
-            names
-                .by_ref()
-                .take(PIECES_PER_BATCH)
-                .for_each(|name| batch.remove(&name));
-            self.write(batch)?;
-        }
-        Ok(())
+    pub(super) fn remove(&self, mut names: impl Iterator<Item = [u8; 13]>) -> Result<(), Failure> {
+        names.try_for_each(|name| guarded(|| self.db.remove(name).map(drop)))
     }
 
     /// Names of a kind with `from <= id < to`.

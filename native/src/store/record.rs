@@ -73,6 +73,11 @@ pub(super) fn encode(out: &mut Vec<u8>, key: &[u8], value: Value<'_>) {
     }
 }
 
+/// How many bytes [`encode`] appends at most.
+pub(super) fn most(key: &[u8], record: &[u8]) -> usize {
+    5 + key.len() + record.len().min(LONG)
+}
+
 /// Takes the first record off `bytes`; `None` at the end.
 pub(super) fn decode<'a>(bytes: &mut &'a [u8]) -> Result<Option<(&'a [u8], Value<'a>)>, Damage> {
     const CUT: Damage = Damage("a record is cut short");

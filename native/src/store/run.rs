@@ -6,9 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
 /// A page is closed when it has this many bytes. Smaller pages cost more to write, larger ones more to read.
-const PAGE: usize = 4096;
-/// Pages written by one sled batch. sled keeps all it replaces until a batch ends: long batches cost gigabytes.
-const PAGES_PER_BATCH: usize = 8;
+pub(super) const PAGE: usize = 4096;
 
 /// What the manifest says about a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,13 +104,24 @@ pub(super) struct RunWriter<'a> {
     fences: Vec<u128>,
     filter: Filter,
     page: Vec<u8>,
-    batch: sled::Batch,
+    /// How many names have been written.
+    room: u32,
 }
 
 impl<'a> RunWriter<'a> {
-    /// `most` is at least the number of records to come.
-    pub(super) fn new(pages: &'a Pages, id: u64, level: u32, most: u64) -> Self {
-        let filter = Filter::with_capacity(most);
+    /// At least as many records must be announced as will come, and about as many pages.
+    ///
+    /// The pages' names are written first, with empty values. When sled splits a node it writes all of it again, which
+    /// costs next to nothing while the values are empty: without this each page would be written three times.
+    pub(super) fn new(
+        pages: &'a Pages,
+        id: u64,
+        level: u32,
+        records: u64,
+        room: u32,
+    ) -> Result<Self, Failure> {
+        (0..room).try_for_each(|part| pages.put(Kind::Page, id, part, &[]))?;
+        let filter = Filter::with_capacity(records);
         let info = RunInfo {
             id,
             level,
@@ -120,14 +129,14 @@ impl<'a> RunWriter<'a> {
             filter_blocks: u32::try_from(filter.blocks.len()).expect("a run has less than 2^37 records"),
             records: 0,
         };
-        Self {
+        Ok(Self {
             pages,
             info,
             fences: Vec::new(),
             filter,
             page: Vec::with_capacity(PAGE + record::LONG + 64),
-            batch: sled::Batch::default(),
-        }
+            room,
+        })
     }
 
     /// Adds a record; keys must come in ascending order.
@@ -147,7 +156,8 @@ impl<'a> RunWriter<'a> {
     /// Writes what is left. The run is not durable yet.
     pub(super) fn finish(mut self) -> Result<Run, Failure> {
         self.close_page()?;
-        self.pages.write(self.batch)?;
+        let Self { pages, info, .. } = &self;
+        pages.remove((info.pages..self.room).map(|part| name(Kind::Page, info.id, part)))?;
         let mut index = Vec::with_capacity(self.info.index_len());
         index.extend(self.fences.iter().flat_map(|fence| fence.to_be_bytes()));
         self.filter.encode(&mut index);
@@ -163,20 +173,19 @@ impl<'a> RunWriter<'a> {
         if self.page.is_empty() {
             return Ok(());
         }
-        let name = name(Kind::Page, self.info.id, self.info.pages);
-        self.batch.insert(&name, self.page.as_slice());
+        let Self { pages, info, .. } = self;
+        pages.put(Kind::Page, info.id, info.pages, &self.page)?;
+        info.pages += 1;
         self.page.clear();
-        self.info.pages += 1;
-        if (self.info.pages as usize).is_multiple_of(PAGES_PER_BATCH) {
-            self.pages.write(std::mem::take(&mut self.batch))?;
-        }
         Ok(())
     }
 }
 
 /// Merges runs, oldest first, into one: of records with the same key the youngest stays.
 pub(super) fn merge(runs: &[Run], pages: &Pages, id: u64, level: u32) -> Result<Run, Failure> {
-    let mut writer = RunWriter::new(pages, id, level, runs.iter().map(|run| run.info.records).sum());
+    let records = runs.iter().map(|run| run.info.records).sum();
+    let room = runs.iter().map(|run| run.info.pages).sum();
+    let mut writer = RunWriter::new(pages, id, level, records, room)?;
     let mut cursors = Vec::with_capacity(runs.len());
     for run in runs {
         cursors.push(Cursor::new(&run.info, pages)?);

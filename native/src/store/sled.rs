@@ -1,5 +1,5 @@
 use super::record::{self, Kind, LONG, PIECE, Value, name};
-use super::run::{self, Run, RunInfo, RunWriter};
+use super::run::{self, PAGE, Run, RunInfo, RunWriter};
 use super::{Failure, OpenError, Pages};
 use alloy_primitives::{B256, Bytes};
 use serde::{Deserialize, Serialize};
@@ -19,10 +19,10 @@ const LOG_BYTES: usize = 8 << 20;
 const LOG_COMMITS: usize = 256;
 
 /// So many runs of a level become one of the next.
-const FANOUT: usize = 8;
+const FANOUT: usize = 16;
 
-/// A log of at most so many pieces is part of the batch that makes it count; a longer one is written and synced before.
-const PIECES_IN_BATCH: usize = 32;
+/// A log of at most so many bytes is part of the batch that makes it count; a longer one is written and synced before.
+const LOG_IN_BATCH: usize = 128 << 10;
 
 /// Which chain a database holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,8 +93,8 @@ struct LogInfo {
     len: u64,
 }
 
-/// New records, sorted by encoded key, each key once.
-type Sorted<'a> = BTreeMap<Box<[u8]>, &'a Bytes>;
+/// A record and its encoded key.
+type Keyed<'a> = (&'a [u8], &'a Bytes);
 
 impl SledStore {
     /// Opens the database in the directory `path`, or makes one if there is nothing yet.
@@ -188,14 +188,13 @@ impl Inner {
     }
 
     fn write(&self, manifest: &mut Manifest, commit: &Commit) -> Result<(), Failure> {
-        let mut head = None;
-        let mut records = Sorted::new();
-        for (key, record) in commit.records() {
-            match key {
-                Key::Head => head = Some(record),
-                _ => drop(records.insert(key.encode().as_ref().into(), record)),
-            }
-        }
+        let (heads, records): (Vec<_>, Vec<_>) = commit
+            .records()
+            .iter()
+            .map(|(key, record)| (key.encode(), record))
+            .partition(|(key, _)| key.as_ref() == Key::Head.encode().as_ref());
+        let head = heads.last().map(|(_, head)| *head);
+        let records = sorted(records.iter().map(|(key, record)| (key.as_ref(), *record)));
         let bytes: usize = records.iter().map(|(key, record)| key.len() + record.len()).sum();
         let (log_records, log_bytes) = {
             let log = &self.view().log;
@@ -215,7 +214,7 @@ impl Inner {
     fn write_log(
         &self,
         manifest: &mut Manifest,
-        new: &Sorted<'_>,
+        new: &[Keyed<'_>],
         head: Option<&Bytes>,
     ) -> Result<(), Failure> {
         let mut bytes = Vec::new();
@@ -225,7 +224,7 @@ impl Inner {
         let mut batch = sled::Batch::default();
         if !bytes.is_empty() {
             let id = manifest.take_id();
-            if bytes.len() <= PIECE * PIECES_IN_BATCH {
+            if bytes.len() <= LOG_IN_BATCH {
                 for (part, piece) in (0..).zip(bytes.chunks(PIECE)) {
                     batch.insert(&name(Kind::Log, id, part), piece);
                 }
@@ -250,25 +249,19 @@ impl Inner {
     fn write_run(
         &self,
         manifest: &mut Manifest,
-        new: &Sorted<'_>,
+        new: &[Keyed<'_>],
         head: Option<&Bytes>,
     ) -> Result<(), Failure> {
         let id = manifest.take_id();
         let run = {
             let view = self.view();
-            let log = &view.log.records;
-            let mut writer = RunWriter::new(&self.pages, id, 0, (log.len() + new.len()) as u64);
-            let mut old = log.iter().filter(|(key, _)| !new.contains_key(*key)).peekable();
-            let mut new = new.iter().map(|(key, record)| (key, *record)).peekable();
-            loop {
-                let from_log = match (old.peek(), new.peek()) {
-                    (Some((old, _)), Some((new, _))) => old < new,
-                    (Some(_), None) => true,
-                    (None, Some(_)) => false,
-                    (None, None) => break,
-                };
-                let next = if from_log { old.next() } else { new.next() };
-                let Some((key, record)) = next else { break };
+            let log = view.log.records.iter().map(|(key, record)| (&**key, record));
+            let records = sorted(log.chain(new.iter().copied()));
+            let lens = records.iter().map(|(key, record)| record::most(key, record));
+            let room =
+                u32::try_from(lens.sum::<usize>().div_ceil(PAGE)).expect("a commit has less than 16 TB");
+            let mut writer = RunWriter::new(&self.pages, id, 0, records.len() as u64, room)?;
+            for (key, record) in records {
                 if record.len() <= LONG {
                     writer.push(key, Value::Short(record))?;
                 } else {
@@ -330,6 +323,20 @@ impl Inner {
         self.pages.write(batch)?;
         self.pages.sync()
     }
+}
+
+/// By key, each key once: of several records the last one stays.
+fn sorted<'a>(records: impl Iterator<Item = Keyed<'a>>) -> Vec<Keyed<'a>> {
+    let mut records: Vec<_> = records.collect();
+    records.sort_by_key(|(key, _)| *key);
+    records.dedup_by(|later, earlier| {
+        let same = later.0 == earlier.0;
+        if same {
+            *earlier = *later;
+        }
+        same
+    });
+    records
 }
 
 impl View {
