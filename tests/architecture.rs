@@ -20,10 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("executor", &["types", "chain", "store", "tree"]),
     ("checker", &["types", "chain", "store", "tree", "executor"]),
     ("rpc", &["types", "chain", "store", "tree", "executor"]),
-    (
-        "replica",
-        &["types", "chain", "source", "store", "tree", "executor", "checker"],
-    ),
+    ("replica", &["types", "chain", "source", "store", "tree", "executor", "checker"]),
 ];
 
 /// Words, and the only modules where they may stand.
@@ -44,14 +41,8 @@ const RESERVED: &[(&str, &[&str])] = &[
 const NEUTRAL: &[&str] = &["checker", "replica", "store"];
 
 /// What a neutral module may not contain, as parts of words.
-const PARTICULARS: &[&str] = &[
-    "poseidon",
-    "goldilocks",
-    "forkid::",
-    "address!",
-    "system_contract",
-    "exit_root_manager",
-];
+const PARTICULARS: &[&str] =
+    &["poseidon", "goldilocks", "forkid::", "address!", "system_contract", "exit_root_manager"];
 
 /// Everything in `source`, the text of `file` (a path below `src`), that the table does not allow.
 fn violations(file: &str, source: &str) -> Vec<String> {
@@ -185,10 +176,7 @@ fn package(name: &str) -> PathBuf {
 fn modules_know_only_what_the_table_allows() {
     let files = sources(&package("core/src"));
     assert!(files.len() > 40, "only {} files found", files.len());
-    let found: Vec<String> = files
-        .iter()
-        .flat_map(|(file, text)| violations(file, text))
-        .collect();
+    let found: Vec<String> = files.iter().flat_map(|(file, text)| violations(file, text)).collect();
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
@@ -215,84 +203,28 @@ fn hosts_know_the_core_only() {
 const FORBIDDEN: &[(&str, &str, &str)] = &[
     ("types/block.rs", "use crate::store::Key;", "types uses store"),
     ("chain/spec.rs", "use crate::tree;", "chain uses tree"),
-    (
-        "store/mod.rs",
-        "use crate::{\n    chain::ChainSpec,\n};",
-        "store uses chain",
-    ),
-    (
-        "tree/smt.rs",
-        "use crate::{store::{Key, Store}, chain::Genesis};",
-        "tree uses chain",
-    ),
-    (
-        "tree/smt.rs",
-        "fn f(_: super::super::executor::State) {}",
-        "tree uses executor",
-    ),
+    ("store/mod.rs", "use crate::{\n    chain::ChainSpec,\n};", "store uses chain"),
+    ("tree/smt.rs", "use crate::{store::{Key, Store}, chain::Genesis};", "tree uses chain"),
+    ("tree/smt.rs", "fn f(_: super::super::executor::State) {}", "tree uses executor"),
     ("tree/mod.rs", "use super::checker::Claim;", "tree uses checker"),
-    (
-        "source/datastream/wire.rs",
-        "use crate::tree::Node;",
-        "source uses tree",
-    ),
-    (
-        "source/witness.rs",
-        "use crate::executor::State;",
-        "source uses executor",
-    ),
-    (
-        "executor/fee.rs",
-        "pub use crate :: checker :: Claim;",
-        "executor uses checker",
-    ),
-    (
-        "checker/mod.rs",
-        "use crate::replica::Replica;",
-        "checker uses replica",
-    ),
-    (
-        "replica.rs",
-        "use crate::{checker::Checker, rpc::Rpc};",
-        "replica uses rpc",
-    ),
+    ("source/datastream/wire.rs", "use crate::tree::Node;", "source uses tree"),
+    ("source/witness.rs", "use crate::executor::State;", "source uses executor"),
+    ("executor/fee.rs", "pub use crate :: checker :: Claim;", "executor uses checker"),
+    ("checker/mod.rs", "use crate::replica::Replica;", "checker uses replica"),
+    ("replica.rs", "use crate::{checker::Checker, rpc::Rpc};", "replica uses rpc"),
     ("tree/node.rs", "use crate as all;", "tree uses all"),
     ("consensus/mod.rs", "use core::fmt;", "has no row in the table"),
     ("checker/block.rs", "use revm::Context;", "checker names revm"),
     ("lib.rs", "extern crate std;", "lib names std"),
     ("tree/proof.rs", "let x = std::mem::take(y);", "tree names std"),
-    (
-        "tree/poseidon/wide.rs",
-        "#[cfg(target_arch = \"x86_64\")]",
-        "tree names target_arch",
-    ),
-    (
-        "store/memory.rs",
-        "if cfg!(target_os = \"linux\") {}",
-        "store names target_os",
-    ),
+    ("tree/poseidon/wide.rs", "#[cfg(target_arch = \"x86_64\")]", "tree names target_arch"),
+    ("store/memory.rs", "if cfg!(target_os = \"linux\") {}", "store names target_os"),
     ("checker/block.rs", "use crate::tree::poseidon;", "poseidon;"),
-    (
-        "store/record.rs",
-        "/* */ PoseidonDigest(B256),",
-        "PoseidonDigest(B256),",
-    ),
+    ("store/record.rs", "/* */ PoseidonDigest(B256),", "PoseidonDigest(B256),"),
     ("replica.rs", "if head.fork_id >= 7 {", "head.fork_id >= 7 {"),
-    (
-        "checker/mod.rs",
-        "ForkId::Elderberry2 => {}",
-        "ForkId::Elderberry2 => {}",
-    ),
-    (
-        "checker/mod.rs",
-        "let a = ChainSpec::SYSTEM_CONTRACT;",
-        "SYSTEM_CONTRACT;",
-    ),
-    (
-        "store/mod.rs",
-        "hex(\"a40d5f56745a118d0906a34e69aec8c0db1cb8fa\")",
-        "b8fa\")",
-    ),
+    ("checker/mod.rs", "ForkId::Elderberry2 => {}", "ForkId::Elderberry2 => {}"),
+    ("checker/mod.rs", "let a = ChainSpec::SYSTEM_CONTRACT;", "SYSTEM_CONTRACT;"),
+    ("store/mod.rs", "hex(\"a40d5f56745a118d0906a34e69aec8c0db1cb8fa\")", "b8fa\")"),
 ];
 
 const ALLOWED: &[(&str, &str)] = &[
@@ -301,24 +233,15 @@ const ALLOWED: &[(&str, &str)] = &[
     ("tree/poseidon/matrix.rs", "use super::super::goldilocks::ORDER;"),
     ("source/witness.rs", "use crate::tree::Node;"),
     ("executor/state.rs", "use revm::Database;"),
-    (
-        "checker/mod.rs",
-        "let fork = if number == 0 { 0 } else { spec.fork.number() };",
-    ),
-    (
-        "tree/mod.rs",
-        "#[cfg(test)]\nmod tests {\n    use crate::checker::Claim;\n}",
-    ),
+    ("checker/mod.rs", "let fork = if number == 0 { 0 } else { spec.fork.number() };"),
+    ("tree/mod.rs", "#[cfg(test)]\nmod tests {\n    use crate::checker::Claim;\n}"),
 ];
 
 #[test]
 fn every_forbidden_line_is_found() {
     for (file, line, said) in FORBIDDEN {
         let found = violations(file, line);
-        assert!(
-            found.len() == 1 && found[0].ends_with(said),
-            "{file}: {line}: {found:?}"
-        );
+        assert!(found.len() == 1 && found[0].ends_with(said), "{file}: {line}: {found:?}");
         let behind_tests = format!("#[cfg(test)]\nmod tests {{\n    // nothing\n}}\n{line}");
         assert_eq!(violations(file, &behind_tests), found, "{file}: {line}");
     }

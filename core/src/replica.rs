@@ -83,13 +83,7 @@ impl Replica {
     pub fn open<S: Store>(spec: ChainSpec, genesis: Genesis, store: &S) -> Result<Self, StoreError> {
         let head = stored_head(store)?;
         let resuming = head.is_some();
-        Ok(Self {
-            checker: Checker::new(spec),
-            genesis,
-            head,
-            batch: None,
-            resuming,
-        })
+        Ok(Self { checker: Checker::new(spec), genesis, head, batch: None, resuming })
     }
 
     /// The last verified block; `None` before genesis.
@@ -132,10 +126,7 @@ impl Replica {
     }
 
     fn add_block<S: Store>(&mut self, block: &PreparedBlock, store: &S) -> Result<Step, Halt> {
-        let start = self
-            .batch
-            .as_ref()
-            .ok_or(Halt::OutOfOrder("a block before any batch"))?;
+        let start = self.batch.as_ref().ok_or(Halt::OutOfOrder("a block before any batch"))?;
         if let (true, Some(head)) = (self.resuming, &self.head) {
             let number = block.input().number;
             if number <= head.number {
@@ -167,14 +158,8 @@ impl Replica {
     }
 
     fn close_batch<S: Store>(&mut self, end: &BatchEnd, store: &S) -> Result<Step, Halt> {
-        let start = self
-            .batch
-            .as_ref()
-            .ok_or(Halt::OutOfOrder("the end of a batch before any batch"))?;
-        let head = self
-            .head
-            .as_ref()
-            .ok_or(Halt::OutOfOrder("the end of a batch before any block"))?;
+        let start = self.batch.as_ref().ok_or(Halt::OutOfOrder("the end of a batch before any batch"))?;
+        let head = self.head.as_ref().ok_or(Halt::OutOfOrder("the end of a batch before any block"))?;
         if self.resuming {
             return Ok(Step::Known);
         }
@@ -200,10 +185,8 @@ fn compare_known<S: Store>(block: &PreparedBlock, start: &BatchStart, store: &S)
     let number = block.input().number;
     let key = Key::Block(number);
     let record = store.get(&key)?.ok_or(StoreError::Missing(key))?;
-    let record = BlockRecord::decode(&mut record.as_ref()).map_err(|_| StoreError::Corrupt {
-        key,
-        reason: "not a block record",
-    })?;
+    let record = BlockRecord::decode(&mut record.as_ref())
+        .map_err(|_| StoreError::Corrupt { key, reason: "not a block record" })?;
     let hash = record.header.hash_slow();
     if block.claims().hash == hash {
         return Ok(());
@@ -223,8 +206,5 @@ fn stored_head<S: Store>(store: &S) -> Result<Option<Head>, StoreError> {
     };
     Head::decode(&mut record.as_ref())
         .map(Some)
-        .map_err(|_| StoreError::Corrupt {
-            key: Key::Head,
-            reason: "not a head record",
-        })
+        .map_err(|_| StoreError::Corrupt { key: Key::Head, reason: "not a head record" })
 }

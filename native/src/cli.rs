@@ -90,16 +90,7 @@ mod tests {
 
     #[test]
     fn the_three_files_are_required() {
-        let complete = [
-            "zk-replica",
-            "replay",
-            "--stream",
-            "-",
-            "--genesis",
-            "g",
-            "--chain",
-            "c",
-        ];
+        let complete = ["zk-replica", "replay", "--stream", "-", "--genesis", "g", "--chain", "c"];
         assert!(Cli::try_parse_from(complete).is_ok());
         for left_out in [2, 4, 6] {
             let mut arguments = complete.to_vec();

@@ -37,9 +37,8 @@ use std::sync::atomic::AtomicBool;
 
 fn main() -> ExitCode {
     let Command::Replay(options) = Cli::parse().command;
-    let result = stop_on_signals()
-        .map_err(ReplayError::Signals)
-        .and_then(|stop| replay::run(&options, &stop));
+    let result =
+        stop_on_signals().map_err(ReplayError::Signals).and_then(|stop| replay::run(&options, &stop));
     match result {
         Ok(outcome) => report(&outcome, options.json),
         Err(error) => {
@@ -61,11 +60,7 @@ fn stop_on_signals() -> io::Result<Arc<AtomicBool>> {
 
 /// A result goes to standard output, whatever it is: it is what was asked for.
 fn report(outcome: &Outcome, json: bool) -> ExitCode {
-    let line = if json {
-        outcome.to_json()
-    } else {
-        outcome.to_string()
-    };
+    let line = if json { outcome.to_json() } else { outcome.to_string() };
     match writeln!(io::stdout(), "{line}") {
         Ok(()) => ExitCode::from(outcome.exit_code()),
         Err(error) => {

@@ -55,12 +55,7 @@ pub(crate) struct Disagreement {
 impl Summary {
     /// `durable`: everything up to `head` is in a database.
     pub(crate) fn new(chain_id: u64, head: &Head, durable: bool) -> Self {
-        let Totals {
-            blocks,
-            transactions,
-            batches,
-            gas,
-        } = head.totals;
+        let Totals { blocks, transactions, batches, gas } = head.totals;
         let hex = |hash: B256| hash.to_string();
         Self {
             chain_id,
@@ -68,11 +63,7 @@ impl Summary {
             transactions,
             batches,
             gas,
-            tip: Tip {
-                number: head.number,
-                state_root: hex(head.state_root),
-                hash: hex(head.hash),
-            },
+            tip: Tip { number: head.number, state_root: hex(head.state_root), hash: hex(head.hash) },
             durable,
         }
     }
@@ -102,11 +93,7 @@ impl fmt::Display for Outcome {
             Self::Interrupted(summary) => {
                 write!(f, "interrupted; verified {summary}; ")?;
                 if summary.durable {
-                    write!(
-                        f,
-                        "the next run with this database resumes at block {}",
-                        summary.tip.number + 1
-                    )
+                    write!(f, "the next run with this database resumes at block {}", summary.tip.number + 1)
                 } else {
                     f.write_str(
                         "the next run starts again from genesis (--db DIR would keep what was verified)",
@@ -120,35 +107,16 @@ impl fmt::Display for Outcome {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            blocks,
-            transactions,
-            batches,
-            tip,
-            ..
-        } = self;
-        let Tip {
-            number,
-            state_root,
-            hash,
-        } = tip;
-        write!(
-            f,
-            "{blocks} blocks, {transactions} transactions, {batches} batches; "
-        )?;
+        let Self { blocks, transactions, batches, tip, .. } = self;
+        let Tip { number, state_root, hash } = tip;
+        write!(f, "{blocks} blocks, {transactions} transactions, {batches} batches; ")?;
         write!(f, "tip {number} state root {state_root} hash {hash}")
     }
 }
 
 impl fmt::Display for Disagreement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            block,
-            batch,
-            claim,
-            expected,
-            computed,
-        } = self;
+        let Self { block, batch, claim, expected, computed } = self;
         write!(
             f,
             "mismatch at block {block} (batch {batch}): {claim}: expected {expected}, computed {computed}"
@@ -169,12 +137,7 @@ mod tests {
             batch: 101,
             fork_id: 9,
             batch_closed: true,
-            totals: Totals {
-                blocks: 11_317,
-                transactions: 465,
-                batches: 101,
-                gas: 7,
-            },
+            totals: Totals { blocks: 11_317, transactions: 465, batches: 101, gas: 7 },
         };
         Summary::new(779, &head, durable)
     }
@@ -200,11 +163,7 @@ mod tests {
     fn an_interrupted_run_says_where_it_resumes() {
         let durable = Outcome::Interrupted(summary(true));
         assert!(durable.to_string().ends_with("resumes at block 11318"));
-        assert!(
-            Outcome::Interrupted(summary(false))
-                .to_string()
-                .contains("from genesis")
-        );
+        assert!(Outcome::Interrupted(summary(false)).to_string().contains("from genesis"));
         assert_eq!(durable.exit_code(), 130);
     }
 

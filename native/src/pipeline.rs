@@ -35,8 +35,7 @@ pub(crate) fn run<T: Send, U: Send, E: Send>(
             let (done, output) = mpsc::sync_channel(layout.ahead);
             let prepare = &prepare;
             scope.spawn(move || {
-                todo.into_iter()
-                    .try_for_each(|(item, weight)| done.send((prepare(item), weight)))
+                todo.into_iter().try_for_each(|(item, weight)| done.send((prepare(item), weight)))
             });
             inputs.push(input);
             outputs.push(output);
@@ -45,10 +44,7 @@ pub(crate) fn run<T: Send, U: Send, E: Send>(
         let producing = scope.spawn(move || {
             let mut next = inputs.iter().cycle();
             produce(&mut |item, weight| {
-                budget.take(weight)
-                    && next
-                        .next()
-                        .is_some_and(|input| input.send((item, weight)).is_ok())
+                budget.take(weight) && next.next().is_some_and(|input| input.send((item, weight)).is_ok())
             })
         });
         for output in outputs.iter().cycle() {
@@ -60,9 +56,7 @@ pub(crate) fn run<T: Send, U: Send, E: Send>(
         }
         // The first closed output is the end, or a panic: joining passes it on.
         drop((outputs, closing));
-        producing
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        producing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
 
@@ -76,11 +70,7 @@ struct Budget {
 
 impl Budget {
     fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            taken: Mutex::new(Some(0)),
-            changed: Condvar::new(),
-        }
+        Self { limit, taken: Mutex::new(Some(0)), changed: Condvar::new() }
     }
 
     /// Waits until there is room; `false` when no more are wanted.
@@ -89,14 +79,8 @@ impl Budget {
             taken.is_some_and(|taken| taken > 0 && taken.saturating_add(weight) > self.limit)
         };
         let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut taken = self
-            .changed
-            .wait_while(taken, full)
-            .unwrap_or_else(PoisonError::into_inner);
-        taken
-            .as_mut()
-            .map(|taken| *taken = taken.saturating_add(weight))
-            .is_some()
+        let mut taken = self.changed.wait_while(taken, full).unwrap_or_else(PoisonError::into_inner);
+        taken.as_mut().map(|taken| *taken = taken.saturating_add(weight)).is_some()
     }
 
     fn give_back(&self, weight: usize) {
@@ -124,11 +108,7 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicIsize, Ordering::Relaxed};
 
-    const LAYOUT: Layout = Layout {
-        workers: 3,
-        ahead: 2,
-        weight_ahead: 4,
-    };
+    const LAYOUT: Layout = Layout { workers: 3, ahead: 2, weight_ahead: 4 };
 
     fn numbers(
         count: u32,
@@ -136,11 +116,7 @@ mod tests {
     ) -> impl FnOnce(&mut dyn FnMut(u32, usize) -> bool) -> Result<(), &'static str> {
         move |send| {
             // Some weigh nothing, some more than all may together.
-            if (0..count).all(|number| send(number, number as usize % 7)) {
-                end
-            } else {
-                Ok(())
-            }
+            if (0..count).all(|number| send(number, number as usize % 7)) { end } else { Ok(()) }
         }
     }
 
@@ -159,11 +135,7 @@ mod tests {
     #[test]
     fn items_under_way_weigh_no_more_than_allowed() {
         let (under_way, most) = (AtomicIsize::new(0), AtomicIsize::new(0));
-        let layout = Layout {
-            workers: 4,
-            ahead: 100,
-            weight_ahead: 10,
-        };
+        let layout = Layout { workers: 4, ahead: 100, weight_ahead: 10 };
         let produce = |send: &mut dyn FnMut(usize, usize) -> bool| {
             for weight in (1..=5).cycle().take(1000) {
                 send(weight, weight);
@@ -202,12 +174,8 @@ mod tests {
             let endless = numbers(u32::MAX, Err("never"));
             assert_eq!(run(LAYOUT, endless, |item| item, |item| Ok(item < stop)), Ok(()));
             let endless = numbers(u32::MAX, Err("never"));
-            let halt = run(
-                LAYOUT,
-                endless,
-                |item| item,
-                |item| if item < stop { Ok(true) } else { Err("halt") },
-            );
+            let halt =
+                run(LAYOUT, endless, |item| item, |item| if item < stop { Ok(true) } else { Err("halt") });
             assert_eq!(halt, Err("halt"));
         }
     }

@@ -24,12 +24,7 @@ impl Progress {
         let template = "{wide_bar} {percent:>3}%  {msg}, {eta} left";
         bar.set_style(ProgressStyle::with_template(template).expect("the template is well formed"));
         let now = Instant::now();
-        Self {
-            bar,
-            started: now,
-            drawn: now,
-            first: None,
-        }
+        Self { bar, started: now, drawn: now, first: None }
     }
 
     /// To be called after each block, with the position in the stream and the totals since genesis. Most calls look at
@@ -72,9 +67,6 @@ mod tests {
 
     #[test]
     fn the_message_names_what_is_counted() {
-        assert_eq!(
-            message(11_317, 465, 3210.7),
-            "11317 blocks, 465 transactions, 3211 blocks/s"
-        );
+        assert_eq!(message(11_317, 465, 3210.7), "11317 blocks, 465 transactions, 3211 blocks/s");
     }
 }

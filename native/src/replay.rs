@@ -154,13 +154,7 @@ pub(crate) fn run(options: &Replay, stop: &AtomicBool) -> Result<Outcome, Replay
         }
         Some(path) => {
             let genesis_hash = identify(&genesis);
-            let base = SledStore::open(
-                path,
-                &Identity {
-                    chain_id,
-                    genesis: genesis_hash,
-                },
-            )?;
+            let base = SledStore::open(path, &Identity { chain_id, genesis: genesis_hash })?;
             let journal = Journal::new(base.clone());
             let mut replica = Replica::open(spec, genesis, &journal)?;
             run.check_target(path, replica.head())?;
@@ -206,11 +200,9 @@ impl Run<'_> {
     /// A database cannot say what was verified up to an earlier block: it counts up to its head.
     fn check_target(&self, path: &Path, head: Option<&Head>) -> Result<(), ReplayError> {
         match (head, self.options.to) {
-            (Some(head), Some(to)) if to < head.number => Err(ReplayError::Beyond {
-                path: path.to_owned(),
-                head: head.number,
-                to,
-            }),
+            (Some(head), Some(to)) if to < head.number => {
+                Err(ReplayError::Beyond { path: path.to_owned(), head: head.number, to })
+            }
             _ => Ok(()),
         }
     }
@@ -233,10 +225,7 @@ impl Run<'_> {
         let mut end = End::Reached;
         let mut last = None;
         let mut progress = None;
-        let out_of_order = |reason| ReplayError::Order {
-            path: self.options.stream.clone(),
-            reason,
-        };
+        let out_of_order = |reason| ReplayError::Order { path: self.options.stream.clone(), reason };
         let consume = |Placed { part, entry, entries }: Placed<Input>| {
             if let Input::Block(block) = &part {
                 let number = block.input().number;
@@ -272,11 +261,9 @@ impl Run<'_> {
         pipeline::run(layout, |send| self.read(stream, send), prepare, consume)?;
         match (&end, last, replica.head()) {
             (End::Reached, None, _) => Err(ReplayError::Empty(self.options.stream.clone())),
-            (End::Reached, Some(end), Some(head)) if replica.resuming() => Err(ReplayError::Behind {
-                path: self.options.stream.clone(),
-                end,
-                head: head.number,
-            }),
+            (End::Reached, Some(end), Some(head)) if replica.resuming() => {
+                Err(ReplayError::Behind { path: self.options.stream.clone(), end, head: head.number })
+            }
             _ => Ok(end),
         }
     }
@@ -287,10 +274,7 @@ impl Run<'_> {
         mut stream: StreamFile,
         send: &mut dyn FnMut(Placed<Item>, usize) -> bool,
     ) -> Result<(), ReplayError> {
-        let unsound = |error| ReplayError::Decode {
-            path: self.options.stream.clone(),
-            error,
-        };
+        let unsound = |error| ReplayError::Decode { path: self.options.stream.clone(), error };
         let mut decoder = FileDecoder::new();
         let mut assembler = Assembler::new();
         let mut weight = 0;
@@ -303,11 +287,7 @@ impl Run<'_> {
                     continue;
                 };
                 let entries = decoder.header().map_or(0, |header| header.total_entries);
-                let placed = Placed {
-                    part,
-                    entry: number,
-                    entries,
-                };
+                let placed = Placed { part, entry: number, entries };
                 if !send(placed, mem::take(&mut weight)) {
                     return Ok(());
                 }
@@ -320,11 +300,7 @@ impl Run<'_> {
 
 /// Works out what needs no state.
 fn prepare(Placed { part, entry, entries }: Placed<Item>) -> Placed<Input> {
-    Placed {
-        part: part.into(),
-        entry,
-        entries,
-    }
+    Placed { part: part.into(), entry, entries }
 }
 
 /// The database behind a journal.
@@ -336,11 +312,7 @@ struct Disk<'a> {
 
 impl<'a> Disk<'a> {
     fn new(journal: &'a Journal<SledStore>, base: SledStore) -> Self {
-        Self {
-            journal,
-            writer: Writer::start(base, COMMITS_AHEAD),
-            sealed: Instant::now(),
-        }
+        Self { journal, writer: Writer::start(base, COMMITS_AHEAD), sealed: Instant::now() }
     }
 
     /// Hands over what has gathered, when it is time.
@@ -373,10 +345,8 @@ fn read_chain(options: &Replay) -> Result<(ChainSpec, Genesis), ReplayError> {
         let path = path.to_owned();
         move |error| ReplayError::Genesis { path, error }
     };
-    let spec = ChainSpec::from_json(&read_file(&options.chain)?).map_err(|error| ReplayError::Chain {
-        path: options.chain.clone(),
-        error,
-    })?;
+    let spec = ChainSpec::from_json(&read_file(&options.chain)?)
+        .map_err(|error| ReplayError::Chain { path: options.chain.clone(), error })?;
     let mut genesis =
         Genesis::from_json(&read_file(&options.genesis)?).map_err(bad_genesis(&options.genesis))?;
     if let Some(path) = &options.conf {
@@ -386,10 +356,7 @@ fn read_chain(options: &Replay) -> Result<(ChainSpec, Genesis), ReplayError> {
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, ReplayError> {
-    fs::read(path).map_err(|error| ReplayError::File {
-        path: path.to_owned(),
-        error,
-    })
+    fs::read(path).map_err(|error| ReplayError::File { path: path.to_owned(), error })
 }
 
 /// Tells two genesis states apart, however their files are written. It is no state root: that is for the checker.

@@ -76,19 +76,13 @@ impl StreamFile {
             }
             Ok(Box::new(file))
         };
-        let file = opened().map_err(|error| StreamFileError::Open {
-            path: path.to_owned(),
-            error,
-        })?;
+        let file = opened().map_err(|error| StreamFileError::Open { path: path.to_owned(), error })?;
         Self::decompress(file, path.to_owned())
     }
 
     fn decompress(file: Box<dyn Read + Send>, path: PathBuf) -> Result<Self, StreamFileError> {
         let read = Arc::new(AtomicU64::new(0));
-        let mut file = Counting {
-            inner: file,
-            count: Arc::clone(&read),
-        };
+        let mut file = Counting { inner: file, count: Arc::clone(&read) };
         let mut magic = Vec::with_capacity(4);
         let begun = file.by_ref().take(4).read_to_end(&mut magic);
         let compression = match magic.as_slice() {
@@ -110,21 +104,10 @@ impl StreamFile {
         });
         let reader = opened.map_err(|error| {
             let (path, at) = (path.clone(), read.load(Ordering::Relaxed));
-            StreamFileError::Read {
-                path,
-                compression,
-                at,
-                error,
-            }
+            StreamFileError::Read { path, compression, at, error }
         })?;
         let chunk = vec![0; CHUNK];
-        Ok(Self {
-            reader,
-            chunk,
-            compression,
-            path,
-            read,
-        })
+        Ok(Self { reader, chunk, compression, path, read })
     }
 
     /// The next bytes, at most 256 KiB; `None` at the end.
@@ -150,9 +133,7 @@ impl StreamFile {
 impl fmt::Debug for StreamFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("StreamFile");
-        debug
-            .field("path", &self.path)
-            .field("compression", &self.compression);
+        debug.field("path", &self.path).field("compression", &self.compression);
         debug.field("read", &self.read).finish_non_exhaustive()
     }
 }
@@ -194,9 +175,7 @@ mod tests {
     use std::io::Write;
 
     fn content() -> Vec<u8> {
-        (0..1_000_000_u32)
-            .map(|index| (index.wrapping_mul(2_654_435_761) >> 27) as u8)
-            .collect()
+        (0..1_000_000_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 27) as u8).collect()
     }
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -227,10 +206,7 @@ mod tests {
             (plain.clone(), Compression::Zstd)
         );
         for len in 0..6 {
-            assert_eq!(
-                read(plain[..len].to_vec()).unwrap(),
-                (plain[..len].to_vec(), Compression::Plain)
-            );
+            assert_eq!(read(plain[..len].to_vec()).unwrap(), (plain[..len].to_vec(), Compression::Plain));
         }
     }
 
@@ -240,11 +216,7 @@ mod tests {
         let (front, back) = plain.split_at(1234);
         let members = [gzip(front), gzip(back)].concat();
         assert_eq!(read(members).unwrap().0, plain);
-        let frames = [
-            zstd::encode_all(front, 1).unwrap(),
-            zstd::encode_all(back, 1).unwrap(),
-        ]
-        .concat();
+        let frames = [zstd::encode_all(front, 1).unwrap(), zstd::encode_all(back, 1).unwrap()].concat();
         assert_eq!(read(frames).unwrap().0, plain);
     }
 
@@ -253,20 +225,14 @@ mod tests {
         let plain = content();
         for sound in [gzip(&plain), zstd::encode_all(&plain[..], 1).unwrap()] {
             for len in [4, 5, 20, sound.len() / 2, sound.len() - 1] {
-                assert!(
-                    matches!(read(sound[..len].to_vec()), Err(StreamFileError::Read { .. })),
-                    "{len}"
-                );
+                assert!(matches!(read(sound[..len].to_vec()), Err(StreamFileError::Read { .. })), "{len}");
             }
         }
         let mut damaged = gzip(&plain);
         let end = damaged.len() - 6;
         damaged[end] ^= 1;
         let error = read(damaged).unwrap_err().to_string();
-        assert!(
-            error.starts_with("cannot read the stream test (gzip) near byte "),
-            "{error}"
-        );
+        assert!(error.starts_with("cannot read the stream test (gzip) near byte "), "{error}");
     }
 
     #[test]
@@ -287,9 +253,7 @@ mod tests {
         for path in [directory.path().join("none"), directory.path().to_owned()] {
             let error = StreamFile::open(&path).unwrap_err();
             assert!(
-                error
-                    .to_string()
-                    .starts_with(&format!("cannot open the stream {}", path.display())),
+                error.to_string().starts_with(&format!("cannot open the stream {}", path.display())),
                 "{error}"
             );
         }

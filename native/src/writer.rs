@@ -38,36 +38,24 @@ impl Writer {
                 }
             }
         });
-        Self {
-            commits: Some(commits),
-            done,
-            thread: Some(thread),
-        }
+        Self { commits: Some(commits), done, thread: Some(thread) }
     }
 
     /// Hands over a commit. The error may be that of an earlier one.
     pub(crate) fn write(&mut self, commit: Commit) -> Result<(), StoreError> {
-        let sent = self
-            .commits
-            .as_ref()
-            .is_some_and(|commits| commits.send(commit).is_ok());
+        let sent = self.commits.as_ref().is_some_and(|commits| commits.send(commit).is_ok());
         if sent { Ok(()) } else { Err(self.failure()) }
     }
 
     /// How many commits have become durable since the last call. Does not wait.
     pub(crate) fn acknowledged(&mut self) -> Result<usize, StoreError> {
-        self.done
-            .try_iter()
-            .try_fold(0, |count, result| result.map(|()| count + 1))
+        self.done.try_iter().try_fold(0, |count, result| result.map(|()| count + 1))
     }
 
     /// Waits for everything handed over; how many commits have become durable since they were last counted.
     pub(crate) fn finish(mut self) -> Result<usize, StoreError> {
         self.commits = None;
-        let count = self
-            .done
-            .iter()
-            .try_fold(0, |count, result| result.map(|()| count + 1))?;
+        let count = self.done.iter().try_fold(0, |count, result| result.map(|()| count + 1))?;
         match self.thread.take().map(JoinHandle::join) {
             Some(Err(_)) => Err(panicked()),
             _ => Ok(count),
@@ -136,43 +124,23 @@ mod tests {
         for number in 0..100 {
             writer.write(commit(number)).unwrap();
             settled += writer.acknowledged().unwrap();
-            assert!(
-                settled <= store.applied.lock().unwrap().len(),
-                "acknowledged before it was applied"
-            );
+            assert!(settled <= store.applied.lock().unwrap().len(), "acknowledged before it was applied");
         }
         settled += writer.finish().unwrap();
         assert_eq!(settled, 100);
-        assert!(
-            store
-                .applied
-                .lock()
-                .unwrap()
-                .iter()
-                .map(|head| head[0])
-                .eq(0..100)
-        );
+        assert!(store.applied.lock().unwrap().iter().map(|head| head[0]).eq(0..100));
     }
 
     #[test]
     fn the_error_reaches_the_caller_and_nothing_is_applied_after_it() {
-        let store = Noting {
-            fails_at: Some(3),
-            ..Noting::default()
-        };
+        let store = Noting { fails_at: Some(3), ..Noting::default() };
         let mut writer = Writer::start(store.clone(), 1);
         let error = (0..100).find_map(|number| writer.write(commit(number)).err());
         assert_eq!(error, Some(StoreError::Host("disk full".to_owned())));
         drop(writer);
         assert_eq!(store.applied.lock().unwrap().len(), 3);
 
-        let mut writer = Writer::start(
-            Noting {
-                fails_at: Some(0),
-                ..Noting::default()
-            },
-            1,
-        );
+        let mut writer = Writer::start(Noting { fails_at: Some(0), ..Noting::default() }, 1);
         writer.write(commit(0)).unwrap();
         assert!(writer.finish().is_err());
     }

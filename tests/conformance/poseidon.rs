@@ -131,11 +131,7 @@ impl Published {
         }
         self.raise(&mut state);
         self.add(&mut state, &schedule.folded_before_partial);
-        let matrix = if sparse {
-            &schedule.pre_sparse_matrix
-        } else {
-            &self.mds
-        };
+        let matrix = if sparse { &schedule.pre_sparse_matrix } else { &self.mds };
         self.multiply(matrix, &mut state);
         for (constant, round) in schedule.folded_partial_lane0.iter().zip(&schedule.sparse_rounds) {
             state[0] = self.power(state[0]).add_mod(*constant, self.field_prime);
@@ -182,10 +178,7 @@ fn every_known_input_permutes_to_the_known_state() {
         assert_eq!(permute(&answer.state()), answer.state_after);
         let [rate, capacity] = [answer.rate.as_slice(), &answer.capacity]
             .map(|lanes| lanes.iter().map(small).collect::<Vec<_>>());
-        let digest = poseidon::hash(
-            &rate.try_into().expect("eight"),
-            &capacity.try_into().expect("four"),
-        );
+        let digest = poseidon::hash(&rate.try_into().expect("eight"), &capacity.try_into().expect("four"));
         assert_eq!(digest.map(U256::from), answer.state_after[..4]);
         assert_eq!(B256::from(U256::from_limbs(digest)), answer.digest_hex);
     }
@@ -233,23 +226,13 @@ fn published_parameters_agree_with_each_other() {
     let Some(published) = Published::open("published_parameters_agree_with_each_other") else {
         return;
     };
-    assert_eq!(
-        [published.width, published.rate + published.capacity],
-        [published.mds.len(); 2]
-    );
+    assert_eq!([published.width, published.rate + published.capacity], [published.mds.len(); 2]);
     assert_eq!(published.full_rounds, 2 * published.full_rounds_each_side);
-    assert_eq!(
-        published.round_constants.len(),
-        published.full_rounds + published.partial_rounds
-    );
+    assert_eq!(published.round_constants.len(), published.full_rounds + published.partial_rounds);
     for (i, row) in published.mds.iter().enumerate() {
         for (j, entry) in row.iter().enumerate() {
             let circulant = published.mds_circulant_first_row[(12 + j - i) % 12];
-            let diagonal = if i == j {
-                published.mds_diagonal[i]
-            } else {
-                U256::ZERO
-            };
+            let diagonal = if i == j { published.mds_diagonal[i] } else { U256::ZERO };
             assert_eq!(*entry, circulant + diagonal, "{i}, {j}");
         }
     }

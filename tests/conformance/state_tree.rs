@@ -190,21 +190,13 @@ fn leaf_at_each_depth_keeps_the_published_rest_of_its_path() {
             tree.set([(path(U256::from_limbs(limbs).into()), U256::ONE)]);
         }
         let proof = tree.prove(&leaf).encode();
-        let nodes: Vec<Node> = proof[..proof.len() - 1]
-            .iter()
-            .map(|element| Node::decode(element).expect("a node"))
-            .collect();
-        let expected = Node::Leaf {
-            remaining: remaining.map(|limb| small(&limb)),
-            value_hash: hash_value(U256::ONE),
-        };
+        let nodes: Vec<Node> =
+            proof[..proof.len() - 1].iter().map(|element| Node::decode(element).expect("a node")).collect();
+        let expected =
+            Node::Leaf { remaining: remaining.map(|limb| small(&limb)), value_hash: hash_value(U256::ONE) };
         assert_eq!(nodes.last(), Some(&expected), "at {depth}");
         assert_eq!(nodes.len(), depth as usize + 1, "at {depth}");
-        for (bit, node) in case
-            .path_first_32_bits
-            .chars()
-            .zip(&nodes[..depth.saturating_sub(1) as usize])
-        {
+        for (bit, node) in case.path_first_32_bits.chars().zip(&nodes[..depth.saturating_sub(1) as usize]) {
             assert!(matches!(node, Node::Branch { left, .. } if left.is_zero() == (bit == '1')));
         }
     }
@@ -245,11 +237,7 @@ fn every_operation_leads_to_the_published_root() {
                 (false, false) => "update",
             };
             assert!(operation.mode.starts_with(mode), "{name}: {mode}");
-            assert_eq!(
-                tree.set([(path, operation.value)]),
-                operation.root_after,
-                "{name}: {mode}"
-            );
+            assert_eq!(tree.set([(path, operation.value)]), operation.root_after, "{name}: {mode}");
             values.insert(path, operation.value);
             for (path, value) in &values {
                 assert_eq!(tree.get(path), *value, "{name}");
@@ -363,12 +351,7 @@ fn genesis_block(root: B256, hash: B256, timestamp: u64) -> PreparedBlock {
 
 /// What the checker finds wrong with block 0, if anything.
 fn genesis_mismatch(genesis: &Genesis, spec: &ChainSpec, block: &PreparedBlock) -> Option<Claim> {
-    let start = BatchStart {
-        number: 0,
-        kind: BatchKind::Regular,
-        fork_id: 0,
-        chain_id: spec.chain_id,
-    };
+    let start = BatchStart { number: 0, kind: BatchKind::Regular, fork_id: 0, chain_id: spec.chain_id };
     let verdict = Checker::new(spec.clone()).check_genesis(genesis, block, &start);
     match verdict.expect("in memory") {
         Verdict::Verified(verified) => {
@@ -389,11 +372,7 @@ fn check_genesis(name: &str, genesis: &Genesis, spec: &ChainSpec, root: B256, bl
     assert_eq!(verdict(root, hash, timestamp), wrong, "{name}");
     assert_eq!(verdict(!root, hash, timestamp), Some(Claim::StateRoot), "{name}");
     assert_eq!(verdict(root, !hash, timestamp), Some(Claim::BlockHash), "{name}");
-    assert_eq!(
-        verdict(root, hash, timestamp + 1),
-        Some(Claim::BlockHash),
-        "{name}"
-    );
+    assert_eq!(verdict(root, hash, timestamp + 1), Some(Claim::BlockHash), "{name}");
 }
 
 #[test]
@@ -418,10 +397,7 @@ fn every_public_genesis_has_the_published_root_and_hash() {
         judged += 1;
     }
     assert_eq!(judged, 6);
-    assert_eq!(
-        absent,
-        ["Bali (2440)", "X Layer testnet (195)", "zkEVM testnet (1442)"].into()
-    );
+    assert_eq!(absent, ["Bali (2440)", "X Layer testnet (195)", "zkEVM testnet (1442)"].into());
     for network in absent {
         let why = "its allocations are not among the vectors";
         not_run(&[(&format!("published_genesis_roots, {network}"), why)]);
@@ -456,10 +432,7 @@ fn every_allocation_of_the_index_has_its_root_and_hash() {
         let genesis = Genesis::from_json(&allocations).expect("allocations");
         assert_eq!(genesis.accounts.len(), case.accounts, "{}", case.name);
         assert_eq!(leaves(&genesis), case.leaves, "{}", case.name);
-        let json = case
-            .chainspec
-            .clone()
-            .unwrap_or(serde_json::json!({ "chainId": 1 }));
+        let json = case.chainspec.clone().unwrap_or(serde_json::json!({ "chainId": 1 }));
         let spec = ChainSpec::from_json(json.to_string().as_bytes()).expect("a chain");
         assert_eq!(spec.chain_id, case.chain_id.unwrap_or(1), "{}", case.name);
         // The index has hashes, the other file the timestamps that go into them.
@@ -621,21 +594,10 @@ fn recorded_block_info_trees_have_the_published_roots() {
     assert_eq!(blocks.len(), 5);
     for block in &blocks {
         let transactions = block.transactions.iter();
-        let info = block
-            .block_info_header
-            .with(transactions.map(RecordedTransaction::info).collect());
+        let info = block.block_info_header.with(transactions.map(RecordedTransaction::info).collect());
         assert_eq!(info.root(), block.block_info_root, "block {}", block.number);
-        for log in block
-            .transactions
-            .iter()
-            .flat_map(|transaction| &transaction.logs)
-        {
-            assert_eq!(
-                hash_bytes(&log.bytes()),
-                log.log_leaf_value,
-                "block {}",
-                block.number
-            );
+        for log in block.transactions.iter().flat_map(|transaction| &transaction.logs) {
+            assert_eq!(hash_bytes(&log.bytes()), log.log_leaf_value, "block {}", block.number);
         }
     }
 }
@@ -657,10 +619,9 @@ fn recorded_blocks_execute_to_the_published_results() {
             _ => None,
         };
         replay.advance(item).expect("true");
-        let Some((block, expected)) = block.and_then(|block| {
-            due.next_if(|due| due.number == block.input.number)
-                .map(|due| (block, due))
-        }) else {
+        let Some((block, expected)) = block
+            .and_then(|block| due.next_if(|due| due.number == block.input.number).map(|due| (block, due)))
+        else {
             continue;
         };
         let head = replay.replica.head().expect("a head");
@@ -672,10 +633,7 @@ fn recorded_blocks_execute_to_the_published_results() {
             return;
         }
     }
-    panic!(
-        "the stream ends before block {}",
-        due.peek().map_or(0, |due| due.number)
-    );
+    panic!("the stream ends before block {}", due.peek().map_or(0, |due| due.number));
 }
 
 fn check_transactions(block: &PreparedBlock, expected: &[RecordedTransaction]) {
@@ -735,17 +693,9 @@ fn every_block_info_key_has_the_published_path() {
     let Some(published) = open("every_block_info_key_has_the_published_path") else {
         return;
     };
-    let BlockInfoKeys {
-        header_keys,
-        tx_keys,
-        log_keys,
-        fork7_header_root,
-    } = published.block_info_keys;
+    let BlockInfoKeys { header_keys, tx_keys, log_keys, fork7_header_root } = published.block_info_keys;
     let header = [
-        (
-            "previous block hash (state root)",
-            BlockInfoKey::PreviousStateRoot,
-        ),
+        ("previous block hash (state root)", BlockInfoKey::PreviousStateRoot),
         ("coinbase", BlockInfoKey::Coinbase),
         ("number", BlockInfoKey::Number),
         ("gas limit", BlockInfoKey::GasLimit),
@@ -771,16 +721,10 @@ fn every_block_info_key_has_the_published_path() {
         assert_eq!(scalar(&key.path()), case.key, "{key}");
     }
     for case in &log_keys {
-        let key = BlockInfoKey::Log {
-            transaction: case.tx_index,
-            log: case.log_index,
-        };
+        let key = BlockInfoKey::Log { transaction: case.tx_index, log: case.log_index };
         assert_eq!(scalar(&key.path()), case.key, "{key}");
     }
-    assert_eq!(
-        Some(fork7_header_root.with(Vec::new()).root()),
-        fork7_header_root.root
-    );
+    assert_eq!(Some(fork7_header_root.with(Vec::new()).root()), fork7_header_root.root);
 }
 
 #[derive(Deserialize)]
@@ -809,10 +753,7 @@ impl HashCase {
             value: self.value,
             input: self.data.clone(),
         };
-        Fields {
-            transaction,
-            sender: self.sender,
-        }
+        Fields { transaction, sender: self.sender }
     }
 }
 
@@ -869,11 +810,7 @@ fn small_state_has_the_published_root_and_proofs() {
         assert_eq!(proof.verify(state.root, &path), Ok(value), "{what}");
         assert_eq!(tree.prove(&path).encode(), case.proof, "{what}");
         assert_eq!(tree.get(&path), value, "{what}");
-        let leaf = case
-            .proof
-            .len()
-            .checked_sub(2)
-            .map(|at| Node::decode(&case.proof[at]));
+        let leaf = case.proof.len().checked_sub(2).map(|at| Node::decode(&case.proof[at]));
         let ends_with = match (leaf, case.value) {
             (Some(Ok(Node::Leaf { .. })), Some(_)) => "leaf holds the key",
             (Some(Ok(Node::Leaf { .. })), None) => "other leaf on the path",
@@ -900,17 +837,8 @@ fn forged_absence_is_refused_for_the_limb_that_is_the_prime() {
     };
     let case = published.must_reject_proof;
     let remaining = B256::from_slice(&case.proof[0][..32]);
-    let refused = ProofError::Node {
-        position: 0,
-        reason: NodeError::NonCanonical(NonCanonical(remaining)),
-    };
-    assert_eq!(
-        Proof::decode(&case.proof),
-        Err(refused),
-        "{}: {}",
-        case.source,
-        case.why
-    );
+    let refused = ProofError::Node { position: 0, reason: NodeError::NonCanonical(NonCanonical(remaining)) };
+    assert_eq!(Proof::decode(&case.proof), Err(refused), "{}: {}", case.source, case.why);
     let honest = Tree::of([(path(case.key), U256::ONE)]);
     assert_eq!(honest.root(), case.root);
 }
@@ -925,10 +853,7 @@ struct ProverForm {
 }
 
 fn limbs<const N: usize>(digits: &[String]) -> [u64; N] {
-    let limbs: Vec<_> = digits
-        .iter()
-        .map(|hex| u64::from_str_radix(hex, 16).expect("hex"))
-        .collect();
+    let limbs: Vec<_> = digits.iter().map(|hex| u64::from_str_radix(hex, 16).expect("hex")).collect();
     limbs.try_into().expect("as many")
 }
 
@@ -951,10 +876,7 @@ fn nodes_and_values_are_made_of_what_the_prover_keeps() {
         let Node::Branch { left, right } = root else {
             panic!("{root:?} is no branch");
         };
-        assert_eq!(
-            [left.limbs(), right.limbs(), capacity].concat(),
-            limbs::<12>(record)
-        );
+        assert_eq!([left.limbs(), right.limbs(), capacity].concat(), limbs::<12>(record));
         assert_eq!(B256::from(root.digest()), *digest);
     }
     for (hash, record) in &form.value_entry {
@@ -1046,22 +968,12 @@ impl Transition {
     /// What the first block says of itself. A forced batch brings in the L1 info root in place of an exit root.
     fn first_block(&self) -> BlockInfo {
         let (timestamp, global_exit_root, l1_block_hash, transfer) = match self.items.as_slice() {
-            [
-                TransitionItem::ChangeL2Block(change),
-                TransitionItem::Transfer(transfer),
-                ..,
-            ] => (
-                change.delta_timestamp,
-                change.global_exit_root,
-                change.l1_block_hash,
-                transfer,
-            ),
-            [TransitionItem::Transfer(transfer)] => (
-                self.timestamp_limit,
-                self.l1_info_root,
-                self.forced_block_hash_l1,
-                transfer,
-            ),
+            [TransitionItem::ChangeL2Block(change), TransitionItem::Transfer(transfer), ..] => {
+                (change.delta_timestamp, change.global_exit_root, change.l1_block_hash, transfer)
+            }
+            [TransitionItem::Transfer(transfer)] => {
+                (self.timestamp_limit, self.l1_info_root, self.forced_block_hash_l1, transfer)
+            }
             _ => panic!("{}: of another form", self.name),
         };
         BlockInfo {
@@ -1101,10 +1013,7 @@ fn what_is_not_run_has_a_name() {
             "etrog_transitions, new roots and the second block",
             "fork 12 is not supported, and the transactions have no signatures",
         ),
-        (
-            "witness_full, witness_trimmed",
-            "there is no decoder of witnesses",
-        ),
+        ("witness_full, witness_trimmed", "there is no decoder of witnesses"),
         ("keccak_trees", "there are no L1 info and exit trees"),
     ]);
 }

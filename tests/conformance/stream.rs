@@ -29,16 +29,10 @@ fn the_file_is_the_published_one() {
     let Some(stream) = recording("the_file_is_the_published_one") else {
         return;
     };
-    assert_eq!(
-        sha256(&stream),
-        "0xba7331e0f4ecced8c9335056f113e75cc3b161de3ef47adc84311b85f5e73513"
-    );
+    assert_eq!(sha256(&stream), "0xba7331e0f4ecced8c9335056f113e75cc3b161de3ef47adc84311b85f5e73513");
     let (entries, header) = entries(&stream);
     let published = Header {
-        sender: Some(Sender {
-            version: 2,
-            system_id: 1,
-        }),
+        sender: Some(Sender { version: 2, system_id: 1 }),
         total_length: 5_421_190,
         total_entries: 34_723,
     };
@@ -67,10 +61,7 @@ fn the_stream_holds_the_published_counts() {
         (EntryKind::BOOKMARK, 11_420),
     ];
     assert_eq!(counts, published.into());
-    not_run(&[(
-        "sync.md 2.11, batchL2Data of batch 76",
-        "there is no encoder of batch data",
-    )]);
+    not_run(&[("sync.md 2.11, batchL2Data of batch 76", "there is no encoder of batch data")]);
 }
 
 #[test]
@@ -98,10 +89,7 @@ fn the_messages_say_what_is_published() {
             }
             Message::L2Block(block) => {
                 assert_eq!((block.number, block.batch_number), (blocks, batches - 1));
-                assert_eq!(
-                    (block.l1_info_tree_index, block.min_timestamp, block.gas_limit),
-                    (0, 0, 0)
-                );
+                assert_eq!((block.l1_info_tree_index, block.min_timestamp, block.gas_limit), (0, 0, 0));
                 assert_eq!(block.global_exit_root.is_zero(), blocks != 1);
                 state_root = block.state_root;
                 blocks += 1;
@@ -165,8 +153,5 @@ fn framed_entries_have_the_published_hash() {
         let read = Entry::decode(&framed[start..], 0).expect("an entry");
         assert_eq!(read, Some((entry, framed.len() - start)));
     }
-    assert_eq!(
-        sha256(framed),
-        "0x04f115ac57574f6c051c68e3effcaf8a38533e16325eb417e765b691e3285af8"
-    );
+    assert_eq!(sha256(framed), "0x04f115ac57574f6c051c68e3effcaf8a38533e16325eb417e765b691e3285af8");
 }

@@ -129,12 +129,7 @@ fn every_key_is_the_published_one() {
                 (4, None) => StateKey::CodeLength(address),
                 other => panic!("{file} {}: {other:?}", case.index),
             };
-            assert_eq!(
-                scalar(&key.path()),
-                B256::from(case.expected_key),
-                "{file} {}",
-                case.index
-            );
+            assert_eq!(scalar(&key.path()), B256::from(case.expected_key), "{file} {}", case.index);
         }
     }
 }
@@ -179,12 +174,7 @@ fn every_set_of_leaves_has_the_published_root() {
         assert_eq!(case.keys.len(), case.values.len());
         let keys = case.keys.iter().map(|key| path((*key).into()));
         let leaves: Vec<_> = keys.zip(case.values.iter().copied()).collect();
-        assert_eq!(
-            Tree::of(leaves.clone()).root(),
-            case.expected_root,
-            "{}",
-            case.index
-        );
+        assert_eq!(Tree::of(leaves.clone()).root(), case.expected_root, "{}", case.index);
         let mut one_by_one = Tree::default();
         for leaf in leaves {
             one_by_one.set([leaf]);
@@ -203,10 +193,7 @@ struct StateCase {
 
 #[test]
 fn every_state_has_the_published_root() {
-    for (file, count) in [
-        ("merkle-tree/smt-genesis.json", 4),
-        ("merkle-tree/smt-full-genesis.json", 3),
-    ] {
+    for (file, count) in [("merkle-tree/smt-genesis.json", 4), ("merkle-tree/smt-full-genesis.json", 3)] {
         let Some(cases) = cases::<StateCase>("every_state_has_the_published_root", file) else {
             return;
         };
@@ -239,9 +226,7 @@ struct HashCase {
 /// A number written in hex, if it is one: some cases are about those that are not.
 fn number(hex: &str) -> Option<U256> {
     let digits = hex.strip_prefix("0x").unwrap_or(hex);
-    U256::from_str_radix(digits, 16)
-        .ok()
-        .filter(|_| !digits.is_empty())
+    U256::from_str_radix(digits, 16).ok().filter(|_| !digits.is_empty())
 }
 
 /// An odd digit stands for a leading zero.
@@ -254,11 +239,8 @@ fn bytes(hex: &str) -> Option<Vec<u8>> {
 impl HashCase {
     fn fields(&self) -> Option<Fields> {
         let to = bytes(&self.to)?;
-        let to = if to.is_empty() {
-            TxKind::Create
-        } else {
-            TxKind::Call(Address::try_from(to.as_slice()).ok()?)
-        };
+        let to =
+            if to.is_empty() { TxKind::Create } else { TxKind::Call(Address::try_from(to.as_slice()).ok()?) };
         let chain_id = self.chain_id.as_ref().map(|id| number(id).ok_or(id)).transpose();
         let transaction = TxLegacy {
             chain_id: chain_id.ok()?.map(|id| id.to()),
@@ -269,10 +251,7 @@ impl HashCase {
             value: number(&self.value)?,
             input: bytes(&self.data)?.into(),
         };
-        Some(Fields {
-            transaction,
-            sender: self.from,
-        })
+        Some(Fields { transaction, sender: self.from })
     }
 }
 
@@ -293,12 +272,7 @@ fn every_l2_transaction_hash_is_the_published_one() {
         }
         let fields = case.fields().expect("a transaction");
         assert_eq!(Some(fields.preimage()), bytes(&case.encoded), "{}", case.index);
-        assert_eq!(
-            fields.check_l2_hash().to_string(),
-            case.l2_tx_hash,
-            "{}",
-            case.index
-        );
+        assert_eq!(fields.check_l2_hash().to_string(), case.l2_tx_hash, "{}", case.index);
         judged += 1;
     }
     assert_eq!((judged, not_judged), (6, 2));
@@ -378,11 +352,7 @@ fn log_bytes((_, topics, data): &(IgnoredAny, Vec<Topic>, Bytes)) -> Vec<u8> {
     let topics = topics.iter().map(|topic| match topic {
         Topic::Alone(topic) | Topic::Listed([topic]) => topic.as_ref(),
     });
-    [data.as_ref()]
-        .into_iter()
-        .chain(topics)
-        .collect::<Vec<_>>()
-        .concat()
+    [data.as_ref()].into_iter().chain(topics).collect::<Vec<_>>().concat()
 }
 
 #[derive(Deserialize)]
@@ -429,11 +399,7 @@ fn paid_for_transfer(gas_price: u128, effective_percentage: u8) -> U256 {
         batch_closed: true,
         totals: Totals::default(),
     };
-    let batch = BatchContext {
-        rules: Rules::of(ForkId::Elderberry2),
-        kind: BatchKind::Regular,
-        chain_id: 1,
-    };
+    let batch = BatchContext { rules: Rules::of(ForkId::Elderberry2), kind: BatchKind::Regular, chain_id: 1 };
     let execution = Executor::new()
         .execute(&block(1, sequencer, vec![signed]), &batch, &parent, state.store())
         .expect("executable");

@@ -121,9 +121,7 @@ impl Chain {
         command.arg("replay").stdin(Stdio::null());
         for (argument, path) in &self.files {
             let other = instead.iter().find(|(other, _)| other == argument);
-            command
-                .arg(argument)
-                .arg(other.map_or(path.as_path(), |(_, path)| path));
+            command.arg(argument).arg(other.map_or(path.as_path(), |(_, path)| path));
         }
         command
     }
@@ -237,13 +235,10 @@ impl Maker {
             ..L2Block::default()
         };
         let before = self.assembler.clone();
-        while let Err(mismatch) = self
-            .check(&Message::L2Block(block.clone()))
-            .and_then(|()| match number {
-                0 => Ok(()),
-                number => self.check(&Message::BlockEnd(BlockEnd { number })),
-            })
-        {
+        while let Err(mismatch) = self.check(&Message::L2Block(block.clone())).and_then(|()| match number {
+            0 => Ok(()),
+            number => self.check(&Message::BlockEnd(BlockEnd { number })),
+        }) {
             let checker::Value::Hash(computed) = mismatch.computed else {
                 unreachable!("only hashes are unknown: {mismatch}")
             };
@@ -271,11 +266,7 @@ impl Maker {
     }
 
     fn check(&mut self, message: &Message) -> Result<(), Mismatch> {
-        let entry = Entry {
-            number: 0,
-            kind: message.kind(),
-            data: message.encode().into(),
-        };
+        let entry = Entry { number: 0, kind: message.kind(), data: message.encode().into() };
         let Some(item) = self.assembler.push(entry).expect("in order") else {
             return Ok(());
         };
@@ -311,20 +302,14 @@ impl From<Output> for Run {
 
 impl Run {
     fn assert_is(&self, code: i32, said: &str) {
-        assert_eq!(
-            (self.code, self.said.as_str(), self.errors.as_str()),
-            (Some(code), said, "")
-        );
+        assert_eq!((self.code, self.said.as_str(), self.errors.as_str()), (Some(code), said, ""));
     }
 
     /// Exit code 2, nothing on standard output, one line on standard error that has all the words.
     fn assert_unusable(&self, words: &[&str]) {
         assert_eq!((self.code, self.said.as_str()), (Some(2), ""), "{self:?}");
         let line = self.errors.strip_suffix('\n').unwrap_or_default();
-        assert!(
-            line.starts_with("zk-replica: ") && !line.contains('\n'),
-            "{self:?}"
-        );
+        assert!(line.starts_with("zk-replica: ") && !line.contains('\n'), "{self:?}");
         for word in words {
             assert!(line.contains(word), "{word:?} is not in {line:?}");
         }
@@ -336,22 +321,13 @@ fn finish(command: &mut Command) -> Run {
 }
 
 fn spawn(command: &mut Command) -> Child {
-    command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program runs")
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program runs")
 }
 
 /// Starts a run that has read all of `begin` but what a pipe holds, and waits for more.
 fn spawn_fed(command: &mut Command, begin: &[u8]) -> Child {
     let mut child = spawn(command.stdin(Stdio::piped()));
-    child
-        .stdin
-        .as_mut()
-        .expect("piped")
-        .write_all(begin)
-        .expect("read");
+    child.stdin.as_mut().expect("piped").write_all(begin).expect("read");
     child
 }
 
@@ -362,14 +338,8 @@ fn feed(mut child: Child, rest: &[u8]) -> Run {
 }
 
 fn number_after(text: &str, words: &str) -> u64 {
-    let rest = text
-        .split_once(words)
-        .unwrap_or_else(|| unreachable!("no {words:?} in {text:?}"))
-        .1;
-    let digits = rest
-        .split(|c: char| !c.is_ascii_digit())
-        .next()
-        .unwrap_or_default();
+    let rest = text.split_once(words).unwrap_or_else(|| unreachable!("no {words:?} in {text:?}")).1;
+    let digits = rest.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
     digits.parse().expect("a number")
 }
 
@@ -393,10 +363,7 @@ fn from_stdin(chain: &Chain) -> Command {
 fn a_true_chain_is_verified_however_it_is_packed() {
     for chain in Chain::all("a_true_chain_is_verified_however_it_is_packed") {
         finish(&mut chain.replay()).assert_is(0, &chain.line);
-        for (name, content) in [
-            ("stream.gz", gzip(&chain.stream)),
-            ("stream.zst", zstd(&chain.stream)),
-        ] {
+        for (name, content) in [("stream.gz", gzip(&chain.stream)), ("stream.zst", zstd(&chain.stream))] {
             let path = chain.file(name, &content);
             finish(&mut chain.replay_with(&[("--stream", &path)])).assert_is(0, &chain.line);
             let mut piped = from_stdin(&chain);
@@ -437,10 +404,7 @@ fn it_stops_after_the_block_asked_for_and_continues() {
         let mut script = Script::read(&chain.stream);
         let block = script.block(half).clone();
         assert_eq!(run.code, Some(0));
-        assert!(
-            run.said.starts_with(&format!("verified {half} blocks, ")),
-            "{run:?}"
-        );
+        assert!(run.said.starts_with(&format!("verified {half} blocks, ")), "{run:?}");
         let tip = format!("; tip {half} state root {} hash {}", block.state_root, block.hash);
         assert!(run.said.ends_with(&tip), "{run:?}");
 
@@ -513,9 +477,7 @@ fn a_lie_is_named_and_what_came_before_it_is_kept() {
         let run = finish(command.arg("--db").arg(chain.path("db")));
         assert_eq!(run.code, Some(3), "{run:?}");
         assert!(
-            run.said.starts_with(&format!(
-                "mismatch at block {block} (batch {batch}): block hash: "
-            )),
+            run.said.starts_with(&format!("mismatch at block {block} (batch {batch}): block hash: ")),
             "{run:?}"
         );
     }
@@ -525,10 +487,8 @@ fn a_lie_is_named_and_what_came_before_it_is_kept() {
 fn another_chain_id_is_a_lie_about_the_chain() {
     for chain in Chain::all("another_chain_id_is_a_lie_about_the_chain") {
         let other = chain.file("other.json", br#"{"chainId":1101}"#);
-        let line = format!(
-            "mismatch at block 0 (batch 0): chain id: expected {}, computed 1101",
-            chain.chain_id
-        );
+        let line =
+            format!("mismatch at block 0 (batch 0): chain id: expected {}, computed 1101", chain.chain_id);
         finish(&mut chain.replay_with(&[("--chain", &other)])).assert_is(3, &line);
     }
 }
@@ -548,12 +508,7 @@ fn unusable_input_is_one_line_that_names_it() {
         let unsound = "is not a sound data stream: ";
         let unreadable = "cannot read the stream ";
         let cases: &[(&str, &str, &[u8], &str)] = &[
-            (
-                "--stream",
-                "letter",
-                b"Dear Sir or Madam, this is a letter.",
-                unsound,
-            ),
+            ("--stream", "letter", b"Dear Sir or Madam, this is a letter.", unsound),
             ("--stream", "nothing", b"", unsound),
             ("--stream", "short", half, unsound),
             ("--stream", "header", &stream[..4096], unsound),
@@ -562,28 +517,13 @@ fn unusable_input_is_one_line_that_names_it() {
             ("--stream", "empty", &empty, "ends before genesis"),
             ("--stream", "half.gz", &gzip(half), unsound),
             ("--stream", "short.gz", &packed[..packed.len() / 2], unreadable),
-            (
-                "--stream",
-                "short.zst",
-                &squeezed[..squeezed.len() / 2],
-                unreadable,
-            ),
+            ("--stream", "short.zst", &squeezed[..squeezed.len() / 2], unreadable),
             ("--stream", "bent.gz", &bent, unreadable),
             ("--genesis", "list.json", b"[]", "not genesis allocations"),
             ("--genesis", "letter.json", b"Dear Sir", "not genesis allocations"),
-            (
-                "--genesis",
-                "address.json",
-                br#"{"0x12":{}}"#,
-                "not genesis allocations",
-            ),
+            ("--genesis", "address.json", br#"{"0x12":{}}"#, "not genesis allocations"),
             ("--chain", "open.json", b"{", "not a chain specification"),
-            (
-                "--chain",
-                "no-id.json",
-                br#"{"ChainName":"x"}"#,
-                "not a chain specification",
-            ),
+            ("--chain", "no-id.json", br#"{"ChainName":"x"}"#, "not a chain specification"),
             ("--chain", "binary.json", &[0xff, 0], "not a chain specification"),
         ];
         for (argument, name, content, words) in cases {
@@ -621,10 +561,7 @@ fn a_database_of_something_else_is_refused() {
         finish(chain.replay_with(&[("--chain", &other)]).arg("--db").arg(&db))
             .assert_unusable(&[&name, &format!("holds chain {}, not chain 1101", chain.chain_id)]);
 
-        let other = chain.file(
-            "rich.json",
-            format!(r#"{{"{:040x}":{{"balance":"1"}}}}"#, 7).as_bytes(),
-        );
+        let other = chain.file("rich.json", format!(r#"{{"{:040x}":{{"balance":"1"}}}}"#, 7).as_bytes());
         finish(chain.replay_with(&[("--genesis", &other)]).arg("--db").arg(&db))
             .assert_unusable(&[&name, "with genesis"]);
 
@@ -666,13 +603,7 @@ fn an_interrupted_run_says_so_and_resumes() {
             // It has read more than a pipe holds, so it listens to signals already; and it cannot end before `rest`.
             let child = spawn_fed(&mut command, begin);
             let kill = format!("kill -{signal} {}", child.id());
-            assert!(
-                Command::new("sh")
-                    .args(["-c", &kill])
-                    .status()
-                    .expect("a shell")
-                    .success()
-            );
+            assert!(Command::new("sh").args(["-c", &kill]).status().expect("a shell").success());
             let run = feed(child, rest);
             assert_eq!(run.code, Some(130), "{run:?}");
             assert!(run.said.starts_with("interrupted; verified "), "{run:?}");
@@ -680,10 +611,7 @@ fn an_interrupted_run_says_so_and_resumes() {
                 let next = number_after(&run.said, "this database resumes at block ");
                 assert_eq!(chain.stored("db") + 1, next, "{run:?}");
             } else {
-                assert!(
-                    run.said.contains("the next run starts again from genesis"),
-                    "{run:?}"
-                );
+                assert!(run.said.contains("the next run starts again from genesis"), "{run:?}");
             }
         }
         finish(&mut chain.replay_into("db")).assert_is(0, &chain.line);

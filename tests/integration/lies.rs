@@ -412,12 +412,7 @@ const LIES: &[Lie] = &[
         places: BATCHES,
         tell: |s, n| {
             let end = whole_batch(s, n).end - 1;
-            let update = UpdateGer {
-                batch_number: n,
-                fork_id: 9,
-                chain_id: 779,
-                ..UpdateGer::default()
-            };
+            let update = UpdateGer { batch_number: n, fork_id: 9, chain_id: 779, ..UpdateGer::default() };
             insert(s, end, vec![Message::UpdateGer(update)]);
         },
         caught: Batch(GlobalExitRoot),
@@ -500,14 +495,8 @@ fn flip(transaction: &mut Transaction, position: fn(usize) -> usize) {
 fn mirror_signature(transaction: &mut Transaction) {
     let mut bytes = transaction.encoded.to_vec();
     let length = bytes.len();
-    assert_eq!(
-        [bytes[length - 33], bytes[length - 66]],
-        [0xa0; 2],
-        "r and s of 32 bytes"
-    );
-    let order = U256::from_be_bytes(hex!(
-        "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141"
-    ));
+    assert_eq!([bytes[length - 33], bytes[length - 66]], [0xa0; 2], "r and s of 32 bytes");
+    let order = U256::from_be_bytes(hex!("fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141"));
     let s = U256::from_be_slice(&bytes[length - 32..]);
     bytes[length - 32..].copy_from_slice(&(order - s).to_be_bytes::<32>());
     // The last byte of v: 27 and 28, or an odd and an even number.
@@ -532,11 +521,7 @@ impl Checkpoints {
     fn take(recording: &Recording, batches: &[u64]) -> Self {
         let script = Script::read(&recording.stream);
         let mut replay = recording.begin();
-        let mut stops = vec![Stop {
-            message: 0,
-            items: 0,
-            replay: replay.clone(),
-        }];
+        let mut stops = vec![Stop { message: 0, items: 0, replay: replay.clone() }];
         for (index, item) in items(&recording.stream).enumerate() {
             let item = item.expect("the recording is well-formed");
             if let Item::BatchStart(start) = &item
@@ -544,11 +529,7 @@ impl Checkpoints {
             {
                 let message =
                     script.position(|message| *message == Message::Bookmark(Bookmark::Batch(start.number)));
-                stops.push(Stop {
-                    message,
-                    items: index,
-                    replay: replay.clone(),
-                });
+                stops.push(Stop { message, items: index, replay: replay.clone() });
             }
             replay.advance(item).expect("the recording is true");
         }
@@ -563,12 +544,8 @@ impl Checkpoints {
             difference < altered.messages.len() || difference < self.script.messages.len(),
             "nothing was altered"
         );
-        let stop = self
-            .stops
-            .iter()
-            .rev()
-            .find(|stop| stop.message <= difference)
-            .expect("the first stop is at 0");
+        let stop =
+            self.stops.iter().rev().find(|stop| stop.message <= difference).expect("the first stop is at 0");
         let mut replay = stop.replay.clone();
         for item in items(&altered.write()).skip(stop.items) {
             replay.advance(item?)?;
@@ -600,12 +577,7 @@ fn every_lie_is_caught_by_name() {
             }
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "{} lies are not caught by name:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "{} lies are not caught by name:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 impl Caught {
@@ -642,21 +614,9 @@ type GenesisLie = (&'static str, fn(&mut Recording), Claim);
 const GENESIS_LIES: &[GenesisLie] = &[
     ("balance", |r| first_account(r).balance += U256::ONE, GenesisRoot),
     ("nonce", |r| first_account(r).nonce += 1, GenesisRoot),
-    (
-        "code",
-        |r| first_account(r).code = vec![0x60, 0].into(),
-        GenesisRoot,
-    ),
-    (
-        "storage",
-        |r| first_account(r).storage.extend([(U256::from(99), U256::ONE)]),
-        GenesisRoot,
-    ),
-    (
-        "account missing",
-        |r| drop(r.genesis.accounts.pop_first()),
-        GenesisRoot,
-    ),
+    ("code", |r| first_account(r).code = vec![0x60, 0].into(), GenesisRoot),
+    ("storage", |r| first_account(r).storage.extend([(U256::from(99), U256::ONE)]), GenesisRoot),
+    ("account missing", |r| drop(r.genesis.accounts.pop_first()), GenesisRoot),
     (
         "balance, and nobody published the root",
         |r| {
@@ -670,45 +630,16 @@ const GENESIS_LIES: &[GenesisLie] = &[
     ("published gas limit", |r| conf(r).gas_limit = 1, BlockHash),
     ("chain", |r| r.spec.chain_id = 1101, ChainId),
     ("base fee", |r| r.spec.london_genesis = true, BlockHash),
-    (
-        "state root",
-        |r| alter(r, |s| s.block(0).state_root.0[0] ^= 1),
-        StateRoot,
-    ),
-    (
-        "block hash",
-        |r| alter(r, |s| s.block(0).hash.0[0] ^= 1),
-        BlockHash,
-    ),
-    (
-        "block info root",
-        |r| alter(r, |s| s.block(0).block_info_root.0[0] ^= 1),
-        BlockInfoRoot,
-    ),
-    (
-        "coinbase",
-        |r| alter(r, |s| s.block(0).coinbase.0[0] ^= 1),
-        Coinbase,
-    ),
-    (
-        "timestamp",
-        |r| alter(r, |s| s.block(0).timestamp += 1),
-        Timestamp,
-    ),
-    (
-        "global exit root",
-        |r| alter(r, |s| s.block(0).global_exit_root.0[0] ^= 1),
-        GlobalExitRoot,
-    ),
+    ("state root", |r| alter(r, |s| s.block(0).state_root.0[0] ^= 1), StateRoot),
+    ("block hash", |r| alter(r, |s| s.block(0).hash.0[0] ^= 1), BlockHash),
+    ("block info root", |r| alter(r, |s| s.block(0).block_info_root.0[0] ^= 1), BlockInfoRoot),
+    ("coinbase", |r| alter(r, |s| s.block(0).coinbase.0[0] ^= 1), Coinbase),
+    ("timestamp", |r| alter(r, |s| s.block(0).timestamp += 1), Timestamp),
+    ("global exit root", |r| alter(r, |s| s.block(0).global_exit_root.0[0] ^= 1), GlobalExitRoot),
 ];
 
 fn first_account(recording: &mut Recording) -> &mut zk_replica_core::chain::GenesisAccount {
-    recording
-        .genesis
-        .accounts
-        .first_entry()
-        .expect("accounts")
-        .into_mut()
+    recording.genesis.accounts.first_entry().expect("accounts").into_mut()
 }
 
 fn conf(recording: &mut Recording) -> &mut zk_replica_core::chain::GenesisConf {
@@ -748,64 +679,24 @@ const FIRST_ENTRY: usize = 4096;
 const DAMAGES: &[Damage] = &[
     ("empty", |file| file.clear(), "ends at offset 0"),
     ("cut in the header", |file| file.truncate(100), "ends at offset"),
-    (
-        "cut in the middle",
-        |file| file.truncate(file.len() / 2),
-        "ends at offset",
-    ),
-    (
-        "last byte cut",
-        |file| file.truncate(file.len() - 1),
-        "ends at offset",
-    ),
+    ("cut in the middle", |file| file.truncate(file.len() / 2), "ends at offset"),
+    ("last byte cut", |file| file.truncate(file.len() - 1), "ends at offset"),
     ("magic", |file| file[0] ^= 1, "magic"),
     ("header's type", |file| file[HEADER] = 2, "type 0x02"),
     ("header's length", |file| file[HEADER + 4] = 39, "length 39"),
     ("stream type", |file| file[HEADER + 21] = 2, "stream type 2"),
     ("header page", |file| file[200] = 1, "non-zero byte at offset 200"),
-    (
-        "total length too large",
-        |file| add(file, TOTAL_LENGTH, 1),
-        "offset",
-    ),
-    (
-        "total length too small",
-        |file| add(file, TOTAL_LENGTH, -1),
-        "announced end",
-    ),
-    (
-        "total entries too many",
-        |file| add(file, TOTAL_ENTRIES, 1),
-        "announces 34724 entries",
-    ),
-    (
-        "total entries too few",
-        |file| add(file, TOTAL_ENTRIES, -1),
-        "announces 34722 entries",
-    ),
+    ("total length too large", |file| add(file, TOTAL_LENGTH, 1), "offset"),
+    ("total length too small", |file| add(file, TOTAL_LENGTH, -1), "announced end"),
+    ("total entries too many", |file| add(file, TOTAL_ENTRIES, 1), "announces 34724 entries"),
+    ("total entries too few", |file| add(file, TOTAL_ENTRIES, -1), "announces 34722 entries"),
     ("packet type", |file| file[FIRST_ENTRY] = 7, "type 0x07"),
-    (
-        "entry too short for its frame",
-        |file| file[FIRST_ENTRY + 4] = 16,
-        "length 16",
-    ),
+    ("entry too short for its frame", |file| file[FIRST_ENTRY + 4] = 16, "length 16"),
     ("overlong entry", |file| file[FIRST_ENTRY + 1] = 0x7f, "length"),
-    (
-        "entry longer by one byte",
-        |file| file[FIRST_ENTRY + 4] += 1,
-        "entry",
-    ),
+    ("entry longer by one byte", |file| file[FIRST_ENTRY + 4] += 1, "entry"),
     ("entry type", |file| file[FIRST_ENTRY + 8] = 99, "unknown type 99"),
-    (
-        "entry number",
-        |file| file[FIRST_ENTRY + 16] = 5,
-        "number 5, expected 0",
-    ),
-    (
-        "garbage in an entry",
-        |file| file[FIRST_ENTRY + 17..FIRST_ENTRY + 19].fill(0xff),
-        "entry 0",
-    ),
+    ("entry number", |file| file[FIRST_ENTRY + 16] = 5, "number 5, expected 0"),
+    ("garbage in an entry", |file| file[FIRST_ENTRY + 17..FIRST_ENTRY + 19].fill(0xff), "entry 0"),
     (
         "garbage in the middle",
         |file| {
@@ -842,9 +733,7 @@ fn every_damage_to_the_file_is_refused_in_words() {
     for (name, damage, words) in DAMAGES {
         let mut file = recording.stream.clone();
         damage(&mut file);
-        let error = items(&file)
-            .find_map(Result::err)
-            .unwrap_or_else(|| panic!("{name} passes"));
+        let error = items(&file).find_map(Result::err).unwrap_or_else(|| panic!("{name} passes"));
         assert!(error.to_string().contains(words), "{name}: {error}");
     }
 }

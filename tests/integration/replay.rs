@@ -17,8 +17,5 @@ fn the_recorded_chain_is_true() {
         head.state_root.to_string(),
         "0xb94132b126ad8ad6b126f64e3c78944f0a6b46a46f0fed4da437cd47108ee7ee"
     );
-    assert_eq!(
-        head.hash.to_string(),
-        "0xefb07096d6e7c79ff2c0f78617d1ac97e96b6199fc63eb57deda71a6063136c5"
-    );
+    assert_eq!(head.hash.to_string(), "0xefb07096d6e7c79ff2c0f78617d1ac97e96b6199fc63eb57deda71a6063136c5");
 }

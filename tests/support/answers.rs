@@ -133,10 +133,8 @@ impl Account {
     /// When the code does not have the hash that stands beside it.
     pub fn leaves(&self) -> Vec<(Path, U256)> {
         let address = self.address;
-        let mut leaves = vec![
-            (StateKey::Balance(address), self.balance),
-            (StateKey::Nonce(address), self.nonce),
-        ];
+        let mut leaves =
+            vec![(StateKey::Balance(address), self.balance), (StateKey::Nonce(address), self.nonce)];
         if !self.code.is_empty() {
             let hash = hash_bytes(&self.code);
             assert_eq!(self.code_hash.unwrap_or(hash), hash, "code of {address}");
@@ -202,10 +200,7 @@ impl BlockInfo {
             let percentage = BlockInfoKey::EffectivePercentage(index);
             leaves.push((percentage, transaction.effective_percentage));
             for bytes in &transaction.logs {
-                let key = BlockInfoKey::Log {
-                    transaction: index,
-                    log,
-                };
+                let key = BlockInfoKey::Log { transaction: index, log };
                 leaves.push((key, hash_bytes(bytes).into()));
                 log += 1;
             }
@@ -232,10 +227,7 @@ impl Fields {
     pub fn check_l2_hash(&self) -> B256 {
         let block = block(1, Address::ZERO, vec![sign(&self.transaction, 255)]);
         let prepared = block.transactions()[0].as_ref().expect("signed");
-        let signed = Self {
-            sender: prepared.transaction().sender(),
-            ..self.clone()
-        };
+        let signed = Self { sender: prepared.transaction().sender(), ..self.clone() };
         assert_eq!(prepared.l2_hash(), hash_bytes(&signed.preimage()));
         hash_bytes(&self.preimage())
     }
@@ -273,21 +265,12 @@ pub fn sign(transaction: &TxLegacy, effective_percentage: u8) -> EncodedTransact
     let signature = Signature::new(U256::from_be_bytes(x), U256::ONE, false);
     let mut encoded = Vec::new();
     transaction.rlp_encode_signed(&signature, &mut encoded);
-    EncodedTransaction {
-        encoded: encoded.into(),
-        effective_percentage,
-    }
+    EncodedTransaction { encoded: encoded.into(), effective_percentage }
 }
 
 /// A block that brings in nothing but transactions. Nothing true is claimed of it.
 pub fn block(number: u64, coinbase: Address, transactions: Vec<EncodedTransaction>) -> PreparedBlock {
-    let input = BlockInput {
-        number,
-        timestamp: 0,
-        coinbase,
-        l1_info: L1Info::default(),
-        transactions,
-    };
+    let input = BlockInput { number, timestamp: 0, coinbase, l1_info: L1Info::default(), transactions };
     let claims = BlockClaims {
         batch: 0,
         delta_timestamp: None,

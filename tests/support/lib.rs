@@ -31,11 +31,7 @@ pub fn vectors(test: &str) -> Option<PathBuf> {
     if folder.is_dir() {
         return Some(folder);
     }
-    assert!(
-        std::env::var_os("CI").is_none(),
-        "{test}: {} is missing",
-        folder.display()
-    );
+    assert!(std::env::var_os("CI").is_none(), "{test}: {} is missing", folder.display());
     say(&format!("SKIPPED {test}: {} is not there", folder.display()));
     None
 }
@@ -73,11 +69,7 @@ impl Recording {
             .and_then(|genesis| genesis.with_conf(&read("genesis-conf.json")))
             .expect("genesis");
         let spec = ChainSpec::from_json(&read("chainspec.json")).expect("chain specification");
-        Self {
-            stream,
-            genesis,
-            spec,
-        }
+        Self { stream, genesis, spec }
     }
 
     /// A replay that has not begun.
@@ -136,9 +128,7 @@ pub fn items(stream: &[u8]) -> impl Iterator<Item = Result<Item, DecodeError>> {
                 return Ok(Some(item));
             }
         }
-        decoder
-            .take()
-            .map_or(Ok(()), |decoder| decoder.finish().map(|_| ()))?;
+        decoder.take().map_or(Ok(()), |decoder| decoder.finish().map(|_| ()))?;
         std::mem::take(&mut assembler).finish()?;
         Ok(None)
     };

@@ -55,10 +55,7 @@ impl Script {
             Message::L2Block(block) => Some(block),
             _ => None,
         });
-        blocks
-            .into_iter()
-            .find(|block| block.number == number)
-            .expect("such a block")
+        blocks.into_iter().find(|block| block.number == number).expect("such a block")
     }
 
     /// All messages of a block, from bookmark to end.
@@ -92,10 +89,7 @@ impl Script {
             Message::BatchStart(start) => Some(start),
             _ => None,
         });
-        starts
-            .into_iter()
-            .find(|start| start.number == number)
-            .expect("such a batch")
+        starts.into_iter().find(|start| start.number == number).expect("such a batch")
     }
 
     /// How a batch ends.
@@ -104,8 +98,6 @@ impl Script {
             Message::BatchEnd(end) => Some(end),
             _ => None,
         });
-        ends.into_iter()
-            .find(|end| end.number == number)
-            .expect("such a batch")
+        ends.into_iter().find(|end| end.number == number).expect("such a batch")
     }
 }

@@ -24,10 +24,7 @@ impl TryFrom<u64> for ForkId {
     type Error = UnsupportedFork;
 
     fn try_from(number: u64) -> Result<Self, UnsupportedFork> {
-        Self::ALL
-            .into_iter()
-            .find(|fork| fork.number() == number)
-            .ok_or(UnsupportedFork(number))
+        Self::ALL.into_iter().find(|fork| fork.number() == number).ok_or(UnsupportedFork(number))
     }
 }
 

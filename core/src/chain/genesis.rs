@@ -118,10 +118,7 @@ impl Genesis {
     /// [`GenesisError::Conf`] when it is not of cdk-erigon's form.
     pub fn with_conf(self, json: &[u8]) -> Result<Self, GenesisError> {
         let conf = serde_json::from_slice(json).map_err(GenesisError::Conf)?;
-        Ok(Self {
-            conf: Some(conf),
-            ..self
-        })
+        Ok(Self { conf: Some(conf), ..self })
     }
 }
 
@@ -129,11 +126,7 @@ impl AccountFile {
     fn parse(self, address: Address) -> Result<GenesisAccount, GenesisError> {
         let code = self.code.map(|code| code.0).unwrap_or_default();
         if code.len() > CODE_LIMIT {
-            return Err(GenesisError::CodeTooLong {
-                address,
-                length: code.len(),
-                limit: CODE_LIMIT,
-            });
+            return Err(GenesisError::CodeTooLong { address, length: code.len(), limit: CODE_LIMIT });
         }
         let mut storage = BTreeMap::new();
         for (slot, value) in self.storage.map(|pairs| pairs.0).unwrap_or_default() {
@@ -145,12 +138,7 @@ impl AccountFile {
         }
         let nonce = u64::try_from(self.nonce)
             .map_err(|_| GenesisError::Allocations(serde_json::Error::custom("nonce above 64 bits")))?;
-        Ok(GenesisAccount {
-            balance: self.balance,
-            nonce,
-            code,
-            storage,
-        })
+        Ok(GenesisAccount { balance: self.balance, nonce, code, storage })
     }
 }
 
@@ -174,11 +162,7 @@ impl<'de> Deserialize<'de> for Hex {
         let text = String::deserialize(deserializer)?;
         let digits = text.strip_prefix("0x").unwrap_or(&text);
         // Slots and words are often written as numbers, `0x1`: an odd digit stands for a leading zero.
-        let even = if digits.len() % 2 == 1 {
-            alloc::format!("0{digits}")
-        } else {
-            digits.into()
-        };
+        let even = if digits.len() % 2 == 1 { alloc::format!("0{digits}") } else { digits.into() };
         let bytes = alloy_primitives::hex::decode(&even).map_err(D::Error::custom)?;
         Ok(Self(bytes.into()))
     }
@@ -240,15 +224,9 @@ mod tests {
     fn what_stands_twice_is_refused() {
         let twice = r#"{"0x00000000000000000000000000000000000000aa": {"balance": "1"},
                         "00000000000000000000000000000000000000AA": {"balance": "2"}}"#;
-        assert!(matches!(
-            Genesis::from_json(twice.as_bytes()),
-            Err(GenesisError::DuplicateAccount(_))
-        ));
+        assert!(matches!(Genesis::from_json(twice.as_bytes()), Err(GenesisError::DuplicateAccount(_))));
         let slots = ONE.replace("\"01\"", "\"0x00\"");
-        assert!(matches!(
-            Genesis::from_json(slots.as_bytes()),
-            Err(GenesisError::DuplicateSlot { .. })
-        ));
+        assert!(matches!(Genesis::from_json(slots.as_bytes()), Err(GenesisError::DuplicateSlot { .. })));
     }
 
     #[test]
@@ -256,20 +234,14 @@ mod tests {
         for (from, to) in [
             ("\"5\"", "\"five\""),
             ("0x6001", "0x6z"),
-            (
-                "0x0a",
-                "0x10000000000000000000000000000000000000000000000000000000000000000",
-            ),
+            ("0x0a", "0x10000000000000000000000000000000000000000000000000000000000000000"),
             ("nonce", "nonces"),
             ("0000AA", "00AA"),
             ("\"1\"", "\"18446744073709551616\""),
         ] {
             let altered = ONE.replacen(from, to, 1);
             assert_ne!(altered, ONE);
-            assert!(matches!(
-                Genesis::from_json(altered.as_bytes()),
-                Err(GenesisError::Allocations(_))
-            ));
+            assert!(matches!(Genesis::from_json(altered.as_bytes()), Err(GenesisError::Allocations(_))));
         }
     }
 

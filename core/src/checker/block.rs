@@ -55,10 +55,7 @@ impl Checker {
         store: &S,
     ) -> Result<VerifiedBlock, Stop> {
         let batch = self.batch_context(start);
-        let at = At {
-            batch: start.number,
-            block: block.input().number,
-        };
+        let at = At { batch: start.number, block: block.input().number };
         check_surroundings(at, block, &batch, start, parent)?;
         self.check_l1_info(at, block, batch.kind, parent, store)?;
 
@@ -74,11 +71,7 @@ impl Checker {
         let hash = header.hash_slow();
         let claims = block.claims();
         at.compare(Claim::StateRoot, claims.state_root, update.root)?;
-        at.compare(
-            Claim::BlockInfoRoot,
-            claims.block_info_root,
-            execution.block_info_root,
-        )?;
+        at.compare(Claim::BlockInfoRoot, claims.block_info_root, execution.block_info_root)?;
         at.compare(Claim::BlockHash, claims.hash, hash)?;
         Ok(verified(block, start, parent, header, hash, execution, update))
     }
@@ -93,12 +86,7 @@ impl Checker {
         parent: &Head,
         store: &S,
     ) -> Result<(), Stop> {
-        let L1Info {
-            index,
-            global_exit_root,
-            block_hash,
-            min_timestamp,
-        } = block.input().l1_info;
+        let L1Info { index, global_exit_root, block_hash, min_timestamp } = block.input().l1_info;
         if kind == BatchKind::Invalid {
             return Err(at.mismatch(Claim::BatchKind, "invalid", "it has a block").into());
         }
@@ -111,9 +99,7 @@ impl Checker {
                     .into());
             }
             if block_hash.is_zero() {
-                return Err(at
-                    .mismatch(Claim::L1BlockHash, block_hash, "a forced block has one")
-                    .into());
+                return Err(at.mismatch(Claim::L1BlockHash, block_hash, "a forced block has one").into());
             }
             return Ok(());
         }
@@ -136,9 +122,7 @@ impl Checker {
             at.compare(Claim::L1BlockHash, block_hash, known)?;
         }
         if min_timestamp > block.input().timestamp {
-            return Err(at
-                .mismatch(Claim::MinTimestamp, min_timestamp, block.input().timestamp)
-                .into());
+            return Err(at.mismatch(Claim::MinTimestamp, min_timestamp, block.input().timestamp).into());
         }
         Ok(())
     }
@@ -170,10 +154,7 @@ fn check_surroundings(
     if let Some(gas_limit) = claims.gas_limit {
         at.compare(Claim::GasLimit, gas_limit, batch.rules.header_gas_limit)?;
     }
-    let given = claims
-        .intermediate_state_roots
-        .iter()
-        .find(|root| !root.is_zero());
+    let given = claims.intermediate_state_roots.iter().find(|root| !root.is_zero());
     match given {
         Some(root) if !batch.rules.intermediate_state_roots => {
             Err(at.mismatch(Claim::IntermediateStateRoot, *root, "this fork has none"))
@@ -187,15 +168,12 @@ fn broken_rule(at: At, invalid: &Invalid) -> Mismatch {
         Invalid::Undecodable { .. } | Invalid::Unrunnable { .. } => {
             at.mismatch(Claim::Transaction, "it was executed", invalid.to_string())
         }
-        Invalid::ZeroL1Info { index } => at.mismatch(
-            Claim::L1InfoIndex,
-            u64::from(*index),
-            "a leaf of zeros makes the batch invalid",
-        ),
-        Invalid::BeforeL1Info {
-            timestamp,
-            min_timestamp,
-        } => at.mismatch(Claim::MinTimestamp, *min_timestamp, *timestamp),
+        Invalid::ZeroL1Info { index } => {
+            at.mismatch(Claim::L1InfoIndex, u64::from(*index), "a leaf of zeros makes the batch invalid")
+        }
+        Invalid::BeforeL1Info { timestamp, min_timestamp } => {
+            at.mismatch(Claim::MinTimestamp, *min_timestamp, *timestamp)
+        }
         Invalid::BlockInInvalidBatch => at.mismatch(Claim::BatchKind, "invalid", "it has a block"),
     }
 }

@@ -58,10 +58,7 @@ impl Checker {
         hash: B256,
     ) -> Result<(), Mismatch> {
         let (input, claims) = (block.input(), block.claims());
-        let at = At {
-            batch: start.number,
-            block: input.number,
-        };
+        let at = At { batch: start.number, block: input.number };
         at.compare(Claim::BatchNumber, start.number, 0)?;
         self.check_batch_identity(start, input.number)?;
         at.compare(Claim::BlockNumber, input.number, 0)?;
@@ -73,20 +70,12 @@ impl Checker {
             at.compare(Claim::GenesisRoot, conf.root, header.state_root)?;
         }
         at.compare(Claim::Timestamp, input.timestamp, header.timestamp)?;
-        at.compare(
-            Claim::Coinbase,
-            input.coinbase.into_word(),
-            Address::ZERO.into_word(),
-        )?;
+        at.compare(Claim::Coinbase, input.coinbase.into_word(), Address::ZERO.into_word())?;
         at.compare(Claim::L1InfoIndex, u64::from(input.l1_info.index), 0)?;
         at.compare(Claim::GlobalExitRoot, input.l1_info.global_exit_root, B256::ZERO)?;
         at.compare(Claim::L1BlockHash, input.l1_info.block_hash, B256::ZERO)?;
         at.compare(Claim::MinTimestamp, input.l1_info.min_timestamp, 0)?;
-        at.compare(
-            Claim::GasLimit,
-            claims.gas_limit.unwrap_or(header.gas_limit),
-            header.gas_limit,
-        )?;
+        at.compare(Claim::GasLimit, claims.gas_limit.unwrap_or(header.gas_limit), header.gas_limit)?;
         at.compare(Claim::StateRoot, claims.state_root, header.state_root)?;
         at.compare(Claim::BlockInfoRoot, claims.block_info_root, B256::ZERO)?;
         at.compare(Claim::BlockHash, claims.hash, hash)
@@ -96,24 +85,13 @@ impl Checker {
 /// Every leaf of the genesis state.
 fn allocations(genesis: &Genesis) -> StateDiff {
     let mut diff = StateDiff::default();
-    for (
-        address,
-        GenesisAccount {
-            balance,
-            nonce,
-            code,
-            storage,
-        },
-    ) in &genesis.accounts
-    {
+    for (address, GenesisAccount { balance, nonce, code, storage }) in &genesis.accounts {
         diff.leaves.insert(StateKey::Balance(*address), *balance);
         diff.leaves.insert(StateKey::Nonce(*address), U256::from(*nonce));
         if !code.is_empty() {
             diff.set_code(*address, code.clone());
         }
-        let slots = storage
-            .iter()
-            .map(|(slot, value)| (StateKey::Storage(*address, *slot), *value));
+        let slots = storage.iter().map(|(slot, value)| (StateKey::Storage(*address, *slot), *value));
         diff.leaves.extend(slots);
     }
     diff
@@ -145,11 +123,5 @@ fn verified(
         transactions: alloc::vec::Vec::new(),
         receipts: alloc::vec::Vec::new(),
     };
-    VerifiedBlock {
-        head,
-        record,
-        permutations: update.permutations,
-        diff,
-        update,
-    }
+    VerifiedBlock { head, record, permutations: update.permutations, diff, update }
 }

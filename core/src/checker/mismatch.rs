@@ -19,17 +19,8 @@ pub struct Mismatch {
 
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            batch,
-            block,
-            claim,
-            expected,
-            computed,
-        } = self;
-        write!(
-            f,
-            "block {block} (batch {batch}): {claim}: expected {expected}, computed {computed}"
-        )
+        let Self { batch, block, claim, expected, computed } = self;
+        write!(f, "block {block} (batch {batch}): {claim}: expected {expected}, computed {computed}")
     }
 }
 

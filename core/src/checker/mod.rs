@@ -28,10 +28,7 @@ pub struct Checker {
 impl Checker {
     /// A checker of the chain that `spec` describes.
     pub fn new(spec: ChainSpec) -> Self {
-        Self {
-            spec,
-            executor: Executor::new(),
-        }
+        Self { spec, executor: Executor::new() }
     }
 
     /// Checks what a batch says of itself before any block.
@@ -40,10 +37,7 @@ impl Checker {
     ///
     /// The claim that is not true.
     pub fn check_batch_start(&self, start: &BatchStart, parent: &Head) -> Result<(), Mismatch> {
-        let at = At {
-            batch: start.number,
-            block: parent.number,
-        };
+        let at = At { batch: start.number, block: parent.number };
         at.compare(Claim::BatchNumber, start.number, parent.batch + 1)?;
         if !parent.batch_closed {
             return Err(at.mismatch(Claim::BatchNumber, start.number, "the batch before it has no end"));
@@ -53,17 +47,10 @@ impl Checker {
 
     /// The part of [`Checker::check_batch_start`] that does not look at the batch before.
     pub(crate) fn check_batch_identity(&self, start: &BatchStart, block: u64) -> Result<(), Mismatch> {
-        let at = At {
-            batch: start.number,
-            block,
-        };
+        let at = At { batch: start.number, block };
         at.compare(Claim::ChainId, start.chain_id, self.spec.chain_id)?;
         // The genesis batch executes nothing and names no fork.
-        let fork = if start.number == 0 {
-            0
-        } else {
-            self.spec.fork.number()
-        };
+        let fork = if start.number == 0 { 0 } else { self.spec.fork.number() };
         at.compare(Claim::ForkId, start.fork_id, fork)
     }
 
@@ -81,10 +68,7 @@ impl Checker {
     ) -> Result<Verdict<VerifiedBatch>, StoreError> {
         let mut state = State::at(store, parent.state_root, self.executor.paths());
         let local_exit_root = state.local_exit_root()?;
-        let at = At {
-            batch: start.number,
-            block: parent.number,
-        };
+        let at = At { batch: start.number, block: parent.number };
         let compared = at
             .compare(Claim::BatchNumber, end.number, start.number)
             .and_then(|()| at.compare(Claim::BatchStateRoot, end.state_root, parent.state_root))
@@ -103,11 +87,7 @@ impl Checker {
     }
 
     fn batch_context(&self, start: &BatchStart) -> BatchContext {
-        BatchContext {
-            rules: Rules::of(self.spec.fork),
-            kind: start.kind,
-            chain_id: self.spec.chain_id,
-        }
+        BatchContext { rules: Rules::of(self.spec.fork), kind: start.kind, chain_id: self.spec.chain_id }
     }
 }
 
@@ -125,21 +105,11 @@ impl At {
         expected: T,
         computed: T,
     ) -> Result<(), Mismatch> {
-        if expected == computed {
-            Ok(())
-        } else {
-            Err(self.mismatch(claim, expected, computed))
-        }
+        if expected == computed { Ok(()) } else { Err(self.mismatch(claim, expected, computed)) }
     }
 
     fn mismatch(self, claim: Claim, expected: impl Into<Value>, computed: impl Into<Value>) -> Mismatch {
         let Self { batch, block } = self;
-        Mismatch {
-            batch,
-            block,
-            claim,
-            expected: expected.into(),
-            computed: computed.into(),
-        }
+        Mismatch { batch, block, claim, expected: expected.into(), computed: computed.into() }
     }
 }

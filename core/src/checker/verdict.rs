@@ -52,10 +52,7 @@ impl From<&VerifiedBlock> for Commit {
         let mut commit = Self::default();
         block.update.write(&mut commit);
         block.diff.write_codes(&mut commit);
-        commit.put(
-            Key::Block(block.head.number),
-            alloy_rlp::encode(&block.record).into(),
-        );
+        commit.put(Key::Block(block.head.number), alloy_rlp::encode(&block.record).into());
         commit.put(Key::Head, alloy_rlp::encode(&block.head).into());
         commit
     }

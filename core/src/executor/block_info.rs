@@ -19,10 +19,7 @@ pub(super) fn build(
     paths: &mut Paths,
 ) -> Result<TreeUpdate, StoreError> {
     let gas_used = receipts.last().map_or(0, |receipt| receipt.cumulative_gas_used);
-    let mut leaves = Leaves {
-        paths,
-        leaves: Vec::with_capacity(8 + 6 * receipts.len()),
-    };
+    let mut leaves = Leaves { paths, leaves: Vec::with_capacity(8 + 6 * receipts.len()) };
     leaves.add(BlockInfoKey::PreviousStateRoot, parent.state_root);
     leaves.add(BlockInfoKey::Coinbase, word_of(block.input().coinbase));
     leaves.add(BlockInfoKey::Number, U256::from(opening.number));
@@ -38,14 +35,8 @@ pub(super) fn build(
         let percentage = prepared.transaction().effective_percentage();
         leaves.add(BlockInfoKey::TransactionHash(transaction), prepared.l2_hash());
         leaves.add(BlockInfoKey::Status(transaction), U256::from(receipt.success));
-        leaves.add(
-            BlockInfoKey::CumulativeGas(transaction),
-            U256::from(receipt.cumulative_gas_used),
-        );
-        leaves.add(
-            BlockInfoKey::EffectivePercentage(transaction),
-            U256::from(percentage),
-        );
+        leaves.add(BlockInfoKey::CumulativeGas(transaction), U256::from(receipt.cumulative_gas_used));
+        leaves.add(BlockInfoKey::EffectivePercentage(transaction), U256::from(percentage));
         for entry in &receipt.logs {
             leaves.add(BlockInfoKey::Log { transaction, log }, hash_log(entry));
             log += 1;

@@ -114,10 +114,7 @@ impl Executor {
         state.write_block_info_root(info.root)?;
         let diff = state.into_diff();
 
-        let logs: Vec<_> = receipts
-            .iter()
-            .map(|receipt| batch.rules.receipt_logs(&receipt.logs))
-            .collect();
+        let logs: Vec<_> = receipts.iter().map(|receipt| batch.rules.receipt_logs(&receipt.logs)).collect();
         Ok(Execution {
             diff,
             block_info_root: info.root,

@@ -50,21 +50,14 @@ fn ext_code_hash<S: Store>(mut frame: Frame<'_, '_, '_, S>) -> InstructionExecRe
     let address = Address::from_word(pop(&mut frame)?.into());
     let account = load_account(&mut frame, address)?;
     let (hash, code) = (account.code_hash, account.code.clone().unwrap_or_default());
-    let hash = frame
-        .host
-        .journaled_state
-        .db_mut()
-        .poseidon_code_hash(hash, &code);
+    let hash = frame.host.journaled_state.db_mut().poseidon_code_hash(hash, &code);
     push(frame, hash.into())
 }
 
 /// BLOCKHASH reads the system contract's map of state roots: any past block, however old.
 fn block_hash<S: Store>(mut frame: Frame<'_, '_, '_, S>) -> InstructionExecResult {
     let root = match u64::try_from(pop(&mut frame)?) {
-        Ok(number) => frame
-            .host
-            .block_hash(number)
-            .ok_or(InstructionResult::FatalExternalError)?,
+        Ok(number) => frame.host.block_hash(number).ok_or(InstructionResult::FatalExternalError)?,
         Err(_) => B256::ZERO,
     };
     push(frame, root.into())
@@ -80,24 +73,16 @@ fn send_all<S: Store>(mut frame: Frame<'_, '_, '_, S>) -> InstructionExecResult 
     }
     let target = Address::from_word(pop(&mut frame)?.into());
     let sender = frame.interpreter.input.target_address();
-    let balance = frame
-        .host
-        .balance(sender)
-        .ok_or(InstructionResult::FatalExternalError)?
-        .data;
+    let balance = frame.host.balance(sender).ok_or(InstructionResult::FatalExternalError)?.data;
     if balance.is_zero() || target == sender {
         return Err(InstructionResult::Stop);
     }
 
     let gas_params = frame.host.gas_params();
-    let (cold_cost, new_account_cost) = (
-        gas_params.selfdestruct_cold_cost(),
-        gas_params.new_account_cost_for_selfdestruct(),
-    );
+    let (cold_cost, new_account_cost) =
+        (gas_params.selfdestruct_cold_cost(), gas_params.new_account_cost_for_selfdestruct());
     let skip_cold = frame.interpreter.gas.remaining() < cold_cost;
-    let account = frame
-        .host
-        .load_account_info_skip_cold_load(target, true, skip_cold)?;
+    let account = frame.host.load_account_info_skip_cold_load(target, true, skip_cold)?;
     let cost =
         if account.is_cold { cold_cost } else { 0 } + if account.is_empty { new_account_cost } else { 0 };
     if !frame.interpreter.gas.record_regular_cost(cost) {
@@ -120,11 +105,7 @@ fn jump<S: Store>(mut frame: Frame<'_, '_, '_, S>) -> InstructionExecResult {
 
 fn jump_if<S: Store>(mut frame: Frame<'_, '_, '_, S>) -> InstructionExecResult {
     let (target, condition) = (pop(&mut frame)?, pop(&mut frame)?);
-    if condition.is_zero() {
-        Ok(())
-    } else {
-        jump_to(frame, target)
-    }
+    if condition.is_zero() { Ok(()) } else { jump_to(frame, target) }
 }
 
 /// Every byte 0x5b is a destination, also inside the data of a PUSH: the prover does not analyse code
@@ -152,11 +133,7 @@ fn without_analysis(code: &[u8]) -> Bytecode {
     padded.extend_from_slice(code);
     padded.resize(code.len() + PADDING, opcode::STOP);
     let mut destinations = alloc::vec![0u8; code.len().div_ceil(8)];
-    for (position, _) in code
-        .iter()
-        .enumerate()
-        .filter(|(_, byte)| **byte == opcode::JUMPDEST)
-    {
+    for (position, _) in code.iter().enumerate().filter(|(_, byte)| **byte == opcode::JUMPDEST) {
         destinations[position / 8] |= 1 << (position % 8);
     }
     let table = JumpTable::from_slice(&destinations, code.len());
@@ -179,9 +156,7 @@ fn load_account<'f, S: Store>(
 ) -> Result<AccountInfoLoad<'f>, LoadError> {
     let cold_cost = frame.host.gas_params().cold_account_additional_cost();
     let gas = &mut frame.interpreter.gas;
-    let account = frame
-        .host
-        .load_account_info_skip_cold_load(address, true, gas.remaining() < cold_cost)?;
+    let account = frame.host.load_account_info_skip_cold_load(address, true, gas.remaining() < cold_cost)?;
     if account.is_cold && !gas.record_regular_cost(cold_cost) {
         return Err(LoadError::ColdLoadSkipped);
     }
@@ -189,17 +164,9 @@ fn load_account<'f, S: Store>(
 }
 
 fn pop<S: Store>(frame: &mut Frame<'_, '_, '_, S>) -> Result<U256, InstructionResult> {
-    frame
-        .interpreter
-        .stack
-        .pop()
-        .map_err(|_| InstructionResult::StackUnderflow)
+    frame.interpreter.stack.pop().map_err(|_| InstructionResult::StackUnderflow)
 }
 
 fn push<S: Store>(frame: Frame<'_, '_, '_, S>, word: U256) -> InstructionExecResult {
-    if frame.interpreter.stack.push(word) {
-        Ok(())
-    } else {
-        Err(InstructionResult::StackOverflow)
-    }
+    if frame.interpreter.stack.push(word) { Ok(()) } else { Err(InstructionResult::StackOverflow) }
 }

@@ -24,11 +24,7 @@ pub(super) struct Precompiles {
 impl Precompiles {
     pub(super) fn of(rules: &'static Rules) -> Self {
         Self {
-            active: rules
-                .precompiles
-                .iter()
-                .map(|kind| kind.implementation())
-                .collect(),
+            active: rules.precompiles.iter().map(|kind| kind.implementation()).collect(),
             // Warm from the start whether they run or not.
             warm: (1..=9).map(u64_to_address).collect(),
         }
@@ -61,29 +57,15 @@ impl<C: ContextTr> PrecompileProvider<C> for Precompiles {
         if !self.warm.contains(&inputs.bytecode_address) {
             return Ok(None);
         }
-        let Some(precompile) = self
-            .active
-            .iter()
-            .find(|active| *active.address() == inputs.bytecode_address)
+        let Some(precompile) = self.active.iter().find(|active| *active.address() == inputs.bytecode_address)
         else {
             let gas = Gas::new(inputs.gas_limit);
-            return Ok(Some(InterpreterResult::new(
-                InstructionResult::Revert,
-                Bytes::new(),
-                gas,
-            )));
+            return Ok(Some(InterpreterResult::new(InstructionResult::Revert, Bytes::new(), gas)));
         };
         let output = precompile
-            .execute(
-                &inputs.input.as_bytes(context),
-                inputs.gas_limit,
-                inputs.reservoir,
-            )
+            .execute(&inputs.input.as_bytes(context), inputs.gas_limit, inputs.reservoir)
             .map_err(|error| error.to_string())?;
-        Ok(Some(precompile_output_to_interpreter_result(
-            output,
-            inputs.gas_limit,
-        )))
+        Ok(Some(precompile_output_to_interpreter_result(output, inputs.gas_limit)))
     }
 
     fn warm_addresses(&self) -> &AddressSet {

@@ -27,20 +27,11 @@ pub struct PreparedTransaction {
 
 impl From<Block> for PreparedBlock {
     fn from(Block { input, claims }: Block) -> Self {
-        let transactions = input
-            .transactions
-            .iter()
-            .map(PreparedTransaction::prepare)
-            .collect();
+        let transactions = input.transactions.iter().map(PreparedTransaction::prepare).collect();
         let transactions_root = ordered_trie_root_with_encoder(&input.transactions, |item, out| {
             out.extend_from_slice(&item.encoded)
         });
-        Self {
-            input,
-            claims,
-            transactions,
-            transactions_root,
-        }
+        Self { input, claims, transactions, transactions_root }
     }
 }
 

@@ -107,10 +107,7 @@ fn tail_as_number(log: &Log) -> Cow<'_, Log> {
     let mut altered = data[..tail_start].to_vec();
     altered.extend(aligned.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]));
     let topics = log.data.topics().to_vec();
-    Cow::Owned(Log {
-        address: log.address,
-        data: LogData::new_unchecked(topics, altered.into()),
-    })
+    Cow::Owned(Log { address: log.address, data: LogData::new_unchecked(topics, altered.into()) })
 }
 
 #[cfg(test)]
@@ -121,10 +118,7 @@ mod tests {
     fn receipt_data(data: &[u8]) -> Vec<u8> {
         let log = Log::new_unchecked(Address::ZERO, Vec::new(), Bytes::copy_from_slice(data));
         let logs = [log];
-        Rules::of(ForkId::Elderberry2).receipt_logs(&logs)[0]
-            .data
-            .data
-            .to_vec()
+        Rules::of(ForkId::Elderberry2).receipt_logs(&logs)[0].data.data.to_vec()
     }
 
     #[test]
@@ -140,10 +134,7 @@ mod tests {
         assert_eq!(receipt_data(&hex!("0123")), hex!("1230"));
         assert_eq!(receipt_data(&hex!("000012")), hex!("120000"));
         let word = [0x11; 32];
-        assert_eq!(
-            receipt_data(&[&word[..], &hex!("0a0b")].concat()),
-            [&word[..], &hex!("a0b0")].concat()
-        );
+        assert_eq!(receipt_data(&[&word[..], &hex!("0a0b")].concat()), [&word[..], &hex!("a0b0")].concat());
     }
 
     #[test]

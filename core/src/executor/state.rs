@@ -48,10 +48,7 @@ pub struct StateDiff {
 impl StateDiff {
     /// The changes as the tree takes them.
     pub fn tree_changes(&self, paths: &mut Paths) -> Vec<(Path, U256)> {
-        self.leaves
-            .iter()
-            .map(|(key, value)| (paths.path(*key), *value))
-            .collect()
+        self.leaves.iter().map(|(key, value)| (paths.path(*key), *value)).collect()
     }
 
     /// Adds the deployed code to a commit.
@@ -65,8 +62,7 @@ impl StateDiff {
     pub(crate) fn set_code(&mut self, address: Address, code: Bytes) {
         let hash = hash_bytes(&code);
         self.leaves.insert(StateKey::CodeHash(address), hash.into());
-        self.leaves
-            .insert(StateKey::CodeLength(address), U256::from(code.len()));
+        self.leaves.insert(StateKey::CodeLength(address), U256::from(code.len()));
         self.codes.insert(hash, code);
     }
 }
@@ -74,14 +70,7 @@ impl StateDiff {
 impl<'s, S: Store> State<'s, S> {
     /// The world at `root`.
     pub fn at(store: &'s S, root: B256, paths: &'s mut Paths) -> Self {
-        Self {
-            store,
-            root,
-            paths,
-            words: BTreeMap::new(),
-            codes: BTreeMap::new(),
-            deployed: BTreeMap::new(),
-        }
+        Self { store, root, paths, words: BTreeMap::new(), codes: BTreeMap::new(), deployed: BTreeMap::new() }
     }
 
     /// The value of a leaf now.
@@ -101,10 +90,7 @@ impl<'s, S: Store> State<'s, S> {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
             Entry::Vacant(entry) => {
                 let value = Smt::new(self.store).get(self.root, &self.paths.path(key))?;
-                Ok(entry.insert(Word {
-                    before: value,
-                    now: value,
-                }))
+                Ok(entry.insert(Word { before: value, now: value }))
             }
         }
     }
@@ -134,10 +120,7 @@ impl<'s, S: Store> State<'s, S> {
         if self.codes.contains_key(&hash) {
             return hash;
         }
-        *self
-            .deployed
-            .entry(hash)
-            .or_insert_with(|| hash_bytes(code.original_byte_slice()))
+        *self.deployed.entry(hash).or_insert_with(|| hash_bytes(code.original_byte_slice()))
     }
 
     /// Takes over what a transaction changed.
@@ -173,11 +156,7 @@ impl<'s, S: Store> State<'s, S> {
 
     /// The entry of the system contract's map of state roots for block `number`.
     pub(super) fn state_root_slot(number: u64) -> StateKey {
-        let preimage = [
-            U256::from(number).to_be_bytes::<32>(),
-            U256::ONE.to_be_bytes::<32>(),
-        ]
-        .concat();
+        let preimage = [U256::from(number).to_be_bytes::<32>(), U256::ONE.to_be_bytes::<32>()].concat();
         StateKey::Storage(ChainSpec::SYSTEM_CONTRACT, keccak256(preimage).into())
     }
 }
@@ -195,18 +174,10 @@ impl<S: Store> Database for State<'_, S> {
             key: Key::Node(self.root),
             reason: "an account's nonce has more than 64 bits",
         })?;
-        let info = AccountInfo {
-            balance,
-            nonce,
-            ..AccountInfo::default()
-        };
+        let info = AccountInfo { balance, nonce, ..AccountInfo::default() };
         Ok(Some(match B256::from(code_hash) {
             B256::ZERO => info,
-            code_hash => AccountInfo {
-                code_hash,
-                code: None,
-                ..info
-            },
+            code_hash => AccountInfo { code_hash, code: None, ..info },
         }))
     }
 

@@ -32,12 +32,7 @@ pub(super) struct Opening {
 impl Opening {
     /// Decides which L1 information the block brings in (`spec/execution.md` §5.3).
     pub(super) fn of(input: &BlockInput, batch: &BatchContext) -> Result<Self, Invalid> {
-        let L1Info {
-            index,
-            global_exit_root,
-            block_hash,
-            min_timestamp,
-        } = input.l1_info;
+        let L1Info { index, global_exit_root, block_hash, min_timestamp } = input.l1_info;
         let imports = match batch.kind {
             BatchKind::Forced | BatchKind::Injected => true,
             BatchKind::Regular => index != 0,
@@ -49,10 +44,7 @@ impl Opening {
                 return Err(Invalid::ZeroL1Info { index });
             }
             if input.timestamp < min_timestamp {
-                return Err(Invalid::BeforeL1Info {
-                    timestamp: input.timestamp,
-                    min_timestamp,
-                });
+                return Err(Invalid::BeforeL1Info { timestamp: input.timestamp, min_timestamp });
             }
         }
         let imported = |word| if imports { word } else { B256::ZERO };
@@ -65,10 +57,7 @@ impl Opening {
     }
 
     pub(super) fn write<S: Store>(&self, state: &mut State<'_, S>, parent: &Head) -> Result<(), StoreError> {
-        state.write(
-            State::<S>::state_root_slot(parent.number),
-            parent.state_root.into(),
-        )?;
+        state.write(State::<S>::state_root_slot(parent.number), parent.state_root.into())?;
         state.write(system_slot(NUMBER_SLOT), U256::from(self.number))?;
         let timestamp = U256::from(self.timestamp);
         if timestamp > state.read(system_slot(TIMESTAMP_SLOT))? {
@@ -91,12 +80,7 @@ impl<S: Store> State<'_, S> {
 
     /// The root of the bridge's exit tree, as the bridge last wrote it.
     pub fn local_exit_root(&mut self) -> Result<B256, StoreError> {
-        Ok(self
-            .read(StateKey::Storage(
-                ChainSpec::EXIT_ROOT_MANAGER,
-                LOCAL_EXIT_ROOT_SLOT,
-            ))?
-            .into())
+        Ok(self.read(StateKey::Storage(ChainSpec::EXIT_ROOT_MANAGER, LOCAL_EXIT_ROOT_SLOT))?.into())
     }
 
     /// The L1 block hash under which the chain knows a global exit root; zero when it does not know it.

@@ -34,12 +34,7 @@ impl World {
     fn new() -> Self {
         let mut diff = StateDiff::default();
         diff.leaves.insert(StateKey::Balance(sender()), WEALTH);
-        Self {
-            diff,
-            transactions: Vec::new(),
-            l1_info: L1Info::default(),
-            kind: BatchKind::Regular,
-        }
+        Self { diff, transactions: Vec::new(), l1_info: L1Info::default(), kind: BatchKind::Regular }
     }
 
     /// A contract with `code`, and a transaction that calls it.
@@ -98,11 +93,7 @@ impl World {
             block_info_root: B256::ZERO,
             intermediate_state_roots: Vec::new(),
         };
-        let batch = BatchContext {
-            rules: Rules::of(ForkId::Elderberry2),
-            kind: self.kind,
-            chain_id: CHAIN,
-        };
+        let batch = BatchContext { rules: Rules::of(ForkId::Elderberry2), kind: self.kind, chain_id: CHAIN };
         let execution = executor.execute(&Block { input, claims }.into(), &batch, &parent, &store)?;
         Ok(Outcome { execution, parent })
     }
@@ -129,8 +120,7 @@ impl Outcome {
 
     /// What the contract stored in slot 0.
     fn stored(&self) -> U256 {
-        self.changed(StateKey::Storage(CONTRACT, U256::ZERO))
-            .expect("something else than before")
+        self.changed(StateKey::Storage(CONTRACT, U256::ZERO)).expect("something else than before")
     }
 
     fn gas(&self) -> u64 {
@@ -166,17 +156,10 @@ fn call(to: Address) -> TxLegacy {
 fn sign(transaction: TxLegacy) -> EncodedTransaction {
     let (signature, parity) = key().sign_prehash_recoverable(transaction.signature_hash().as_slice());
     let (r, s) = signature.split_bytes();
-    let signature = Signature::new(
-        U256::from_be_slice(&r),
-        U256::from_be_slice(&s),
-        parity.is_y_odd(),
-    );
+    let signature = Signature::new(U256::from_be_slice(&r), U256::from_be_slice(&s), parity.is_y_odd());
     let mut encoded = Vec::new();
     transaction.rlp_encode_signed(&signature, &mut encoded);
-    EncodedTransaction {
-        encoded: encoded.into(),
-        effective_percentage: 255,
-    }
+    EncodedTransaction { encoded: encoded.into(), effective_percentage: 255 }
 }
 
 /// Code that stores what `code` leaves on the stack.
@@ -209,18 +192,13 @@ fn a_jump_into_push_data_does_not_read_beyond_the_code() {
 fn a_jump_into_push_data_leaves_the_code_what_it_was() {
     // As above, with CODESIZE behind the destination.
     let code = storing(&hex!("6004 56 61 5b38"));
-    assert_eq!(
-        World::calling(&code).run().unwrap().stored(),
-        U256::from(code.len())
-    );
+    assert_eq!(World::calling(&code).run().unwrap().stored(), U256::from(code.len()));
 }
 
 #[test]
 fn a_jump_to_any_other_byte_fails() {
     for target in [3, 5, 0xff] {
-        let outcome = World::calling(&[0x60, target, 0x56, 0x61, 0x5b, 0x00])
-            .run()
-            .unwrap();
+        let outcome = World::calling(&[0x60, target, 0x56, 0x61, 0x5b, 0x00]).run().unwrap();
         assert!(!outcome.success());
         assert_eq!(outcome.gas(), 1_000_000);
     }
@@ -228,25 +206,16 @@ fn a_jump_to_any_other_byte_fails() {
 
 #[test]
 fn jumps_work_in_init_code_too() {
-    let transaction = TxLegacy {
-        to: TxKind::Create,
-        input: hex!("6004 56 61 5b60 2a 6000 55").into(),
-        ..call(OTHER)
-    };
+    let transaction =
+        TxLegacy { to: TxKind::Create, input: hex!("6004 56 61 5b60 2a 6000 55").into(), ..call(OTHER) };
     let outcome = World::new().send(transaction).run().unwrap();
-    assert_eq!(
-        outcome.changed(StateKey::Storage(sender().create(0), U256::ZERO)),
-        Some(U256::from(0x2a))
-    );
+    assert_eq!(outcome.changed(StateKey::Storage(sender().create(0), U256::ZERO)), Some(U256::from(0x2a)));
 }
 
 #[test]
 fn extcodehash_is_the_hash_in_the_tree_and_zero_without_code() {
     let code = storing(&hex!("30 3f"));
-    assert_eq!(
-        World::calling(&code).run().unwrap().stored(),
-        U256::from_be_bytes(hash_bytes(&code).0)
-    );
+    assert_eq!(World::calling(&code).run().unwrap().stored(), U256::from_be_bytes(hash_bytes(&code).0));
     for nobody in [OTHER, sender()] {
         // One more than the hash, so that it shows.
         let code = storing(&pushing(nobody, &hex!("3f 6001 01")));
@@ -258,10 +227,7 @@ fn extcodehash_is_the_hash_in_the_tree_and_zero_without_code() {
 fn extcodehash_of_code_from_the_same_transaction_is_its_poseidon_hash() {
     // Creates a contract whose code is the single byte 00: PUSH1 1, PUSH1 0, RETURN in memory, CREATE, EXTCODEHASH.
     let code = storing(&hex!("64 60016000f3 6000 52 6005 601b 6000 f0 3f"));
-    assert_eq!(
-        World::calling(&code).run().unwrap().stored(),
-        U256::from_be_bytes(hash_bytes(&[0]).0)
-    );
+    assert_eq!(World::calling(&code).run().unwrap().stored(), U256::from_be_bytes(hash_bytes(&[0]).0));
 }
 
 #[test]
@@ -271,10 +237,7 @@ fn blockhash_is_a_state_root_of_any_past_block() {
     // Old ones come from the system contract's storage; the present one, later ones and huge ones are zero.
     let preimage = [U256::from(3).to_be_bytes::<32>(), U256::ONE.to_be_bytes::<32>()].concat();
     let slot = StateKey::Storage(ChainSpec::SYSTEM_CONTRACT, keccak256(preimage).into());
-    let outcome = World::calling(&storing(&hex!("6003 40")))
-        .with(slot, 99)
-        .run()
-        .unwrap();
+    let outcome = World::calling(&storing(&hex!("6003 40"))).with(slot, 99).run().unwrap();
     assert_eq!(outcome.stored(), U256::from(99));
     for number in [&hex!("602a")[..], &hex!("60ff"), &hex!("68 010000000000000029")] {
         let code = storing(&[number, &hex!("40 6001 01")].concat());
@@ -285,11 +248,8 @@ fn blockhash_is_a_state_root_of_any_past_block() {
 #[test]
 fn sendall_moves_the_balance_and_destroys_nothing() {
     let world = World::calling(&pushing(OTHER, &[0xff]));
-    let outcome = world
-        .with(StateKey::Balance(CONTRACT), 7)
-        .with(StateKey::Nonce(CONTRACT), 1)
-        .run()
-        .unwrap();
+    let outcome =
+        world.with(StateKey::Balance(CONTRACT), 7).with(StateKey::Nonce(CONTRACT), 1).run().unwrap();
     assert_eq!(outcome.changed(StateKey::Balance(CONTRACT)), Some(U256::ZERO));
     assert_eq!(outcome.changed(StateKey::Balance(OTHER)), Some(U256::from(7)));
     assert_eq!(outcome.changed(StateKey::Nonce(CONTRACT)), None);
@@ -302,14 +262,8 @@ fn sendall_moves_the_balance_and_destroys_nothing() {
 fn sendall_with_nothing_to_move_or_to_itself_costs_its_base() {
     let outcome = World::calling(&pushing(OTHER, &[0xff])).run().unwrap();
     assert_eq!(outcome.gas(), 21_000 + 3 + 5_000);
-    let outcome = World::calling(&hex!("30 ff"))
-        .with(StateKey::Balance(CONTRACT), 7)
-        .run()
-        .unwrap();
-    assert_eq!(
-        (outcome.gas(), outcome.changed(StateKey::Balance(CONTRACT))),
-        (21_000 + 2 + 5_000, None)
-    );
+    let outcome = World::calling(&hex!("30 ff")).with(StateKey::Balance(CONTRACT), 7).run().unwrap();
+    assert_eq!((outcome.gas(), outcome.changed(StateKey::Balance(CONTRACT))), (21_000 + 2 + 5_000, None));
 }
 
 #[test]
@@ -318,13 +272,8 @@ fn sendall_fails_in_a_static_call() {
     let call = pushing(OTHER, &hex!("5a fa 6001 01 6000 55"));
     let call = [&hex!("6000 6000 6000 6000")[..], &call].concat();
     // The failed call takes 63 of 64 parts of the gas; the rest has to do for the SSTORE.
-    let transaction = TxLegacy {
-        gas_limit: 3_000_000,
-        ..self::call(CONTRACT)
-    };
-    let world = World::new()
-        .with_code(CONTRACT, &call)
-        .with_code(OTHER, &hex!("30 ff"));
+    let transaction = TxLegacy { gas_limit: 3_000_000, ..self::call(CONTRACT) };
+    let world = World::new().with_code(CONTRACT, &call).with_code(OTHER, &hex!("30 ff"));
     let outcome = world.send(transaction).run().unwrap();
     assert_eq!(outcome.stored(), U256::ONE);
 }
@@ -338,20 +287,10 @@ fn block_opcodes_say_what_the_rollup_says() {
         (0x45, U256::from(1u64 << 50)),
         (0x46, U256::from(CHAIN)),
     ] {
-        assert_eq!(
-            World::calling(&storing(&[opcode])).run().unwrap().stored(),
-            value,
-            "{opcode:#x}"
-        );
+        assert_eq!(World::calling(&storing(&[opcode])).run().unwrap().stored(), value, "{opcode:#x}");
     }
     // DIFFICULTY is 0.
-    assert_eq!(
-        World::calling(&storing(&hex!("44 6001 01")))
-            .run()
-            .unwrap()
-            .stored(),
-        U256::ONE
-    );
+    assert_eq!(World::calling(&storing(&hex!("44 6001 01"))).run().unwrap().stored(), U256::ONE);
 }
 
 #[test]
@@ -370,22 +309,11 @@ fn push0_is_valid_and_later_opcodes_are_not() {
 fn an_unsupported_precompile_reverts_and_returns_its_gas() {
     for precompile in [3, 5, 9] {
         // CALL with value 1 and all gas; 1 is added to its result.
-        let code = [
-            &hex!("6000 6000 6000 6000 6001 60")[..],
-            &[precompile],
-            &hex!("5a f1 6001 01 6000 55"),
-        ]
-        .concat();
-        let outcome = World::calling(&code)
-            .with(StateKey::Balance(CONTRACT), 5)
-            .run()
-            .unwrap();
+        let code = [&hex!("6000 6000 6000 6000 6001 60")[..], &[precompile], &hex!("5a f1 6001 01 6000 55")]
+            .concat();
+        let outcome = World::calling(&code).with(StateKey::Balance(CONTRACT), 5).run().unwrap();
         assert_eq!(outcome.stored(), U256::ONE, "the call fails");
-        assert_eq!(
-            outcome.changed(StateKey::Balance(CONTRACT)),
-            None,
-            "the value stays"
-        );
+        assert_eq!(outcome.changed(StateKey::Balance(CONTRACT)), None, "the value stays");
         assert!(outcome.gas() < 90_000, "{}", outcome.gas());
     }
 }
@@ -393,32 +321,20 @@ fn an_unsupported_precompile_reverts_and_returns_its_gas() {
 #[test]
 fn a_transaction_to_an_unsupported_precompile_fails_and_pays_its_intrinsic_gas() {
     let outcome = World::new()
-        .send(TxLegacy {
-            value: U256::ONE,
-            gas_price: 3,
-            ..call(Address::with_last_byte(9))
-        })
+        .send(TxLegacy { value: U256::ONE, gas_price: 3, ..call(Address::with_last_byte(9)) })
         .run()
         .unwrap();
     assert!(!outcome.success());
     assert_eq!(outcome.gas(), 21_000);
-    assert_eq!(
-        outcome.changed(StateKey::Balance(sender())),
-        Some(WEALTH - U256::from(63_000))
-    );
-    assert_eq!(
-        outcome.changed(StateKey::Balance(COINBASE)),
-        Some(U256::from(63_000))
-    );
+    assert_eq!(outcome.changed(StateKey::Balance(sender())), Some(WEALTH - U256::from(63_000)));
+    assert_eq!(outcome.changed(StateKey::Balance(COINBASE)), Some(U256::from(63_000)));
     assert_eq!(outcome.changed(StateKey::Nonce(sender())), Some(U256::ONE));
 }
 
 #[test]
 fn identity_runs() {
     // MSTORE8 at 31, CALL to 4 with 32 bytes in and out, MLOAD.
-    let code = storing(&hex!(
-        "602a 601f 53 6020 6020 6020 6000 6000 6004 5a f1 50 6020 51"
-    ));
+    let code = storing(&hex!("602a 601f 53 6020 6020 6020 6000 6000 6004 5a f1 50 6020 51"));
     assert_eq!(World::calling(&code).run().unwrap().stored(), U256::from(0x2a));
 }
 
@@ -434,40 +350,22 @@ fn clearing_a_slot_refunds_as_in_berlin() {
 #[test]
 fn code_that_begins_with_ef_cannot_be_deployed() {
     // MSTORE8 ef at 0, RETURN 1 byte.
-    let create = |input: &[u8]| TxLegacy {
-        to: TxKind::Create,
-        input: Bytes::copy_from_slice(input),
-        ..call(OTHER)
-    };
-    let outcome = World::new()
-        .send(create(&hex!("60ef 6000 53 6001 6000 f3")))
-        .run()
-        .unwrap();
+    let create =
+        |input: &[u8]| TxLegacy { to: TxKind::Create, input: Bytes::copy_from_slice(input), ..call(OTHER) };
+    let outcome = World::new().send(create(&hex!("60ef 6000 53 6001 6000 f3"))).run().unwrap();
     assert!(!outcome.success());
-    let outcome = World::new()
-        .send(create(&hex!("60ee 6000 53 6001 6000 f3")))
-        .run()
-        .unwrap();
+    let outcome = World::new().send(create(&hex!("60ee 6000 53 6001 6000 f3"))).run().unwrap();
     let created = sender().create(0);
-    assert_eq!(
-        outcome.changed(StateKey::CodeHash(created)),
-        Some(hash_bytes(&[0xee]).into())
-    );
+    assert_eq!(outcome.changed(StateKey::CodeHash(created)), Some(hash_bytes(&[0xee]).into()));
     assert_eq!(outcome.changed(StateKey::CodeLength(created)), Some(U256::ONE));
     assert_eq!(outcome.changed(StateKey::Nonce(created)), Some(U256::ONE));
-    assert_eq!(
-        outcome.execution.diff.codes[&hash_bytes(&[0xee])].as_ref(),
-        [0xee]
-    );
+    assert_eq!(outcome.execution.diff.codes[&hash_bytes(&[0xee])].as_ref(), [0xee]);
 }
 
 #[test]
 fn code_that_looks_like_a_delegation_is_only_odd_code() {
     let code = [&hex!("ef0100")[..], OTHER.as_slice()].concat();
-    let outcome = World::calling(&code)
-        .with_code(OTHER, &storing(&hex!("6001")))
-        .run()
-        .unwrap();
+    let outcome = World::calling(&code).with_code(OTHER, &storing(&hex!("6001"))).run().unwrap();
     assert!(!outcome.success());
 }
 
@@ -485,10 +383,8 @@ fn a_transaction_that_the_protocol_skips_cannot_stand_in_a_block() {
     for (word, alter) in invalid {
         let mut transaction = call(OTHER);
         alter(&mut transaction);
-        let invalid = World::new().send(call(OTHER)).send(TxLegacy {
-            nonce: transaction.nonce + 1,
-            ..transaction
-        });
+        let invalid =
+            World::new().send(call(OTHER)).send(TxLegacy { nonce: transaction.nonce + 1, ..transaction });
         match invalid.invalid() {
             Invalid::Unrunnable { index: 1, reason } => assert!(reason.contains(word), "{word}: {reason}"),
             other => panic!("{word}: {other}"),
@@ -502,32 +398,20 @@ fn a_transaction_that_the_protocol_skips_cannot_stand_in_a_block() {
 
 #[test]
 fn a_transaction_without_a_chain_id_runs() {
-    let outcome = World::new()
-        .send(TxLegacy {
-            chain_id: None,
-            value: U256::ONE,
-            ..call(OTHER)
-        })
-        .run()
-        .unwrap();
+    let outcome =
+        World::new().send(TxLegacy { chain_id: None, value: U256::ONE, ..call(OTHER) }).run().unwrap();
     assert_eq!(outcome.changed(StateKey::Balance(OTHER)), Some(U256::ONE));
 }
 
 #[test]
 fn the_effective_percentage_scales_price_and_fee() {
     let mut world = World::new().with_code(CONTRACT, &storing(&hex!("3a")));
-    let mut transaction = sign(TxLegacy {
-        gas_price: 1_000,
-        ..call(CONTRACT)
-    });
+    let mut transaction = sign(TxLegacy { gas_price: 1_000, ..call(CONTRACT) });
     transaction.effective_percentage = 127;
     world.transactions = vec![transaction];
     let outcome = world.run().unwrap();
     assert_eq!(outcome.stored(), U256::from(500), "GASPRICE");
-    assert_eq!(
-        outcome.changed(StateKey::Balance(COINBASE)),
-        Some(U256::from(500 * outcome.gas()))
-    );
+    assert_eq!(outcome.changed(StateKey::Balance(COINBASE)), Some(U256::from(500 * outcome.gas())));
 }
 
 #[test]
@@ -536,15 +420,8 @@ fn a_block_opens_by_writing_to_the_system_contract() {
     let slot = |slot: u64| StateKey::Storage(ChainSpec::SYSTEM_CONTRACT, U256::from(slot));
     assert_eq!(outcome.changed(slot(0)), Some(U256::from(42)));
     assert_eq!(outcome.changed(slot(2)), Some(U256::from(TIMESTAMP)));
-    assert_eq!(
-        outcome.changed(slot(3)),
-        Some(outcome.execution.block_info_root.into())
-    );
-    assert_eq!(
-        outcome.execution.diff.leaves.len(),
-        4,
-        "and the state root of the block before"
-    );
+    assert_eq!(outcome.changed(slot(3)), Some(outcome.execution.block_info_root.into()));
+    assert_eq!(outcome.execution.diff.leaves.len(), 4, "and the state root of the block before");
     // A later timestamp in the state stays.
     let outcome = World::new().with(slot(2), TIMESTAMP + 5).run().unwrap();
     assert_eq!(outcome.changed(slot(2)), None);
@@ -554,17 +431,8 @@ fn a_block_opens_by_writing_to_the_system_contract() {
 fn an_exit_root_is_written_once() {
     let preimage = [EXIT_ROOT, B256::ZERO].concat();
     let entry = StateKey::Storage(ChainSpec::EXIT_ROOT_MANAGER, keccak256(preimage).into());
-    let info = L1Info {
-        index: 5,
-        global_exit_root: EXIT_ROOT,
-        block_hash: L1_HASH,
-        min_timestamp: 1,
-    };
-    let importing = |l1_info, kind| World {
-        l1_info,
-        kind,
-        ..World::new()
-    };
+    let info = L1Info { index: 5, global_exit_root: EXIT_ROOT, block_hash: L1_HASH, min_timestamp: 1 };
+    let importing = |l1_info, kind| World { l1_info, kind, ..World::new() };
 
     let outcome = importing(info, BatchKind::Regular).run().unwrap();
     assert_eq!(outcome.changed(entry), Some(L1_HASH.into()));
@@ -575,41 +443,14 @@ fn an_exit_root_is_written_once() {
     assert_ne!(again.execution.block_info_root, without.execution.block_info_root);
 
     let unnamed = L1Info { index: 0, ..info };
-    assert_eq!(
-        importing(unnamed, BatchKind::Regular)
-            .run()
-            .unwrap()
-            .changed(entry),
-        None
-    );
-    assert_eq!(
-        importing(unnamed, BatchKind::Injected)
-            .run()
-            .unwrap()
-            .changed(entry),
-        Some(L1_HASH.into())
-    );
+    assert_eq!(importing(unnamed, BatchKind::Regular).run().unwrap().changed(entry), None);
+    assert_eq!(importing(unnamed, BatchKind::Injected).run().unwrap().changed(entry), Some(L1_HASH.into()));
 
-    let early = L1Info {
-        min_timestamp: TIMESTAMP + 1,
-        ..info
-    };
-    assert!(matches!(
-        importing(early, BatchKind::Regular).invalid(),
-        Invalid::BeforeL1Info { .. }
-    ));
-    let zero = L1Info {
-        index: 5,
-        ..L1Info::default()
-    };
-    assert_eq!(
-        importing(zero, BatchKind::Regular).invalid(),
-        Invalid::ZeroL1Info { index: 5 }
-    );
-    assert_eq!(
-        importing(info, BatchKind::Invalid).invalid(),
-        Invalid::BlockInInvalidBatch
-    );
+    let early = L1Info { min_timestamp: TIMESTAMP + 1, ..info };
+    assert!(matches!(importing(early, BatchKind::Regular).invalid(), Invalid::BeforeL1Info { .. }));
+    let zero = L1Info { index: 5, ..L1Info::default() };
+    assert_eq!(importing(zero, BatchKind::Regular).invalid(), Invalid::ZeroL1Info { index: 5 });
+    assert_eq!(importing(info, BatchKind::Invalid).invalid(), Invalid::BlockInInvalidBatch);
 }
 
 #[test]

@@ -82,10 +82,8 @@ pub(super) fn run_all<S: Store>(
     let mut receipts = Vec::with_capacity(block.transactions().len());
     let mut cumulative_gas_used = 0;
     for (index, transaction) in block.transactions().iter().enumerate() {
-        let transaction = transaction.as_ref().map_err(|reason| Invalid::Undecodable {
-            index,
-            reason: reason.clone(),
-        })?;
+        let transaction =
+            transaction.as_ref().map_err(|reason| Invalid::Undecodable { index, reason: reason.clone() })?;
         let outcome = evm(block, batch, opening, state).transact(environment(transaction));
         let outcome = outcome.map_err(|error| failure(index, error))?;
         state.apply(outcome.state)?;
@@ -97,12 +95,7 @@ pub(super) fn run_all<S: Store>(
             // What a failed transaction logged is undone with the rest.
             ExecutionResult::Revert { .. } | ExecutionResult::Halt { .. } => (false, Vec::new()),
         };
-        receipts.push(Receipt {
-            success,
-            gas_used,
-            cumulative_gas_used,
-            logs,
-        });
+        receipts.push(Receipt { success, gas_used, cumulative_gas_used, logs });
     }
     Ok(receipts)
 }
@@ -159,10 +152,6 @@ fn environment(prepared: &PreparedTransaction) -> TxEnv {
 fn failure(index: usize, error: EVMError<StoreError>) -> ExecuteError {
     match error {
         EVMError::Database(error) => error.into(),
-        error => Invalid::Unrunnable {
-            index,
-            reason: error.to_string(),
-        }
-        .into(),
+        error => Invalid::Unrunnable { index, reason: error.to_string() }.into(),
     }
 }

@@ -24,11 +24,7 @@ struct Gathered {
 impl<S: Store> Journal<S> {
     /// Gathers in front of `base`.
     pub fn new(base: S) -> Self {
-        Self {
-            base,
-            open: RefCell::default(),
-            sealed: RefCell::default(),
-        }
+        Self { base, open: RefCell::default(), sealed: RefCell::default() }
     }
 
     /// How many records have been gathered since the last [`Journal::seal`].
@@ -40,10 +36,8 @@ impl<S: Store> Journal<S> {
     pub fn seal(&self) -> Commit {
         let Gathered { commit, positions } = mem::take(&mut *self.open.borrow_mut());
         let records = commit.records();
-        let sealed = positions
-            .into_iter()
-            .map(|(key, position)| (key, records[position].1.clone()))
-            .collect();
+        let sealed =
+            positions.into_iter().map(|(key, position)| (key, records[position].1.clone())).collect();
         self.sealed.borrow_mut().push_back(sealed);
         commit
     }
@@ -68,16 +62,9 @@ impl<S: Store> Store for Journal<S> {
     }
 
     fn apply(&self, commit: &Commit) -> Result<(), StoreError> {
-        let Gathered {
-            commit: gathered,
-            positions,
-        } = &mut *self.open.borrow_mut();
+        let Gathered { commit: gathered, positions } = &mut *self.open.borrow_mut();
         let first = gathered.records().len();
-        positions.extend(
-            (first..)
-                .zip(commit.records())
-                .map(|(position, (key, _))| (*key, position)),
-        );
+        positions.extend((first..).zip(commit.records()).map(|(position, (key, _))| (*key, position)));
         gathered.append(commit.clone());
         Ok(())
     }

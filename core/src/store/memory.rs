@@ -42,10 +42,7 @@ impl Store for Memory {
     fn apply(&self, commit: &Commit) -> Result<(), StoreError> {
         let mut records = self.records.borrow_mut();
         for (key, record) in commit.records() {
-            let entry = records.entry(*key).or_insert(Entry {
-                record: Bytes::new(),
-                references: 0,
-            });
+            let entry = records.entry(*key).or_insert(Entry { record: Bytes::new(), references: 0 });
             entry.record = record.clone();
             entry.references += 1;
         }

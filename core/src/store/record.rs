@@ -32,10 +32,7 @@ impl Key {
         let mut bytes = [0; Self::MAX_LEN];
         bytes[0] = tag;
         bytes[1..=body.len()].copy_from_slice(body);
-        KeyBytes {
-            bytes,
-            len: 1 + body.len(),
-        }
+        KeyBytes { bytes, len: 1 + body.len() }
     }
 }
 

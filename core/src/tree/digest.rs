@@ -165,10 +165,7 @@ pub(super) struct Position {
 }
 
 impl Position {
-    pub(super) const ROOT: Self = Self {
-        turns: [0; 4],
-        depth: 0,
-    };
+    pub(super) const ROOT: Self = Self { turns: [0; 4], depth: 0 };
 
     /// How many turns lead here, at most 256.
     pub(super) fn depth(&self) -> u32 {
@@ -232,12 +229,7 @@ mod tests {
     #[test]
     fn first_eight_bytes_are_the_last_limb() {
         let digest = Digest::try_from(KEY).expect("limbs are small");
-        let limbs = [
-            0x0123456789abcdef,
-            0x1122334455667788,
-            0x99aabbccddeeff00,
-            0x0f1e2d3c4b5a6978,
-        ];
+        let limbs = [0x0123456789abcdef, 0x1122334455667788, 0x99aabbccddeeff00, 0x0f1e2d3c4b5a6978];
         assert_eq!(digest.limbs(), limbs);
         assert_eq!(B256::from(digest), KEY);
     }
@@ -322,16 +314,9 @@ mod tests {
         assert_eq!(bottom.join(&[0; 4]), Some(Path([0; 4])));
         assert_eq!(bottom.join(&[0, 0, 1, 0]), None);
         let at = Position::ROOT.child(true);
-        assert_eq!(
-            at.join(&[1 << 62, 1 << 63, 0, 0]),
-            Some(Path([1 << 63 | 1, 1 << 63, 0, 0]))
-        );
+        assert_eq!(at.join(&[1 << 62, 1 << 63, 0, 0]), Some(Path([1 << 63 | 1, 1 << 63, 0, 0])));
         assert_eq!(at.join(&[1 << 63, 0, 0, 0]), None);
-        assert_eq!(
-            at.join(&[ORDER >> 1, 0, 0, 0]),
-            None,
-            "the limb would be the prime"
-        );
+        assert_eq!(at.join(&[ORDER >> 1, 0, 0, 0]), None, "the limb would be the prime");
     }
 
     proptest! {

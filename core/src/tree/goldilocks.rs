@@ -88,10 +88,7 @@ pub(crate) const fn narrow_product(x: u64, y: u64) -> (u64, u64) {
     let low = x_low * y_low;
     let middle = x_high * y_low + (low >> 32);
     let other = x_low * y_high + (middle & EPSILON);
-    (
-        (other << 32) | (low & EPSILON),
-        x_high * y_high + (middle >> 32) + (other >> 32),
-    )
+    ((other << 32) | (low & EPSILON), x_high * y_high + (middle >> 32) + (other >> 32))
 }
 
 /// The low and the high word.
@@ -136,20 +133,13 @@ mod tests {
     fn check_pair(x: u64, y: u64) {
         let (wide_x, wide_y) = (u128::from(x), u128::from(y));
         assert_eq!(u128::from(canonical(x)), wide_x % P);
-        assert_eq!(
-            u128::from(canonical(mul(x, y))),
-            wide_x * wide_y % P,
-            "{x:#x} * {y:#x}"
-        );
+        assert_eq!(u128::from(canonical(mul(x, y))), wide_x * wide_y % P, "{x:#x} * {y:#x}");
         assert_eq!(
             u128::from(canonical(reduce(x, y))),
             (wide_x + (wide_y << 64)) % P,
             "{x:#x} + 2^64 * {y:#x}"
         );
-        assert_eq!(
-            u128::from(canonical(add_canonical(x, canonical(y)))),
-            (wide_x + wide_y) % P
-        );
+        assert_eq!(u128::from(canonical(add_canonical(x, canonical(y)))), (wide_x + wide_y) % P);
         assert_eq!(wide_product(x, y), split(wide_x * wide_y));
         assert_eq!(narrow_product(x, y), split(wide_x * wide_y), "{x:#x} * {y:#x}");
     }

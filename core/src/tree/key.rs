@@ -149,21 +149,13 @@ pub struct Preimage {
 }
 
 /// The capacity of keys that name nothing beside address or transaction: the hash of zeros under zeros.
-const CAP: [u64; 4] = [
-    0x3c18_a978_6cb0_b359,
-    0xc405_5e33_64a2_46c3,
-    0x7953_db0a_b488_08f4,
-    0xc716_03f3_3a11_44ca,
-];
+const CAP: [u64; 4] =
+    [0x3c18_a978_6cb0_b359, 0xc405_5e33_64a2_46c3, 0x7953_db0a_b488_08f4, 0xc716_03f3_3a11_44ca];
 
 impl Preimage {
     fn new(words: U256, constant: u64, hashed: Option<U256>) -> Self {
         let [w0, w1, w2, w3, w4, w5, ..] = limbs32(words);
-        Self {
-            words: [w0, w1, w2, w3, w4, w5],
-            constant,
-            hashed,
-        }
+        Self { words: [w0, w1, w2, w3, w4, w5], constant, hashed }
     }
 
     fn path(&self) -> Path {
@@ -240,10 +232,7 @@ impl<K: Copy + Ord, V: Copy> Recent<K, V> {
 
 impl<K, V> Default for Recent<K, V> {
     fn default() -> Self {
-        Self {
-            young: BTreeMap::new(),
-            old: BTreeMap::new(),
-        }
+        Self { young: BTreeMap::new(), old: BTreeMap::new() }
     }
 }
 
@@ -332,16 +321,10 @@ mod tests {
 
     #[test]
     fn large_numbers_use_two_limbs() {
-        let (low, high) = (
-            BlockInfoKey::Status(u64::from(u32::MAX)),
-            BlockInfoKey::Status(u64::MAX),
-        );
+        let (low, high) = (BlockInfoKey::Status(u64::from(u32::MAX)), BlockInfoKey::Status(u64::MAX));
         assert_ne!(low.path(), high.path());
         assert_eq!(Preimage::from(high).words, [0xffff_ffff, 0xffff_ffff, 0, 0, 0, 0]);
-        let log = BlockInfoKey::Log {
-            transaction: u64::MAX,
-            log: u64::MAX,
-        };
+        let log = BlockInfoKey::Log { transaction: u64::MAX, log: u64::MAX };
         assert_eq!(log.path(), Paths::new().path(log));
     }
 
@@ -362,21 +345,14 @@ mod tests {
             assert_eq!(recent.get_or_derive(0, |_| usize::MAX), 1);
             assert!(recent.young.len() <= Paths::LIMIT && recent.old.len() <= Paths::LIMIT);
         }
-        assert_eq!(
-            recent.get_or_derive(1, |_| usize::MAX),
-            usize::MAX,
-            "forgotten and derived again"
-        );
+        assert_eq!(recent.get_or_derive(1, |_| usize::MAX), usize::MAX, "forgotten and derived again");
     }
 
     #[test]
     fn names_read_as_sentences() {
         let address = address!("000000000000000000000000000000005ca1ab1e");
         let slot = StateKey::Storage(address, U256::from(3));
-        assert_eq!(
-            slot.to_string(),
-            "slot 0x3 of 0x000000000000000000000000000000005Ca1aB1E"
-        );
+        assert_eq!(slot.to_string(), "slot 0x3 of 0x000000000000000000000000000000005Ca1aB1E");
         assert_eq!(BlockInfoKey::Status(4).to_string(), "status of transaction 4");
     }
 }

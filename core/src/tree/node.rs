@@ -27,10 +27,9 @@ impl Node {
     pub fn digest(&self) -> Digest {
         match self {
             Self::Branch { left, right } => Digest::hash(&concat(left.limbs(), right.limbs()), &[0; 4]),
-            Self::Leaf {
-                remaining,
-                value_hash,
-            } => Digest::hash(&concat(*remaining, value_hash.limbs()), &[1, 0, 0, 0]),
+            Self::Leaf { remaining, value_hash } => {
+                Digest::hash(&concat(*remaining, value_hash.limbs()), &[1, 0, 0, 0])
+            }
         }
     }
 
@@ -39,10 +38,7 @@ impl Node {
     pub fn encode(&self) -> Vec<u8> {
         match self {
             Self::Branch { left, right } => [B256::from(*left), B256::from(*right)].concat(),
-            Self::Leaf {
-                remaining,
-                value_hash,
-            } => {
+            Self::Leaf { remaining, value_hash } => {
                 let mut bytes = [U256::from_limbs(*remaining).into(), B256::from(*value_hash)].concat();
                 bytes.push(LEAF_MARK);
                 bytes
@@ -57,10 +53,9 @@ impl Node {
                 (Digest::ZERO, Digest::ZERO) => Err(NodeError::EmptyBranch),
                 (left, right) => Ok(Self::Branch { left, right }),
             },
-            ([remaining, value_hash], [LEAF_MARK]) => Ok(Self::Leaf {
-                remaining: digest(remaining)?.limbs(),
-                value_hash: digest(value_hash)?,
-            }),
+            ([remaining, value_hash], [LEAF_MARK]) => {
+                Ok(Self::Leaf { remaining: digest(remaining)?.limbs(), value_hash: digest(value_hash)? })
+            }
             ([_, _], [mark]) => Err(NodeError::Mark(*mark)),
             _ => Err(NodeError::Length(bytes.len())),
         }
@@ -104,27 +99,20 @@ mod tests {
     const BEYOND: B256 = b256!("000000000000000000000000000000000000000000000000ffffffff00000001");
 
     fn digests() -> impl Strategy<Value = Digest> {
-        any::<[u8; 32]>().prop_filter_map("a limb is too large", |bytes| {
-            Digest::try_from(B256::from(bytes)).ok()
-        })
+        any::<[u8; 32]>()
+            .prop_filter_map("a limb is too large", |bytes| Digest::try_from(B256::from(bytes)).ok())
     }
 
     fn nodes() -> impl Strategy<Value = Node> {
         (any::<bool>(), digests(), digests()).prop_map(|(leaf, a, b)| match leaf {
-            true => Node::Leaf {
-                remaining: a.limbs(),
-                value_hash: b,
-            },
+            true => Node::Leaf { remaining: a.limbs(), value_hash: b },
             false => Node::Branch { left: a, right: b },
         })
     }
 
     #[test]
     fn leaf_at_the_root_has_the_published_digest() {
-        let leaf = Node::Leaf {
-            remaining: [0; 4],
-            value_hash: crate::tree::hash_value(U256::from(1)),
-        };
+        let leaf = Node::Leaf { remaining: [0; 4], value_hash: crate::tree::hash_value(U256::from(1)) };
         let root = b256!("42bb2f66296df03552203ae337815976ca9c1bf52cc1bdd59399ede8fea8a822");
         assert_eq!(B256::from(leaf.digest()), root);
     }
@@ -136,10 +124,7 @@ mod tests {
         assert!(Node::decode(&leaf(1)).is_ok());
         assert_eq!(Node::decode(&leaf(0)), Err(NodeError::Mark(0)));
         assert_eq!(Node::decode(&leaf(1)[..63]), Err(NodeError::Length(63)));
-        assert_eq!(
-            Node::decode(&[leaf(1), leaf(1)].concat()),
-            Err(NodeError::Length(130))
-        );
+        assert_eq!(Node::decode(&[leaf(1), leaf(1)].concat()), Err(NodeError::Length(130)));
         assert_eq!(Node::decode(&[]), Err(NodeError::Length(0)));
         assert_eq!(Node::decode(&[0; 64]), Err(NodeError::EmptyBranch));
     }

@@ -25,9 +25,7 @@ impl Proof {
     /// after a leaf its value, big-endian without leading zeros, also when the leaf has another path.
     pub fn encode(&self) -> Vec<Bytes> {
         let nodes = self.nodes.iter().map(|node| Bytes::from(node.encode()));
-        let value = self
-            .value
-            .map(|value| Bytes::from(value.to_be_bytes_trimmed_vec()));
+        let value = self.value.map(|value| Bytes::from(value.to_be_bytes_trimmed_vec()));
         nodes.chain(value).collect()
     }
 
@@ -60,10 +58,7 @@ impl Proof {
                     expected = if turn { right } else { left };
                     at = at.child(turn);
                 }
-                Node::Leaf {
-                    remaining,
-                    value_hash,
-                } => {
+                Node::Leaf { remaining, value_hash } => {
                     let value = self.value.ok_or_else(|| truncated(value_hash))?;
                     check_digest(hash_value(value), value_hash, position + 1)?;
                     let leaf = at.join(&remaining).ok_or(ProofError::Misplaced { position })?;
@@ -138,9 +133,7 @@ fn decode_value(rest: &[Bytes], position: usize, hash: Digest) -> Result<U256, P
         return Err(truncated(hash));
     };
     if !trailing.is_empty() {
-        return Err(ProofError::Trailing {
-            position: position + 1,
-        });
+        return Err(ProofError::Trailing { position: position + 1 });
     }
     match element.first() {
         Some(1..) if element.len() <= 32 => Ok(U256::from_be_slice(element)),
@@ -152,17 +145,11 @@ fn check_digest(found: Digest, expected: Digest, position: usize) -> Result<(), 
     if found == expected {
         return Ok(());
     }
-    Err(ProofError::Hash {
-        position,
-        expected: expected.into(),
-        found: found.into(),
-    })
+    Err(ProofError::Hash { position, expected: expected.into(), found: found.into() })
 }
 
 fn truncated(missing: Digest) -> ProofError {
-    ProofError::Truncated {
-        missing: missing.into(),
-    }
+    ProofError::Truncated { missing: missing.into() }
 }
 
 #[cfg(test)]
@@ -194,12 +181,7 @@ mod tests {
             ),
             bytes!("c65376cd5a8a93ed1fec578a9925080afacdb60f33417178942761f01efe01c8"),
         ];
-        (
-            path(b256!(
-                "e1ea6a7765795e036a2c16dc7add5954ebcb16533c07cfee09ad7774f1c5c957"
-            )),
-            elements,
-        )
+        (path(b256!("e1ea6a7765795e036a2c16dc7add5954ebcb16533c07cfee09ad7774f1c5c957")), elements)
     }
 
     fn nonce_where_another_leaf_stands() -> (Path, Vec<Bytes>) {
@@ -215,12 +197,7 @@ mod tests {
             ),
             bytes!("05"),
         ];
-        (
-            path(b256!(
-                "15faa3cdb0ce576b3babb01d34e9aa227c116afa588543635fcbe76bde2354ca"
-            )),
-            elements,
-        )
+        (path(b256!("15faa3cdb0ce576b3babb01d34e9aa227c116afa588543635fcbe76bde2354ca")), elements)
     }
 
     fn slot_where_nothing_stands() -> (Path, Vec<Bytes>) {
@@ -232,12 +209,7 @@ mod tests {
                 "6a24de1e7f3f1c92e66c31cd5e75f3f50e1761f4c0beceb266be30fd1bcacfc10000000000000000000000000000000000000000000000000000000000000000"
             ),
         ];
-        (
-            path(b256!(
-                "b308f3c75bb65d5da8fe06b70c9414ee58b812731255ad5599628dd790ca8dcd"
-            )),
-            elements,
-        )
+        (path(b256!("b308f3c75bb65d5da8fe06b70c9414ee58b812731255ad5599628dd790ca8dcd")), elements)
     }
 
     fn path(key: B256) -> Path {
@@ -264,11 +236,9 @@ mod tests {
 
     #[test]
     fn every_flipped_bit_is_noticed() {
-        for (path, elements) in [
-            code_hash_of_contract(),
-            nonce_where_another_leaf_stands(),
-            slot_where_nothing_stands(),
-        ] {
+        for (path, elements) in
+            [code_hash_of_contract(), nonce_where_another_leaf_stands(), slot_where_nothing_stands()]
+        {
             for (position, element) in elements.iter().enumerate() {
                 for bit in 0..8 * element.len() {
                     let mut flipped = element.to_vec();
@@ -284,24 +254,16 @@ mod tests {
 
     #[test]
     fn every_lost_or_added_element_is_noticed() {
-        for (path, elements) in [
-            code_hash_of_contract(),
-            nonce_where_another_leaf_stands(),
-            slot_where_nothing_stands(),
-        ] {
+        for (path, elements) in
+            [code_hash_of_contract(), nonce_where_another_leaf_stands(), slot_where_nothing_stands()]
+        {
             for position in 0..elements.len() {
                 let mut fewer = elements.clone();
                 let lost = fewer.remove(position);
                 assert!(verify(&fewer, ROOT, &path).is_err(), "without element {position}");
-                assert!(
-                    verify(&elements[..position], ROOT, &path).is_err(),
-                    "{position} elements"
-                );
+                assert!(verify(&elements[..position], ROOT, &path).is_err(), "{position} elements");
                 let more = [elements.as_slice(), &[lost]].concat();
-                assert!(
-                    verify(&more, ROOT, &path).is_err(),
-                    "element {position} added at the end"
-                );
+                assert!(verify(&more, ROOT, &path).is_err(), "element {position} added at the end");
             }
         }
     }
@@ -318,10 +280,7 @@ mod tests {
             bytes!("01"),
         ];
         let scalar = B256::from_slice(&forged[0][..32]);
-        let refused = ProofError::Node {
-            position: 0,
-            reason: NonCanonical(scalar).into(),
-        };
+        let refused = ProofError::Node { position: 0, reason: NonCanonical(scalar).into() };
         assert_eq!(verify(&forged, root, &path(B256::ZERO)), Err(refused));
 
         let honest = [[&[0; 32], &forged[0][32..]].concat().into(), forged[1].clone()];
@@ -332,19 +291,13 @@ mod tests {
     fn empty_proof_belongs_to_the_empty_tree() {
         let path = path(B256::ZERO);
         assert_eq!(verify(&[], B256::ZERO, &path), Ok(U256::ZERO));
-        assert_eq!(
-            verify(&[], ROOT, &path),
-            Err(ProofError::Truncated { missing: ROOT })
-        );
+        assert_eq!(verify(&[], ROOT, &path), Err(ProofError::Truncated { missing: ROOT }));
         assert_eq!(
             verify(&[], B256::repeat_byte(0xff), &path),
             Err(ProofError::Root(NonCanonical(B256::repeat_byte(0xff))))
         );
         let (_, elements) = code_hash_of_contract();
-        assert_eq!(
-            verify(&elements, B256::ZERO, &path),
-            Err(ProofError::Trailing { position: 0 })
-        );
+        assert_eq!(verify(&elements, B256::ZERO, &path), Err(ProofError::Trailing { position: 0 }));
     }
 
     #[test]
@@ -357,15 +310,9 @@ mod tests {
         assert_eq!(with(&[bytes!("00")]), refused);
         assert_eq!(with(&[[&[0], right.as_ref()].concat().into()]), refused);
         assert_eq!(with(&[vec![1; 33].into()]), refused);
-        assert_eq!(
-            with(&[right.clone(), right.clone()]),
-            Err(ProofError::Trailing { position: 4 })
-        );
+        assert_eq!(with(&[right.clone(), right.clone()]), Err(ProofError::Trailing { position: 4 }));
         assert!(matches!(with(&[]), Err(ProofError::Truncated { .. })));
-        assert!(matches!(
-            with(&[bytes!("7777")]),
-            Err(ProofError::Hash { position: 3, .. })
-        ));
+        assert!(matches!(with(&[bytes!("7777")]), Err(ProofError::Hash { position: 3, .. })));
         assert_eq!(with(&[right]), Ok(U256::ZERO));
     }
 
@@ -379,14 +326,8 @@ mod tests {
     #[test]
     fn leaf_that_cannot_stand_there_is_refused() {
         let value_hash = hash_value(U256::from(1));
-        let leaf = Node::Leaf {
-            remaining: [1 << 63, 0, 0, 0],
-            value_hash,
-        };
-        let branch = Node::Branch {
-            left: leaf.digest(),
-            right: leaf.digest(),
-        };
+        let leaf = Node::Leaf { remaining: [1 << 63, 0, 0, 0], value_hash };
+        let branch = Node::Branch { left: leaf.digest(), right: leaf.digest() };
         let proof = Proof::new(vec![branch, leaf], Some(U256::from(1)));
         let refused = Err(ProofError::Misplaced { position: 1 });
         assert_eq!(proof.verify(branch.digest().into(), &path(B256::ZERO)), refused);
@@ -394,40 +335,25 @@ mod tests {
 
     #[test]
     fn branch_below_all_paths_is_refused() {
-        let mut nodes = vec![Node::Branch {
-            left: hash_value(U256::ZERO),
-            right: Digest::ZERO,
-        }];
+        let mut nodes = vec![Node::Branch { left: hash_value(U256::ZERO), right: Digest::ZERO }];
         for _ in 0..256 {
             let left = nodes[0].digest();
-            nodes.insert(
-                0,
-                Node::Branch {
-                    left,
-                    right: Digest::ZERO,
-                },
-            );
+            nodes.insert(0, Node::Branch { left, right: Digest::ZERO });
         }
         let root = nodes[0].digest().into();
-        assert_eq!(
-            Proof::new(nodes, None).verify(root, &path(B256::ZERO)),
-            Err(ProofError::TooDeep)
-        );
+        assert_eq!(Proof::new(nodes, None).verify(root, &path(B256::ZERO)), Err(ProofError::TooDeep));
     }
 
     fn element() -> impl Strategy<Value = Bytes> {
-        (
-            prop_oneof![Just(64), Just(65), 0..70usize],
-            any::<[u8; 32]>(),
-            0..3u8,
-        )
-            .prop_map(|(len, seed, last)| {
+        (prop_oneof![Just(64), Just(65), 0..70usize], any::<[u8; 32]>(), 0..3u8).prop_map(
+            |(len, seed, last)| {
                 let mut bytes: Vec<u8> = seed.iter().cycle().take(len).copied().collect();
                 if let Some(mark) = bytes.get_mut(64) {
                     *mark = last;
                 }
                 bytes.into()
-            })
+            },
+        )
     }
 
     proptest! {

@@ -52,17 +52,11 @@ impl<'s, S: Store> Smt<'s, S> {
         changes: impl IntoIterator<Item = (Path, U256)>,
     ) -> Result<TreeUpdate, StoreError> {
         let old = parse_root(root)?;
-        let mut builder = Builder {
-            tree: self,
-            update: TreeUpdate::default(),
-        };
+        let mut builder = Builder { tree: self, update: TreeUpdate::default() };
         let changes = builder.hash_values(changes);
         let new = builder.apply(old, Position::ROOT, &changes)?;
         let root = builder.settle(new, Position::ROOT).into();
-        Ok(TreeUpdate {
-            root,
-            ..builder.update
-        })
+        Ok(TreeUpdate { root, ..builder.update })
     }
 
     /// Shows to whoever knows the root what is at `path`, or that nothing is.
@@ -170,31 +164,20 @@ enum Placed {
 
 fn place(node: Node, digest: Digest, at: Position) -> Result<Placed, StoreError> {
     match node {
-        Node::Branch { .. } if at.is_bottom() => Err(corrupt(
-            Key::Node(digest.into()),
-            "a branch stands where paths end",
-        )),
+        Node::Branch { .. } if at.is_bottom() => {
+            Err(corrupt(Key::Node(digest.into()), "a branch stands where paths end"))
+        }
         Node::Branch { left, right } => Ok(Placed::Branch { left, right }),
-        Node::Leaf {
-            remaining,
-            value_hash,
-        } => match at.join(&remaining) {
+        Node::Leaf { remaining, value_hash } => match at.join(&remaining) {
             Some(path) => Ok(Placed::Leaf(Leaf { path, value_hash })),
-            None => Err(corrupt(
-                Key::Node(digest.into()),
-                "a leaf's path is too long for its place",
-            )),
+            None => Err(corrupt(Key::Node(digest.into()), "a leaf's path is too long for its place")),
         },
     }
 }
 
 fn parse_root(root: B256) -> Result<Digest, StoreError> {
-    root.try_into().map_err(|_| {
-        corrupt(
-            Key::Node(root),
-            "the digest has a limb that is not below the field's prime",
-        )
-    })
+    root.try_into()
+        .map_err(|_| corrupt(Key::Node(root), "the digest has a limb that is not below the field's prime"))
 }
 
 fn corrupt(key: Key, reason: &'static str) -> StoreError {
@@ -213,10 +196,7 @@ impl Change {
     }
 
     fn leaf(&self) -> Option<Leaf> {
-        self.value_hash().map(|value_hash| Leaf {
-            path: self.path,
-            value_hash,
-        })
+        self.value_hash().map(|value_hash| Leaf { path: self.path, value_hash })
     }
 }
 
@@ -309,9 +289,7 @@ impl<S: Store> Builder<'_, '_, S> {
             return;
         }
         self.update.released_values.extend(before.map(B256::from));
-        self.update
-            .values
-            .extend(after.map(|(hash, value)| (B256::from(hash), value)));
+        self.update.values.extend(after.map(|(hash, value)| (B256::from(hash), value)));
     }
 
     /// A new subtree of these leaves, which all belong into it and are in order. At most 256 deep, as no two are alike.
@@ -401,9 +379,7 @@ mod tests {
 
     /// Updates the tree, and writes what comes out.
     fn write(store: &Memory, root: B256, changes: impl IntoIterator<Item = (Path, U256)>) -> TreeUpdate {
-        let update = Smt::new(store)
-            .update(root, changes)
-            .expect("all nodes are there");
+        let update = Smt::new(store).update(root, changes).expect("all nodes are there");
         let mut commit = Commit::default();
         update.write(&mut commit);
         store.apply(&commit).expect("memory does not fail");
@@ -420,11 +396,7 @@ mod tests {
                 leaves.insert(key, value);
                 assert_eq!(root, B256::from(line[2]), "after {line:x?}");
                 assert_eq!(Smt::new(&store).get(root, &key), Ok(value));
-                assert_eq!(
-                    write(&Memory::new(), B256::ZERO, leaves.clone()).root,
-                    root,
-                    "all at once"
-                );
+                assert_eq!(write(&Memory::new(), B256::ZERO, leaves.clone()).root, root, "all at once");
             }
         }
     }
@@ -443,9 +415,7 @@ mod tests {
         use StateKey::*;
         let a = address!("617b3a3528F9cDd6630fd3301B9c8911F7Bf063D");
         let b = address!("4d5Cf5032B2a844602278b01199ED191A86c93ff");
-        let (hundred_ether, slot) = (10u128.pow(20), |address, slot: u64| {
-            Storage(address, U256::from(slot))
-        });
+        let (hundred_ether, slot) = (10u128.pow(20), |address, slot: u64| Storage(address, U256::from(slot)));
         let numbers = [
             (Balance(a), hundred_ether),
             (Balance(b), 2 * hundred_ether),
@@ -459,14 +429,9 @@ mod tests {
         ];
         let code = hash_bytes(&[0x12, 0x34]).into();
         let leaves = numbers.map(|(key, value)| (key.path(), U256::from(value)));
-        let leaves = leaves
-            .into_iter()
-            .chain([CodeHash(a), CodeHash(b)].map(|key| (key.path(), code)));
+        let leaves = leaves.into_iter().chain([CodeHash(a), CodeHash(b)].map(|key| (key.path(), code)));
         let update = write(&Memory::new(), B256::ZERO, leaves);
-        assert_eq!(
-            update.root,
-            b256!("cdeb7fb84fde2b7041d43c560cac6e5fb3838b89fb2b62bc098922e57abd4cbf")
-        );
+        assert_eq!(update.root, b256!("cdeb7fb84fde2b7041d43c560cac6e5fb3838b89fb2b62bc098922e57abd4cbf"));
         // Ten values, ten leaves, and the branches above them.
         let branches = update.created.len() - 10;
         assert_eq!(update.permutations, 20 + u64::try_from(branches).expect("few"));
@@ -479,30 +444,15 @@ mod tests {
                 BlockInfoKey::PreviousStateRoot,
                 b256!("268a22af2bae40acd1cc4228896de4420c5f3bc3bbdd8515d6d01b1b99731f82").into(),
             ),
-            (
-                BlockInfoKey::Coinbase,
-                address!("9aecf44e36f20dc407d1a580630c9a2419912dcb")
-                    .into_word()
-                    .into(),
-            ),
+            (BlockInfoKey::Coinbase, address!("9aecf44e36f20dc407d1a580630c9a2419912dcb").into_word().into()),
             (BlockInfoKey::Number, U256::from(592_223)),
             (BlockInfoKey::GasLimit, U256::from(u64::MAX)),
             (BlockInfoKey::Timestamp, U256::from(1_708_198_051)),
             (BlockInfoKey::GasUsed, U256::ZERO),
         ];
-        let update = write(
-            &Memory::new(),
-            B256::ZERO,
-            leaves.map(|(key, value)| (key.path(), value)),
-        );
-        assert_eq!(
-            update.root,
-            b256!("adb3544de6a274492901e4c8b030342d26f586f5ad3788b0fb006c0f69395d56")
-        );
-        assert_eq!(
-            update.permutations, 19,
-            "two for each of five leaves, and nine branches"
-        );
+        let update = write(&Memory::new(), B256::ZERO, leaves.map(|(key, value)| (key.path(), value)));
+        assert_eq!(update.root, b256!("adb3544de6a274492901e4c8b030342d26f586f5ad3788b0fb006c0f69395d56"));
+        assert_eq!(update.permutations, 19, "two for each of five leaves, and nine branches");
     }
 
     #[test]
@@ -511,14 +461,7 @@ mod tests {
         let root = write(&store, B256::ZERO, some_leaves()).root;
         let update = write(&store, root, some_leaves());
         let leaves = u64::try_from(some_leaves().len()).expect("few");
-        assert_eq!(
-            update,
-            TreeUpdate {
-                root,
-                permutations: leaves,
-                ..TreeUpdate::default()
-            }
-        );
+        assert_eq!(update, TreeUpdate { root, permutations: leaves, ..TreeUpdate::default() });
     }
 
     #[test]
@@ -537,13 +480,7 @@ mod tests {
         let store = Memory::new();
         let root = write(&store, B256::ZERO, some_leaves()).root;
         let absent = (0..50).map(|i| (StateKey::Nonce(Address::with_last_byte(i)).path(), U256::ZERO));
-        assert_eq!(
-            write(&store, root, absent),
-            TreeUpdate {
-                root,
-                ..TreeUpdate::default()
-            }
-        );
+        assert_eq!(write(&store, root, absent), TreeUpdate { root, ..TreeUpdate::default() });
     }
 
     #[test]
@@ -567,9 +504,8 @@ mod tests {
                 let changes: Vec<(Path, U256)> = (0..=random.below(5))
                     .map(|_| (pool[random.below(pool.len())], U256::from(random.below(4))))
                     .collect();
-                let one_by_one = changes
-                    .iter()
-                    .fold(root, |root, change| write(&single, root, [*change]).root);
+                let one_by_one =
+                    changes.iter().fold(root, |root, change| write(&single, root, [*change]).root);
                 root = write(&whole, root, changes.iter().copied()).root;
                 leaves.extend(changes);
                 leaves.retain(|_, value: &mut U256| !value.is_zero());
@@ -656,24 +592,12 @@ mod tests {
         let [a, b, c] = [0, 1, 3].map(|key| path(B256::with_last_byte(key)));
         let root = write(&store, B256::ZERO, [(a, U256::from(5)), (b, U256::from(6))]).root;
         let altered = Altered::new(&store, None);
-        Smt::new(&altered)
-            .update(root, [(a, U256::ZERO)])
-            .expect("all nodes are there");
-        assert_eq!(
-            altered.read.into_inner().len(),
-            3,
-            "the root, the leaf, and the leaf that rises"
-        );
+        Smt::new(&altered).update(root, [(a, U256::ZERO)]).expect("all nodes are there");
+        assert_eq!(altered.read.into_inner().len(), 3, "the root, the leaf, and the leaf that rises");
 
         let altered = Altered::new(&store, None);
-        Smt::new(&altered)
-            .update(root, [(c, U256::from(7))])
-            .expect("all nodes are there");
-        assert_eq!(
-            altered.read.into_inner().len(),
-            2,
-            "the root and the leaf in the way"
-        );
+        Smt::new(&altered).update(root, [(c, U256::from(7))]).expect("all nodes are there");
+        assert_eq!(altered.read.into_inner().len(), 2, "the root and the leaf in the way");
     }
 
     #[test]
@@ -699,18 +623,12 @@ mod tests {
     fn tree_without_end_is_corrupt() {
         let child = hash_value(U256::from(1));
         let key = Key::Node(child.into());
-        let node = Node::Branch {
-            left: child,
-            right: child,
-        };
+        let node = Node::Branch { left: child, right: child };
         let store = Memory::new();
         let altered = Altered::new(&store, Some((key, Some(node.encode().into()))));
         for operation in OPERATIONS {
             let result = operation(&Smt::new(&altered), child.into(), path(B256::ZERO));
-            assert!(
-                matches!(result, Err(StoreError::Corrupt { key: at, .. }) if at == key),
-                "{result:?}"
-            );
+            assert!(matches!(result, Err(StoreError::Corrupt { key: at, .. }) if at == key), "{result:?}");
         }
     }
 
@@ -729,10 +647,7 @@ mod tests {
         for (key, record) in lies {
             let altered = Altered::new(&store, Some((key, Some(record))));
             let result = Smt::new(&altered).get(root, &leaf);
-            assert!(
-                matches!(result, Err(StoreError::Corrupt { key: at, .. }) if at == key),
-                "{result:?}"
-            );
+            assert!(matches!(result, Err(StoreError::Corrupt { key: at, .. }) if at == key), "{result:?}");
         }
         let no_root = B256::repeat_byte(0xff);
         let result = Smt::new(&store).get(no_root, &leaf);
@@ -742,9 +657,7 @@ mod tests {
     /// The hexadecimal numbers on each line.
     fn lines(text: &str) -> impl Iterator<Item = Vec<U256>> {
         let number = |word| U256::from_str_radix(word, 16).expect("hexadecimal");
-        text.trim()
-            .lines()
-            .map(move |line| line.split_whitespace().map(number).collect())
+        text.trim().lines().map(move |line| line.split_whitespace().map(number).collect())
     }
 
     /// Changes what is under one key, and remembers which keys were asked for.
@@ -756,11 +669,7 @@ mod tests {
 
     impl<'a> Altered<'a> {
         fn new(store: &'a Memory, lie: Option<(Key, Option<Bytes>)>) -> Self {
-            Self {
-                store,
-                lie,
-                read: RefCell::default(),
-            }
+            Self { store, lie, read: RefCell::default() }
         }
     }
 
@@ -800,10 +709,7 @@ mod tests {
             if digest == B256::ZERO || !keys.insert(Key::Node(digest)) {
                 continue;
             }
-            let record = store
-                .get(&Key::Node(digest))
-                .expect("memory does not fail")
-                .expect("a node");
+            let record = store.get(&Key::Node(digest)).expect("memory does not fail").expect("a node");
             match Node::decode(&record).expect("a node") {
                 Node::Branch { left, right } => ahead.extend([left, right].map(B256::from)),
                 Node::Leaf { value_hash, .. } => {
@@ -816,10 +722,7 @@ mod tests {
 
     /// The root by definition: each subtree from its leaves, with keys that lose a bit at each level.
     fn naive_root(leaves: &BTreeMap<Path, U256>) -> B256 {
-        let leaves: Vec<_> = leaves
-            .iter()
-            .map(|(path, value)| (path.limbs(), *value))
-            .collect();
+        let leaves: Vec<_> = leaves.iter().map(|(path, value)| (path.limbs(), *value)).collect();
         U256::from_limbs(naive_digest(&leaves, 0)).into()
     }
 
@@ -828,12 +731,8 @@ mod tests {
             [] => [0; 4],
             [(key, value)] => {
                 let bytes = value.to_le_bytes::<32>();
-                let limbs: Vec<u64> = bytes
-                    .as_chunks::<4>()
-                    .0
-                    .iter()
-                    .map(|limb| u32::from_le_bytes(*limb).into())
-                    .collect();
+                let limbs: Vec<u64> =
+                    bytes.as_chunks::<4>().0.iter().map(|limb| u32::from_le_bytes(*limb).into()).collect();
                 let value = poseidon::hash(&limbs.try_into().expect("eight limbs"), &[0; 4]);
                 naive_hash(*key, value, [1, 0, 0, 0])
             }
@@ -863,9 +762,7 @@ mod tests {
     /// Keys that part within the first eight turns, so that equal subtrees are common.
     fn shallow_pool() -> Vec<Path> {
         let bit = |i: u64, from: u32, to: u32| (i >> from & 1) << to;
-        (0..16)
-            .map(|i| limbs_path([bit(i, 0, 0) | bit(i, 1, 1), bit(i, 2, 0), 0, bit(i, 3, 1)]))
-            .collect()
+        (0..16).map(|i| limbs_path([bit(i, 0, 0) | bit(i, 1, 1), bit(i, 2, 0), 0, bit(i, 3, 1)])).collect()
     }
 
     /// Keys that share 248 turns or more.
@@ -878,9 +775,7 @@ mod tests {
 
     fn random_pool() -> Vec<Path> {
         let mut random = Random(0);
-        (0..24)
-            .map(|_| limbs_path([(); 4].map(|()| random.next() >> 1)))
-            .collect()
+        (0..24).map(|_| limbs_path([(); 4].map(|()| random.next() >> 1))).collect()
     }
 
     fn limbs_path(limbs: [u64; 4]) -> Path {

@@ -101,10 +101,7 @@ impl Transaction {
 ///
 /// `k256` 0.14 is used directly: the version inside alloy and revm takes more than twice as long.
 fn recover_sender(signature: &Signature, hash: B256) -> Result<Address, TransactionError> {
-    let (r, s) = (
-        signature.r().to_be_bytes::<32>(),
-        signature.s().to_be_bytes::<32>(),
-    );
+    let (r, s) = (signature.r().to_be_bytes::<32>(), signature.s().to_be_bytes::<32>());
     let scalars = ecdsa::Signature::from_scalars(r, s).map_err(|_| TransactionError::SignatureRange)?;
     if scalars.normalize_s() != scalars {
         return Err(TransactionError::SignatureRange);
@@ -129,19 +126,13 @@ mod tests {
     );
 
     fn transaction(encoded: &[u8]) -> EncodedTransaction {
-        EncodedTransaction {
-            encoded: Bytes::copy_from_slice(encoded),
-            effective_percentage: 255,
-        }
+        EncodedTransaction { encoded: Bytes::copy_from_slice(encoded), effective_percentage: 255 }
     }
 
     #[test]
     fn the_sender_is_recovered() {
         let recovered = transaction(&EIP_155).recover().unwrap();
-        assert_eq!(
-            recovered.sender(),
-            address!("9d8a62f656a8d1615c1294fd71e9cfb3e4855a4f")
-        );
+        assert_eq!(recovered.sender(), address!("9d8a62f656a8d1615c1294fd71e9cfb3e4855a4f"));
         assert_eq!(recovered.fields().chain_id, Some(1));
         assert_eq!(recovered.fields().nonce, 9);
         assert_eq!(recovered.hash(), keccak256(EIP_155));
@@ -150,18 +141,12 @@ mod tests {
     #[test]
     fn other_encodings_of_the_same_transaction_are_refused() {
         let longer = [&EIP_155[..], &[0]].concat();
-        assert_eq!(
-            transaction(&longer).recover(),
-            Err(TransactionError::NotCanonical)
-        );
+        assert_eq!(transaction(&longer).recover(), Err(TransactionError::NotCanonical));
         // The nonce as a byte string of one byte.
         let mut padded = EIP_155.to_vec();
         padded[1] += 1;
         padded.insert(2, 0x81);
-        assert!(matches!(
-            transaction(&padded).recover(),
-            Err(TransactionError::Rlp(_))
-        ));
+        assert!(matches!(transaction(&padded).recover(), Err(TransactionError::Rlp(_))));
     }
 
     proptest! {

@@ -71,11 +71,7 @@ impl Pages {
             }
             bytes.extend_from_slice(&piece);
         }
-        if bytes.len() == len {
-            Ok(bytes)
-        } else {
-            Err(Damage("a long value has another length").into())
-        }
+        if bytes.len() == len { Ok(bytes) } else { Err(Damage("a long value has another length").into()) }
     }
 
     /// Writes a batch. All of it or nothing will be found after a crash, and nothing unless what was written before it.
@@ -90,9 +86,7 @@ impl Pages {
 
     /// Writes a long value in pieces, not atomically.
     pub(super) fn write_joined(&self, kind: Kind, id: u64, bytes: &[u8]) -> Result<(), Failure> {
-        (0..)
-            .zip(bytes.chunks(PIECE))
-            .try_for_each(|(part, piece)| self.put(kind, id, part, piece))
+        (0..).zip(bytes.chunks(PIECE)).try_for_each(|(part, piece)| self.put(kind, id, part, piece))
     }
 
     /// Removes values, not atomically.
@@ -112,9 +106,7 @@ impl Pages {
     /// Returns when everything written so far is on the disk.
     pub(super) fn sync(&self) -> Result<(), Failure> {
         guarded(|| self.db.flush())?;
-        self.file
-            .sync_data()
-            .map_err(|error| Failure::Io(error.to_string()))
+        self.file.sync_data().map_err(|error| Failure::Io(error.to_string()))
     }
 }
 
@@ -145,8 +137,6 @@ fn guarded<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, Failure> {
 fn message_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-    let line = text
-        .and_then(|text| text.lines().next())
-        .unwrap_or("no reason given");
+    let line = text.and_then(|text| text.lines().next()).unwrap_or("no reason given");
     format!("sled stopped: {line}")
 }

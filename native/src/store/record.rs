@@ -58,10 +58,7 @@ const IS_LONG: u8 = 0x80;
 pub(super) fn encode(out: &mut Vec<u8>, key: &[u8], value: Value<'_>) {
     let key_len = u8::try_from(key.len()).expect("keys have at most Key::MAX_LEN bytes");
     let (flag, len) = match value {
-        Value::Short(bytes) => (
-            0,
-            u32::try_from(bytes.len()).expect("records are shorter than 4 GB"),
-        ),
+        Value::Short(bytes) => (0, u32::try_from(bytes.len()).expect("records are shorter than 4 GB")),
         Value::Long { len, .. } => (IS_LONG, len),
     };
     out.push(key_len | flag);
@@ -112,10 +109,7 @@ mod tests {
         let mut rest = bytes.as_slice();
         assert_eq!(decode(&mut rest), Ok(Some((&b"one"[..], Value::Short(b"short")))));
         assert_eq!(decode(&mut rest), Ok(Some((&b""[..], Value::Short(b"")))));
-        assert_eq!(
-            decode(&mut rest),
-            Ok(Some((&b"two"[..], Value::Long { id: 7, len: 9000 })))
-        );
+        assert_eq!(decode(&mut rest), Ok(Some((&b"two"[..], Value::Long { id: 7, len: 9000 }))));
         assert_eq!(decode(&mut rest), Ok(None));
     }
 

@@ -50,12 +50,7 @@ impl Run {
     pub(super) fn load(info: RunInfo, pages: &Pages) -> Result<Self, Failure> {
         let bytes = pages.joined(Kind::Index, info.id, info.index_len())?;
         let (fences, blocks) = bytes.split_at(info.pages as usize * size_of::<u128>());
-        let fences = fences
-            .as_chunks()
-            .0
-            .iter()
-            .map(|fence| u128::from_be_bytes(*fence))
-            .collect();
+        let fences = fences.as_chunks().0.iter().map(|fence| u128::from_be_bytes(*fence)).collect();
         let filter = Filter::decode(blocks);
         if filter.blocks.is_empty() {
             return Err(Damage("a run has no filter").into());
@@ -75,10 +70,7 @@ impl Run {
             return Ok(None);
         }
         let fence = fence(key);
-        let first = self
-            .fences
-            .partition_point(|other| *other < fence)
-            .saturating_sub(1);
+        let first = self.fences.partition_point(|other| *other < fence).saturating_sub(1);
         let end = self.fences.partition_point(|other| *other <= fence);
         for page in first..end {
             let part = u32::try_from(page).expect("pages are counted in 32 bits");
@@ -162,11 +154,7 @@ impl<'a> RunWriter<'a> {
         index.extend(self.fences.iter().flat_map(|fence| fence.to_be_bytes()));
         self.filter.encode(&mut index);
         self.pages.write_joined(Kind::Index, self.info.id, &index)?;
-        Ok(Run {
-            info: self.info,
-            fences: self.fences,
-            filter: self.filter,
-        })
+        Ok(Run { info: self.info, fences: self.fences, filter: self.filter })
     }
 
     fn close_page(&mut self) -> Result<(), Failure> {
@@ -195,10 +183,7 @@ pub(super) fn merge(runs: &[Run], pages: &Pages, id: u64, level: u32) -> Result<
         for (index, cursor) in cursors.iter().enumerate() {
             let Some(key) = cursor.key() else { continue };
             // `<=`: the later run is the younger one.
-            if least
-                .and_then(|other| cursors[other].key())
-                .is_none_or(|other| key <= other)
-            {
+            if least.and_then(|other| cursors[other].key()).is_none_or(|other| key <= other) {
                 least = Some(index);
             }
         }
@@ -249,11 +234,7 @@ impl<'a> Cursor<'a> {
 
     fn value(&self) -> Value<'_> {
         let present = record::decode(&mut &self.page[self.at..]);
-        present
-            .ok()
-            .flatten()
-            .expect("`advance` has decoded this record")
-            .1
+        present.ok().flatten().expect("`advance` has decoded this record").1
     }
 
     fn advance(&mut self) -> Result<(), Failure> {
@@ -312,9 +293,7 @@ impl Filter {
     fn with_capacity(records: u64) -> Self {
         let blocks = usize::try_from(records.div_ceil(Self::RECORDS_PER_BLOCK).max(1))
             .expect("a run's filter fits into memory");
-        Self {
-            blocks: vec![[0; 8]; blocks],
-        }
+        Self { blocks: vec![[0; 8]; blocks] }
     }
 
     fn insert(&mut self, hash: u64) {
@@ -339,15 +318,8 @@ impl Filter {
     }
 
     fn decode(bytes: &[u8]) -> Self {
-        let words = bytes
-            .as_chunks()
-            .0
-            .iter()
-            .map(|word| u64::from_le_bytes(*word))
-            .collect::<Vec<_>>();
-        Self {
-            blocks: words.as_chunks().0.to_vec(),
-        }
+        let words = bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).collect::<Vec<_>>();
+        Self { blocks: words.as_chunks().0.to_vec() }
     }
 }
 

@@ -111,10 +111,7 @@ impl SledStore {
         let known = check_format(path, identity)?;
         let failed = |failure: Failure| match failure {
             Failure::Io(reason) => cannot("open", &path.join("sled"))(io::Error::other(reason)),
-            other => OpenError::Damaged {
-                path: path.to_owned(),
-                reason: other.to_string(),
-            },
+            other => OpenError::Damaged { path: path.to_owned(), reason: other.to_string() },
         };
         let pages = Pages::open(&path.join("sled")).map_err(failed)?;
         let manifest = read_manifest(&pages, known).map_err(failed)?;
@@ -126,10 +123,7 @@ impl SledStore {
         Ok(Self(Arc::new(Inner {
             pages,
             view: RwLock::new(view),
-            writer: Mutex::new(Writer {
-                manifest,
-                failed: false,
-            }),
+            writer: Mutex::new(Writer { manifest, failed: false }),
             log_records,
             _lock: lock,
         })))
@@ -158,9 +152,7 @@ impl Store for SledStore {
         }
         // Stays set when the lines below return early, or panic.
         writer.failed = true;
-        self.0
-            .write(&mut writer.manifest, commit)
-            .map_err(|failure| host(&failure))?;
+        self.0.write(&mut writer.manifest, commit).map_err(|failure| host(&failure))?;
         writer.failed = false;
         Ok(())
     }
@@ -342,10 +334,7 @@ fn sorted<'a>(records: impl Iterator<Item = Keyed<'a>>) -> Vec<Keyed<'a>> {
 impl View {
     fn load(pages: &Pages, manifest: &Manifest) -> Result<Self, Failure> {
         let head = pages.get(name(Kind::Head, 0, 0))?;
-        let mut view = Self {
-            head: head.map(|head| Bytes::copy_from_slice(&head)),
-            ..Self::default()
-        };
+        let mut view = Self { head: head.map(|head| Bytes::copy_from_slice(&head)), ..Self::default() };
         for info in &manifest.runs {
             view.runs.push(Run::load(info.clone(), pages)?);
         }
@@ -405,9 +394,7 @@ impl Log {
 impl LogInfo {
     fn names(&self) -> impl Iterator<Item = [u8; 13]> {
         let id = self.id;
-        (0..)
-            .zip((0..self.len).step_by(PIECE))
-            .map(move |(part, _)| name(Kind::Log, id, part))
+        (0..).zip((0..self.len).step_by(PIECE)).map(move |(part, _)| name(Kind::Log, id, part))
     }
 }
 
@@ -423,12 +410,7 @@ impl Manifest {
     fn mergeable(&self) -> Option<(usize, u32)> {
         let deepest = self.runs.iter().map(|run| run.level).max()?;
         (0..=deepest).find_map(|level| {
-            let count = self
-                .runs
-                .iter()
-                .rev()
-                .take_while(|run| run.level <= level)
-                .count();
+            let count = self.runs.iter().rev().take_while(|run| run.level <= level).count();
             (count >= FANOUT).then(|| (self.runs.len() - count, level + 1))
         })
     }
@@ -489,12 +471,7 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     refuse_foreign(path)?;
     let name = path.join("lock");
     let mut options = File::options();
-    let file = options
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&name)
-        .map_err(cannot("open", &name))?;
+    let file = options.create(true).truncate(false).write(true).open(&name).map_err(cannot("open", &name))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_owned())),
@@ -533,46 +510,24 @@ fn check_format(path: &Path, identity: &Identity) -> Result<bool, OpenError> {
         Err(error) => return Err(cannot("read", &name)(error)),
     };
     let text = String::from_utf8_lossy(&bytes);
-    let field = |name: &str| {
-        text.lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
-    };
+    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     let path = path.to_owned();
-    let damaged = || OpenError::Damaged {
-        path: path.clone(),
-        reason: "the format file cannot be read".to_owned(),
-    };
+    let damaged =
+        || OpenError::Damaged { path: path.clone(), reason: "the format file cannot be read".to_owned() };
     let version = field("version").ok_or_else(damaged)?;
     if version != VERSION.to_string() {
         let (found, expected) = (version.to_owned(), VERSION);
-        return Err(OpenError::Version {
-            path,
-            found,
-            expected,
-        });
+        return Err(OpenError::Version { path, found, expected });
     }
-    let chain = field("chain")
-        .and_then(|text| text.parse().ok())
-        .ok_or_else(damaged)?;
+    let chain = field("chain").and_then(|text| text.parse().ok()).ok_or_else(damaged)?;
     if chain != identity.chain_id {
         let (found, expected) = (chain, identity.chain_id);
-        return Err(OpenError::Chain {
-            path,
-            found,
-            expected,
-        });
+        return Err(OpenError::Chain { path, found, expected });
     }
-    let genesis = field("genesis")
-        .and_then(|text| text.parse().ok())
-        .ok_or_else(damaged)?;
+    let genesis = field("genesis").and_then(|text| text.parse().ok()).ok_or_else(damaged)?;
     if genesis != identity.genesis {
         let (found, expected) = (genesis, identity.genesis);
-        return Err(OpenError::Genesis {
-            path,
-            chain,
-            found,
-            expected,
-        });
+        return Err(OpenError::Genesis { path, chain, found, expected });
     }
     Ok(true)
 }

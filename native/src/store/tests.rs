@@ -10,10 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use zk_replica_core::store::{Commit, Key, Memory, Store};
 
-const CHAIN: Identity = Identity {
-    chain_id: 779,
-    genesis: B256::repeat_byte(7),
-};
+const CHAIN: Identity = Identity { chain_id: 779, genesis: B256::repeat_byte(7) };
 
 fn open(path: &Path) -> SledStore {
     SledStore::open_sized(path, &CHAIN, 500).unwrap()
@@ -40,15 +37,9 @@ fn commit(number: u64, nodes: u64) -> Commit {
         })
         .collect();
     if number.is_multiple_of(5) {
-        put.push((
-            Key::Code(digest(number)),
-            record(number, (number as usize * 997) % 60_000),
-        ));
+        put.push((Key::Code(digest(number)), record(number, (number as usize * 997) % 60_000)));
     }
-    put.push((
-        Key::Block(number),
-        record(number, 300 + (number as usize * 331) % 3000),
-    ));
+    put.push((Key::Block(number), record(number, 300 + (number as usize * 331) % 3000)));
     put.push((Key::Head, Bytes::copy_from_slice(&number.to_be_bytes())));
     Commit::for_test(put, Vec::new())
 }
@@ -78,11 +69,7 @@ fn suite(store: &impl Store) {
     (1..=40).for_each(|number| assert_holds(store, &commit(number, 60)));
     assert_eq!(store.get(&node), Ok(None));
 
-    let twice = vec![
-        (node, record(1, 64)),
-        (node, record(1, 64)),
-        (Key::Block(7), record(2, 0)),
-    ];
+    let twice = vec![(node, record(1, 64)), (node, record(1, 64)), (Key::Block(7), record(2, 0))];
     store.apply(&Commit::for_test(twice, Vec::new())).unwrap();
     assert_eq!(store.get(&node), Ok(Some(record(1, 64))));
     assert_eq!(
@@ -92,10 +79,7 @@ fn suite(store: &impl Store) {
     );
     assert_eq!(head(store), Some(40), "a commit without a head leaves it");
 
-    let long = vec![
-        (Key::Block(8), record(8, 200_000)),
-        (Key::Block(8), record(9, 200_001)),
-    ];
+    let long = vec![(Key::Block(8), record(8, 200_000)), (Key::Block(8), record(9, 200_001))];
     store.apply(&Commit::for_test(long, Vec::new())).unwrap();
     assert_eq!(store.get(&Key::Block(8)), Ok(Some(record(9, 200_001))));
 }
@@ -115,9 +99,7 @@ fn an_archive_releases_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
     let node = Key::Node(digest(1));
-    store
-        .apply(&Commit::for_test(vec![(node, record(1, 64))], Vec::new()))
-        .unwrap();
+    store.apply(&Commit::for_test(vec![(node, record(1, 64))], Vec::new())).unwrap();
     store.apply(&Commit::for_test(Vec::new(), vec![node])).unwrap();
     assert_eq!(store.get(&node), Ok(Some(record(1, 64))));
 }
@@ -132,10 +114,7 @@ fn it_agrees_with_a_model_across_merges_and_openings() {
         let nodes = [3, 60, 200, 700][(number % 9 / 6 + number % 2 * 2) as usize];
         let mut commit = commit(number, nodes);
         // Blocks are written again, as after a rollback, and must be found as last written.
-        let again = vec![(
-            Key::Block(number / 2),
-            record(number + 1000, 40 + 20 * number as usize),
-        )];
+        let again = vec![(Key::Block(number / 2), record(number + 1000, 40 + 20 * number as usize))];
         commit.append(Commit::for_test(again, Vec::new()));
         store.apply(&commit).unwrap();
         model.extend(commit.records().iter().cloned());
@@ -151,10 +130,7 @@ fn it_agrees_with_a_model_across_merges_and_openings() {
         assert_eq!(store.get(&Key::Node(digest(1 << 60 | seed))), Ok(None));
     }
     let runs = store.runs();
-    assert!(
-        runs.iter().any(|run| run.level > 0),
-        "nothing was merged: {runs:?}"
-    );
+    assert!(runs.iter().any(|run| run.level > 0), "nothing was merged: {runs:?}");
     assert!(runs.len() < 32, "{runs:?}");
     let blobs = fs::read_dir(directory.path().join("sled/blobs")).unwrap().count();
     assert_eq!(blobs, 0, "sled does not sync the files it makes for long values");
@@ -212,10 +188,7 @@ fn a_killed_process_loses_nothing_reported() {
         let reading = std::thread::spawn(move || {
             let mut last = None;
             while let Some(Ok(line)) = lines.next() {
-                last = line
-                    .strip_prefix("committed ")
-                    .and_then(|number| number.parse::<u64>().ok())
-                    .or(last);
+                last = line.strip_prefix("committed ").and_then(|number| number.parse::<u64>().ok()).or(last);
             }
             last
         });
@@ -227,10 +200,7 @@ fn a_killed_process_loses_nothing_reported() {
 
         let store = open(&path);
         let head = head(&store);
-        assert!(
-            head >= reported,
-            "round {round}: {reported:?} was reported, {head:?} is there"
-        );
+        assert!(head >= reported, "round {round}: {reported:?} was reported, {head:?} is there");
         for number in checked..head.map_or(0, |head| head + 1) {
             assert_holds(&store, &commit(number, nodes_of(number)));
         }
@@ -262,10 +232,7 @@ fn two_processes_cannot_share_it() {
         .output()
         .unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        said.contains("is in use by another process: wait for it to end"),
-        "{said}"
-    );
+    assert!(said.contains("is in use by another process: wait for it to end"), "{said}");
 }
 
 #[test]
@@ -281,36 +248,18 @@ fn another_chain_genesis_or_version_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     drop(open(directory.path()));
     let path = directory.path();
-    let other = Identity {
-        chain_id: 1101,
-        ..CHAIN
-    };
+    let other = Identity { chain_id: 1101, ..CHAIN };
     assert!(matches!(
         SledStore::open(path, &other),
-        Err(OpenError::Chain {
-            found: 779,
-            expected: 1101,
-            ..
-        })
+        Err(OpenError::Chain { found: 779, expected: 1101, .. })
     ));
-    let other = Identity {
-        genesis: B256::ZERO,
-        ..CHAIN
-    };
-    assert!(matches!(
-        SledStore::open(path, &other),
-        Err(OpenError::Genesis { chain: 779, .. })
-    ));
+    let other = Identity { genesis: B256::ZERO, ..CHAIN };
+    assert!(matches!(SledStore::open(path, &other), Err(OpenError::Genesis { chain: 779, .. })));
 
     let format = fs::read_to_string(path.join("format")).unwrap();
     fs::write(path.join("format"), format.replace("version 1", "version 2")).unwrap();
     let error = SledStore::open(path, &CHAIN).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("has format 2, this program reads format 1"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("has format 2, this program reads format 1"), "{error}");
 }
 
 #[test]
@@ -318,10 +267,7 @@ fn somebody_elses_directory_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("letters.txt"), "dear").unwrap();
     let error = SledStore::open(directory.path(), &CHAIN).unwrap_err();
-    assert!(
-        matches!(&error, OpenError::Foreign { found, .. } if found == "letters.txt"),
-        "{error}"
-    );
+    assert!(matches!(&error, OpenError::Foreign { found, .. } if found == "letters.txt"), "{error}");
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
 
     let error = SledStore::open(&directory.path().join("letters.txt"), &CHAIN).unwrap_err();
@@ -367,10 +313,8 @@ fn damaged_files_are_an_error() {
             // Damage that opening does not meet: each record is right, or an error.
             Ok(store) => {
                 for number in 0..head(&store).map_or(0, |head| head + 1) {
-                    for (key, record) in commit(number, 1500)
-                        .records()
-                        .iter()
-                        .filter(|(key, _)| *key != Key::Head)
+                    for (key, record) in
+                        commit(number, 1500).records().iter().filter(|(key, _)| *key != Key::Head)
                     {
                         match store.get(key) {
                             Ok(found) => assert_eq!(found.as_ref(), Some(record), "case {case}: {key}"),
@@ -402,11 +346,8 @@ fn copy(from: &Path, to: &Path) {
 fn archive_of_a_chain() {
     let directory = tempfile::tempdir().unwrap();
     let store = SledStore::open(directory.path(), &CHAIN).unwrap();
-    let (blocks, group, nodes) = (
-        11_317_u64,
-        std::env::var("GROUP").map_or(1000, |text| text.parse().unwrap()),
-        62,
-    );
+    let (blocks, group, nodes) =
+        (11_317_u64, std::env::var("GROUP").map_or(1000, |text| text.parse().unwrap()), 62);
     let (mut applying, mut longest) = (Duration::ZERO, Duration::ZERO);
     for first in (0..blocks).step_by(group as usize) {
         let mut all = Commit::default();
@@ -420,18 +361,11 @@ fn archive_of_a_chain() {
     let gets = 100_000;
     for index in 0..gets {
         let number = index * 7919 % blocks;
-        assert!(
-            store
-                .get(&Key::Node(digest(number << 20 | (index % 3))))
-                .unwrap()
-                .is_some()
-        );
+        assert!(store.get(&Key::Node(digest(number << 20 | (index % 3)))).unwrap().is_some());
     }
     let reading = started.elapsed() / u32::try_from(gets).unwrap();
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let memory = status
-        .lines()
-        .filter(|line| line.starts_with("VmHWM") || line.starts_with("VmRSS"));
+    let memory = status.lines().filter(|line| line.starts_with("VmHWM") || line.starts_with("VmRSS"));
     let memory: Vec<_> = memory.collect();
     let size = fs::metadata(directory.path().join("sled/db")).unwrap().len() >> 20;
     let runs = store.runs().iter().map(|run| run.records).collect::<Vec<_>>();
@@ -446,9 +380,8 @@ fn archive_of_a_chain() {
 }
 
 fn small_commit(number: u64, nodes: u64) -> Commit {
-    let mut put: Vec<_> = (0..nodes)
-        .map(|index| (Key::Node(digest(number << 20 | index)), record(number, 64)))
-        .collect();
+    let mut put: Vec<_> =
+        (0..nodes).map(|index| (Key::Node(digest(number << 20 | index)), record(number, 64))).collect();
     put.push((Key::Block(number), record(number, 700)));
     put.push((Key::Head, Bytes::copy_from_slice(&number.to_be_bytes())));
     Commit::for_test(put, Vec::new())

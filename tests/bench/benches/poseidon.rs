@@ -33,11 +33,9 @@ fn ratios() {
     Race::new("Poseidon permutation", 1000)
         .contender("zk-replica", INPUT, |state| poseidon::permute(&state))
         .contender("plonky2", INPUT.map(GoldilocksField::from_canonical_u64), plonky2)
-        .contender(
-            "p3-goldilocks (other constants)",
-            INPUT.map(Goldilocks::new),
-            |state| plonky3.permute(state),
-        )
+        .contender("p3-goldilocks (other constants)", INPUT.map(Goldilocks::new), |state| {
+            plonky3.permute(state)
+        })
         .run();
 }
 

@@ -69,10 +69,7 @@ fn recording() -> Option<PathBuf> {
     if folder.is_dir() {
         return Some(folder);
     }
-    println!(
-        "replay: there is no recording at {}; RECORDING= names one",
-        folder.display()
-    );
+    println!("replay: there is no recording at {}; RECORDING= names one", folder.display());
     None
 }
 
@@ -164,11 +161,7 @@ impl Work {
     }
 
     fn print(&self) {
-        println!(
-            "{} blocks, {} transactions. Permutations:",
-            self.blocks,
-            self.transactions.len()
-        );
+        println!("{} blocks, {} transactions. Permutations:", self.blocks, self.transactions.len());
         println!("  {:>10}  values, leaves and branches of all trees", self.nodes);
         println!("  {:>10}  keys that are written, each derived once", self.keys);
         println!("  {:>10}  deployed code, transactions' hashes, logs", self.bytes);
@@ -186,17 +179,8 @@ impl Work {
 
 /// Permutations of [`VerifiedBlock::permutations`] that were spent on the state: one for each value and each node.
 fn state_permutations(block: &VerifiedBlock) -> u64 {
-    let values = block
-        .diff()
-        .leaves
-        .values()
-        .filter(|value| !value.is_zero())
-        .count();
-    let nodes = Commit::from(block)
-        .records()
-        .iter()
-        .filter(|(key, _)| matches!(key, Key::Node(_)))
-        .count();
+    let values = block.diff().leaves.values().filter(|value| !value.is_zero()).count();
+    let nodes = Commit::from(block).records().iter().filter(|(key, _)| matches!(key, Key::Node(_))).count();
     (values + nodes) as u64
 }
 
@@ -281,12 +265,7 @@ struct Run {
 impl Run {
     /// All ways for which there is a program.
     fn all() -> Vec<Self> {
-        let run = |way, program| Self {
-            way,
-            program,
-            best: Best::default(),
-            peak: 0,
-        };
+        let run = |way, program| Self { way, program, best: Best::default(), peak: 0 };
         let mut runs = vec![run(Way::Library, env::current_exe().expect("this program"))];
         if let Some(program) = zk_replica() {
             runs.extend([Way::Memory, Way::Database].map(|way| run(way, program.clone())));
@@ -310,9 +289,7 @@ impl Run {
             command.arg("--db").arg(directory.path());
         }
         command.stdout(Stdio::null());
-        let peak = self
-            .best
-            .time(|| watch(command.spawn().expect("the program starts")));
+        let peak = self.best.time(|| watch(command.spawn().expect("the program starts")));
         self.peak = self.peak.max(peak);
     }
 }
@@ -385,10 +362,6 @@ fn print_shares(runs: &[Run], floor: f64, senders: f64) {
     }
     if let (Some(memory), Some(database)) = (seconds(Way::Memory), seconds(Way::Database)) {
         println!("Share of the time of zk-replica with --db:");
-        share(
-            "storage: what it takes longer than in memory",
-            database - memory,
-            database,
-        );
+        share("storage: what it takes longer than in memory", database - memory, database);
     }
 }

@@ -97,12 +97,7 @@ impl Tree {
             permutations: 0,
             best: Best::default(),
         });
-        Self {
-            root: built.root,
-            leaves,
-            updates: updates.collect(),
-            store,
-        }
+        Self { root: built.root, leaves, updates: updates.collect(), store }
     }
 
     fn update_all(&mut self) {

@@ -69,11 +69,7 @@ struct Contender<'a> {
 impl<'a> Race<'a> {
     /// A race whose turns have `operations` operations each.
     pub fn new(name: &'static str, operations: u32) -> Self {
-        Self {
-            name,
-            operations,
-            contenders: Vec::new(),
-        }
+        Self { name, operations, contenders: Vec::new() }
     }
 
     /// Adds a contender: `step` is one operation, which makes the next input from the last.
@@ -90,11 +86,7 @@ impl<'a> Race<'a> {
             }
             black_box(value);
         };
-        self.contenders.push(Contender {
-            name,
-            turn: Box::new(turn),
-            best: f64::INFINITY,
-        });
+        self.contenders.push(Contender { name, turn: Box::new(turn), best: f64::INFINITY });
         self
     }
 
@@ -110,10 +102,7 @@ impl<'a> Race<'a> {
         }
 
         println!("{}, best of {TURNS} turns:", self.name);
-        let ours = self
-            .contenders
-            .first()
-            .map_or(f64::NAN, |contender| contender.best);
+        let ours = self.contenders.first().map_or(f64::NAN, |contender| contender.best);
         for contender in &self.contenders {
             let Contender { name, best, .. } = contender;
             println!("  {name:<45} {best:>7.0} ns   ours / this = {:.2}", ours / best);
@@ -123,8 +112,6 @@ impl<'a> Race<'a> {
 
 impl fmt::Debug for Race<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Race")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Race").field("name", &self.name).finish_non_exhaustive()
     }
 }

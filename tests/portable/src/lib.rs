@@ -2,10 +2,7 @@
 //! no files, no output.
 #![cfg(target_family = "wasm")]
 #![no_std]
-#![expect(
-    unsafe_code,
-    reason = "a wasm module without an interface generator passes memory by address"
-)]
+#![expect(unsafe_code, reason = "a wasm module without an interface generator passes memory by address")]
 
 extern crate alloc;
 
@@ -70,16 +67,11 @@ fn run(stream: &[u8], genesis: &[u8], chain: &[u8]) -> Result<String, String> {
         decoder.push(piece);
         while let Some(entry) = decoder.next().map_err(|error| format!("{error}"))? {
             if let Some(item) = assembler.push(entry).map_err(|error| format!("{error}"))? {
-                replica
-                    .advance(&Input::from(item), &store)
-                    .map_err(|error| format!("{error}"))?;
+                replica.advance(&Input::from(item), &store).map_err(|error| format!("{error}"))?;
             }
         }
     }
     decoder.finish().map_err(|error| format!("{error}"))?;
     let head = replica.head().ok_or_else(|| "no blocks".to_owned())?;
-    Ok(format!(
-        "tip {} state root {} hash {}",
-        head.number, head.state_root, head.hash
-    ))
+    Ok(format!("tip {} state root {} hash {}", head.number, head.state_root, head.hash))
 }

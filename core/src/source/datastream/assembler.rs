@@ -54,10 +54,7 @@ pub struct Limits {
 impl Default for Limits {
     /// 16 MiB and 65,536 transactions. A whole batch of a rollup that posts its data to L1 has 120,000 bytes at most.
     fn default() -> Self {
-        Self {
-            block_bytes: 16 << 20,
-            block_transactions: 1 << 16,
-        }
+        Self { block_bytes: 16 << 20, block_transactions: 1 << 16 }
     }
 }
 
@@ -94,26 +91,17 @@ impl Assembler {
 
     /// As [`new`](Self::new), with other limits.
     pub fn with_limits(limits: Limits) -> Self {
-        Self {
-            limits,
-            state: State::Outside { resumed: false },
-        }
+        Self { limits, state: State::Outside { resumed: false } }
     }
 
     /// The same for a stream that is entered at the bookmark of a block: the batch it is part of is taken as open.
     pub fn resumed(self) -> Self {
-        Self {
-            state: State::Outside { resumed: true },
-            ..self
-        }
+        Self { state: State::Outside { resumed: true }, ..self }
     }
 
     /// Takes the next entry; gives what it completes.
     pub fn push(&mut self, entry: Entry) -> Result<Option<Item>, DecodeError> {
-        let position = Position {
-            entry: entry.number,
-            kind: entry.kind,
-        };
+        let position = Position { entry: entry.number, kind: entry.kind };
         let bytes = entry.data.len();
         match (&mut self.state, Message::decode(&entry)?) {
             (State::Outside { resumed }, Message::Bookmark(bookmark)) => {
@@ -167,9 +155,9 @@ impl Assembler {
     pub fn finish(self) -> Result<(), DecodeError> {
         match self.state {
             State::Named(bookmark) => Err(DecodeError::Incomplete { bookmark }),
-            State::Block(block) => Err(DecodeError::Incomplete {
-                bookmark: Bookmark::Block(block.head.number),
-            }),
+            State::Block(block) => {
+                Err(DecodeError::Incomplete { bookmark: Bookmark::Block(block.head.number) })
+            }
             State::Outside { .. } | State::Batch | State::Updates | State::Genesis => Ok(()),
         }
     }
@@ -180,10 +168,7 @@ impl Assembler {
         head: L2Block,
         bytes: usize,
     ) -> Result<Option<Item>, DecodeError> {
-        let mut block = OpenBlock {
-            head,
-            ..OpenBlock::default()
-        };
+        let mut block = OpenBlock { head, ..OpenBlock::default() };
         block.grow(position, bytes, &self.limits)?;
         if block.head.number == 0 {
             // Nothing can be missing: genesis has no transactions. (Its end is absent in older streams.)
@@ -241,19 +226,14 @@ impl OpenBlock {
             return Err(DecodeError::InvalidTransaction { entry, block });
         }
         if self.transactions.len() >= limits.block_transactions {
-            return Err(DecodeError::BlockTransactions {
-                entry,
-                block,
-                limit: limits.block_transactions,
-            });
+            return Err(DecodeError::BlockTransactions { entry, block, limit: limits.block_transactions });
         }
         self.grow(position, bytes, limits)?;
         self.transactions.push(EncodedTransaction {
             encoded: transaction.encoded,
             effective_percentage: transaction.effective_percentage,
         });
-        self.intermediate_state_roots
-            .push(transaction.intermediate_state_root);
+        self.intermediate_state_roots.push(transaction.intermediate_state_root);
         Ok(())
     }
 
@@ -307,11 +287,7 @@ struct Position {
 
 impl Position {
     fn order(self, expected: &'static str) -> DecodeError {
-        DecodeError::Order {
-            entry: self.entry,
-            found: self.kind,
-            expected,
-        }
+        DecodeError::Order { entry: self.entry, found: self.kind, expected }
     }
 
     /// The entry is what the bookmark in front of it names: the same kind of thing, with the same number.
@@ -319,11 +295,7 @@ impl Position {
         match (bookmark, actual) {
             _ if bookmark == actual => Ok(()),
             (Bookmark::Batch(_), Bookmark::Batch(found)) | (Bookmark::Block(_), Bookmark::Block(found)) => {
-                Err(DecodeError::BookmarkNames {
-                    entry: self.entry,
-                    bookmark,
-                    found,
-                })
+                Err(DecodeError::BookmarkNames { entry: self.entry, bookmark, found })
             }
             _ => Err(self.order(State::Named(bookmark).expected())),
         }
@@ -332,11 +304,7 @@ impl Position {
     /// The entry carries the number of the block that is open.
     fn part_of(self, block: u64, found: u64) -> Result<(), DecodeError> {
         if found != block {
-            return Err(DecodeError::BlockNumber {
-                entry: self.entry,
-                block,
-                found,
-            });
+            return Err(DecodeError::BlockNumber { entry: self.entry, block, found });
         }
         Ok(())
     }
@@ -375,12 +343,7 @@ mod tests {
     }
 
     fn batch_start(number: u64) -> BatchStart {
-        BatchStart {
-            number,
-            kind: BatchKind::Regular,
-            fork_id: 9,
-            chain_id: 779,
-        }
+        BatchStart { number, kind: BatchKind::Regular, fork_id: 9, chain_id: 779 }
     }
 
     fn start(number: u64) -> Message {
@@ -388,10 +351,7 @@ mod tests {
     }
 
     fn l2_block(number: u64) -> Message {
-        Message::L2Block(L2Block {
-            number,
-            ..L2Block::default()
-        })
+        Message::L2Block(L2Block { number, ..L2Block::default() })
     }
 
     fn transaction(block_number: u64) -> Transaction {
@@ -408,11 +368,7 @@ mod tests {
     }
 
     fn batch_end(number: u64) -> Message {
-        Message::BatchEnd(BatchEnd {
-            number,
-            local_exit_root: B256::ZERO,
-            state_root: B256::ZERO,
-        })
+        Message::BatchEnd(BatchEnd { number, local_exit_root: B256::ZERO, state_root: B256::ZERO })
     }
 
     fn update() -> Message {
@@ -443,12 +399,7 @@ mod tests {
                 genesis_end,
                 vec![batch_end(0), batch_mark(1), start(1)],
                 vec![block_mark(1), l2_block(1), block_end(1)],
-                vec![
-                    block_mark(2),
-                    l2_block(2),
-                    Message::Transaction(transaction(2)),
-                    block_end(2),
-                ],
+                vec![block_mark(2), l2_block(2), Message::Transaction(transaction(2)), block_end(2)],
                 vec![batch_end(1), batch_mark(2), start(2), batch_end(2)],
                 vec![batch_mark(3), start(3), update(), update(), batch_end(3)],
                 vec![batch_mark(4), start(4)],
@@ -520,14 +471,8 @@ mod tests {
                     min_timestamp: 900,
                 },
                 transactions: vec![
-                    EncodedTransaction {
-                        encoded: Bytes::from_static(&[1, 2]),
-                        effective_percentage: 255,
-                    },
-                    EncodedTransaction {
-                        encoded: Bytes::from_static(&[3]),
-                        effective_percentage: 128,
-                    },
+                    EncodedTransaction { encoded: Bytes::from_static(&[1, 2]), effective_percentage: 255 },
+                    EncodedTransaction { encoded: Bytes::from_static(&[3]), effective_percentage: 128 },
                 ],
             },
             claims: BlockClaims {
@@ -590,16 +535,10 @@ mod tests {
                 [in_block(), vec![Message::Transaction(transaction(20))]].concat(),
                 &["transaction", "block end"],
             ),
-            (
-                [in_block(), vec![block_end(20)]].concat(),
-                &["block mark", "update", "batch end"],
-            ),
+            ([in_block(), vec![block_end(20)]].concat(), &["block mark", "update", "batch end"]),
             ([open.clone(), vec![update()]].concat(), &["update", "batch end"]),
             ([open, vec![batch_end(7)]].concat(), &["batch mark"]),
-            (
-                [genesis, vec![block_end(0)]].concat(),
-                &["block mark", "update", "batch end"],
-            ),
+            ([genesis, vec![block_end(0)]].concat(), &["block mark", "update", "batch end"]),
         ];
         for (before, allowed) in cases {
             for (name, message) in &all {
@@ -623,13 +562,7 @@ mod tests {
 
     #[test]
     fn bookmark_names_what_follows() {
-        let error = |bookmark, entry, found| {
-            Err(DecodeError::BookmarkNames {
-                entry,
-                bookmark,
-                found,
-            })
-        };
+        let error = |bookmark, entry, found| Err(DecodeError::BookmarkNames { entry, bookmark, found });
         assert_eq!(read(&[batch_mark(7), start(8)]), error(Bookmark::Batch(7), 1, 8));
         assert_eq!(
             read(&[batch_mark(7), start(7), block_mark(20), l2_block(19)]),
@@ -639,30 +572,19 @@ mod tests {
 
     #[test]
     fn parts_of_a_block_carry_its_number() {
-        let error = DecodeError::BlockNumber {
-            entry: 4,
-            block: 20,
-            found: 21,
-        };
+        let error = DecodeError::BlockNumber { entry: 4, block: 20, found: 21 };
         for part in [Message::Transaction(transaction(21)), block_end(21)] {
             assert_eq!(read(&[in_block(), vec![part]].concat()), Err(error.clone()));
         }
         let genesis = [batch_mark(0), start(0), block_mark(0), l2_block(0), block_end(1)];
-        let error = DecodeError::BlockNumber {
-            entry: 4,
-            block: 0,
-            found: 1,
-        };
+        let error = DecodeError::BlockNumber { entry: 4, block: 0, found: 1 };
         assert_eq!(read(&genesis), Err(error));
     }
 
     #[test]
     fn genesis_has_one_end_and_no_transactions() {
         let genesis = vec![batch_mark(0), start(0), block_mark(0), l2_block(0)];
-        for more in [
-            vec![Message::Transaction(transaction(0))],
-            vec![block_end(0), block_end(0)],
-        ] {
+        for more in [vec![Message::Transaction(transaction(0))], vec![block_end(0), block_end(0)]] {
             let result = read(&[genesis.clone(), more].concat());
             assert!(matches!(result, Err(DecodeError::Order { .. })), "{result:?}");
         }
@@ -670,12 +592,7 @@ mod tests {
 
     #[test]
     fn transaction_index_is_zero_or_the_position() {
-        let at = |index| {
-            Message::Transaction(Transaction {
-                index,
-                ..transaction(20)
-            })
-        };
+        let at = |index| Message::Transaction(Transaction { index, ..transaction(20) });
         let end = vec![block_end(20)];
         for good in [[0, 0, 0], [0, 1, 2], [0, 0, 2]] {
             let messages = [in_block(), good.map(at).to_vec(), end.clone()].concat();
@@ -683,22 +600,14 @@ mod tests {
         }
         for (bad, position, found) in [([1, 0, 0], 0, 1), ([0, 2, 0], 1, 2), ([0, 1, 1], 2, 1)] {
             let messages = [in_block(), bad.map(at).to_vec(), end.clone()].concat();
-            let error = DecodeError::TransactionIndex {
-                entry: 4 + position,
-                block: 20,
-                position,
-                found,
-            };
+            let error = DecodeError::TransactionIndex { entry: 4 + position, block: 20, position, found };
             assert_eq!(read(&messages), Err(error));
         }
     }
 
     #[test]
     fn invalid_transaction_is_refused() {
-        let invalid = Transaction {
-            is_valid: false,
-            ..transaction(20)
-        };
+        let invalid = Transaction { is_valid: false, ..transaction(20) };
         let error = DecodeError::InvalidTransaction { entry: 4, block: 20 };
         let messages = [in_block(), vec![Message::Transaction(invalid)]].concat();
         assert_eq!(read(&messages), Err(error));
@@ -710,36 +619,17 @@ mod tests {
             l2_block(20).encode().len() + count * Message::Transaction(transaction(20)).encode().len()
         };
         let messages = |count: usize| {
-            [
-                in_block(),
-                vec![Message::Transaction(transaction(20)); count],
-                vec![block_end(20)],
-            ]
-            .concat()
+            [in_block(), vec![Message::Transaction(transaction(20)); count], vec![block_end(20)]].concat()
         };
-        let exact = Limits {
-            block_bytes: block_bytes(3),
-            block_transactions: 3,
-        };
+        let exact = Limits { block_bytes: block_bytes(3), block_transactions: 3 };
         let with = |limits, count| assemble(Assembler::with_limits(limits), &messages(count)).map(drop);
         assert_eq!(with(exact, 3), Ok(()));
-        let error = DecodeError::BlockTransactions {
-            entry: 7,
-            block: 20,
-            limit: 3,
-        };
+        let error = DecodeError::BlockTransactions { entry: 7, block: 20, limit: 3 };
         assert_eq!(with(exact, 4), Err(error));
         for (count, entry) in [(3, 6), (0, 3)] {
             let limit = block_bytes(count) - 1;
-            let limits = Limits {
-                block_bytes: limit,
-                ..exact
-            };
-            let error = DecodeError::BlockBytes {
-                entry,
-                block: 20,
-                limit,
-            };
+            let limits = Limits { block_bytes: limit, ..exact };
+            let error = DecodeError::BlockBytes { entry, block: 20, limit };
             assert_eq!(with(limits, count), Err(error));
         }
     }
@@ -760,14 +650,7 @@ mod tests {
 
     #[test]
     fn stream_may_be_entered_at_a_block() -> Result<(), DecodeError> {
-        let messages = [
-            block_mark(20),
-            l2_block(20),
-            block_end(20),
-            batch_end(7),
-            batch_mark(8),
-            start(8),
-        ];
+        let messages = [block_mark(20), l2_block(20), block_end(20), batch_end(7), batch_mark(8), start(8)];
         let items = assemble(Assembler::new().resumed(), &messages)?;
         assert_eq!(numbers(&items), [('b', 20), ('e', 7), ('s', 8)]);
         let items = assemble(Assembler::new().resumed(), &messages[4..])?;

@@ -13,10 +13,7 @@ pub(super) struct Buffer {
 impl Buffer {
     /// An empty buffer at a position in the stream.
     pub(super) fn at(offset: u64) -> Self {
-        Self {
-            offset,
-            ..Self::default()
-        }
+        Self { offset, ..Self::default() }
     }
 
     /// Adds bytes at the end. What has been read is dropped here, so that reading itself moves nothing.

@@ -34,20 +34,14 @@ impl Entry {
             return Ok(None);
         };
         if frame.packet_type != Self::PACKET_TYPE {
-            return Err(DecodeError::PacketType {
-                offset,
-                found: frame.packet_type,
-            });
+            return Err(DecodeError::PacketType { offset, found: frame.packet_type });
         }
         Ok(frame.entry(bytes))
     }
 
     /// Writes the entry as a packet of the given type.
     pub(super) fn encode_as(&self, packet_type: u8, out: &mut Vec<u8>) -> Result<(), EntryTooLong> {
-        let too_long = || EntryTooLong {
-            length: self.data.len(),
-            max: Self::MAX_DATA_LEN,
-        };
+        let too_long = || EntryTooLong { length: self.data.len(), max: Self::MAX_DATA_LEN };
         if self.data.len() > Self::MAX_DATA_LEN {
             return Err(too_long());
         }
@@ -160,11 +154,7 @@ impl Frame {
     pub(super) fn entry(&self, bytes: &[u8]) -> Option<(Entry, usize)> {
         let length = usize::try_from(self.length).ok()?;
         let data = bytes.get(Entry::FRAME_LEN..length)?;
-        let entry = Entry {
-            number: self.number,
-            kind: self.kind,
-            data: Bytes::copy_from_slice(data),
-        };
+        let entry = Entry { number: self.number, kind: self.kind, data: Bytes::copy_from_slice(data) };
         Some((entry, length))
     }
 }
@@ -180,11 +170,7 @@ mod tests {
     const FIRST: [u8; 19] = hex!("02 00000013 000000b0 0000000000000000 0801");
 
     fn first() -> Entry {
-        Entry {
-            number: 0,
-            kind: EntryKind::BOOKMARK,
-            data: Bytes::from_static(&[0x08, 0x01]),
-        }
+        Entry { number: 0, kind: EntryKind::BOOKMARK, data: Bytes::from_static(&[0x08, 0x01]) }
     }
 
     #[test]
@@ -213,12 +199,7 @@ mod tests {
     fn length_out_of_bounds_is_refused_once_it_is_known() {
         for found in [0, 1, 16, 17 + (1 << 20) + 1, u32::MAX] {
             let bytes = [&[0x02], &found.to_be_bytes()[..]].concat();
-            let error = DecodeError::PacketLength {
-                offset: 7,
-                found,
-                min: 17,
-                max: 1_048_593,
-            };
+            let error = DecodeError::PacketLength { offset: 7, found, min: 17, max: 1_048_593 };
             assert_eq!(Entry::decode(&bytes, 7), Err(error));
         }
     }
@@ -226,10 +207,7 @@ mod tests {
     #[test]
     fn longest_and_shortest_data_are_read() -> Result<(), EntryTooLong> {
         for length in [0, Entry::MAX_DATA_LEN] {
-            let entry = Entry {
-                data: vec![5; length].into(),
-                ..first()
-            };
+            let entry = Entry { data: vec![5; length].into(), ..first() };
             let mut bytes = vec![];
             entry.encode(&mut bytes)?;
             assert_eq!(Entry::decode(&bytes, 0), Ok(Some((entry, 17 + length))));
@@ -239,15 +217,9 @@ mod tests {
 
     #[test]
     fn data_that_is_too_long_is_not_written() {
-        let entry = Entry {
-            data: vec![5; Entry::MAX_DATA_LEN + 1].into(),
-            ..first()
-        };
+        let entry = Entry { data: vec![5; Entry::MAX_DATA_LEN + 1].into(), ..first() };
         let mut out = vec![];
-        let error = EntryTooLong {
-            length: 1_048_577,
-            max: 1_048_576,
-        };
+        let error = EntryTooLong { length: 1_048_577, max: 1_048_576 };
         assert_eq!(entry.encode(&mut out), Err(error));
         assert!(out.is_empty());
     }
@@ -256,10 +228,7 @@ mod tests {
     fn packet_of_another_type_is_refused() {
         let mut bytes = FIRST;
         bytes[0] = 0xfe;
-        let error = DecodeError::PacketType {
-            offset: 3,
-            found: 0xfe,
-        };
+        let error = DecodeError::PacketType { offset: 3, found: 0xfe };
         assert_eq!(Entry::decode(&bytes, 3), Err(error));
     }
 

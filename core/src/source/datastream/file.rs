@@ -82,16 +82,10 @@ impl FileDecoder {
     pub fn finish(self) -> Result<Header, DecodeError> {
         let offset = self.buffer.offset();
         let Some(header) = self.header else {
-            return Err(DecodeError::Truncated {
-                offset,
-                expected: HEADER_PAGE_LEN,
-            });
+            return Err(DecodeError::Truncated { offset, expected: HEADER_PAGE_LEN });
         };
         if offset < header.total_length {
-            return Err(DecodeError::Truncated {
-                offset,
-                expected: header.total_length,
-            });
+            return Err(DecodeError::Truncated { offset, expected: header.total_length });
         }
         self.check_count(&header)?;
         Ok(header)
@@ -121,10 +115,7 @@ impl FileDecoder {
         if let [found, ..] = bytes
             && *found != Entry::PACKET_TYPE
         {
-            return Err(DecodeError::PacketType {
-                offset,
-                found: *found,
-            });
+            return Err(DecodeError::PacketType { offset, found: *found });
         }
         let Some(frame) = Frame::decode(bytes, offset)? else {
             return Ok(None);
@@ -144,41 +135,23 @@ impl FileDecoder {
         let length = u64::from(frame.length);
         let left = next_page(offset) - offset;
         if length > left {
-            return Err(DecodeError::CrossesPage {
-                offset,
-                length: frame.length,
-                left,
-            });
+            return Err(DecodeError::CrossesPage { offset, length: frame.length, left });
         }
         if length > header.total_length - offset {
-            return Err(DecodeError::PassesEnd {
-                offset,
-                length,
-                end: header.total_length,
-            });
+            return Err(DecodeError::PassesEnd { offset, length, end: header.total_length });
         }
         if frame.number != self.next {
-            return Err(DecodeError::EntryNumber {
-                offset,
-                expected: self.next,
-                found: frame.number,
-            });
+            return Err(DecodeError::EntryNumber { offset, expected: self.next, found: frame.number });
         }
         if self.next >= header.total_entries {
-            return Err(DecodeError::EntryCount {
-                expected: header.total_entries,
-                found: self.next + 1,
-            });
+            return Err(DecodeError::EntryCount { expected: header.total_entries, found: self.next + 1 });
         }
         Ok(())
     }
 
     fn check_count(&self, header: &Header) -> Result<(), DecodeError> {
         if self.next != header.total_entries {
-            return Err(DecodeError::EntryCount {
-                expected: header.total_entries,
-                found: self.next,
-            });
+            return Err(DecodeError::EntryCount { expected: header.total_entries, found: self.next });
         }
         Ok(())
     }
@@ -206,11 +179,7 @@ impl FileEncoder {
 
     /// An empty file with the given sender in its header.
     pub fn with_sender(sender: Sender) -> Self {
-        Self {
-            bytes: alloc::vec![0; HEADER_PAGE],
-            sender,
-            entries: 0,
-        }
+        Self { bytes: alloc::vec![0; HEADER_PAGE], sender, entries: 0 }
     }
 
     /// What the file says of itself so far.
@@ -225,10 +194,7 @@ impl FileEncoder {
     /// Appends an entry and gives the number that it got.
     pub fn push(&mut self, kind: EntryKind, data: &[u8]) -> Result<u64, EntryTooLong> {
         if data.len() > Self::MAX_DATA_LEN {
-            return Err(EntryTooLong {
-                length: data.len(),
-                max: Self::MAX_DATA_LEN,
-            });
+            return Err(EntryTooLong { length: data.len(), max: Self::MAX_DATA_LEN });
         }
         let offset = self.bytes.len() as u64;
         let page = next_page(offset);
@@ -237,11 +203,7 @@ impl FileEncoder {
             let gap = usize::try_from(page - offset).expect("less than a page");
             self.bytes.resize(self.bytes.len() + gap, 0);
         }
-        let entry = Entry {
-            number: self.entries,
-            kind,
-            data: Bytes::copy_from_slice(data),
-        };
+        let entry = Entry { number: self.entries, kind, data: Bytes::copy_from_slice(data) };
         entry.encode(&mut self.bytes)?;
         self.entries += 1;
         Ok(entry.number)
@@ -284,26 +246,17 @@ fn decode_header_page(bytes: &[u8]) -> Result<Option<Header>, DecodeError> {
         return Ok(None);
     };
     if header.sender.is_none() {
-        return Err(DecodeError::PacketLength {
-            offset,
-            found: 29,
-            min: 38,
-            max: 38,
-        });
+        return Err(DecodeError::PacketLength { offset, found: 29, min: 38, max: 38 });
     }
     if header.total_length < HEADER_PAGE_LEN {
-        return Err(DecodeError::TotalLength {
-            found: header.total_length,
-        });
+        return Err(DecodeError::TotalLength { found: header.total_length });
     }
     let Some(page) = bytes.get(..HEADER_PAGE) else {
         return Ok(None);
     };
     let used = MAGIC.len() + length;
     if let Some(at) = page[used..].iter().position(|byte| *byte != 0) {
-        return Err(DecodeError::HeaderPage {
-            offset: (used + at) as u64,
-        });
+        return Err(DecodeError::HeaderPage { offset: (used + at) as u64 });
     }
     Ok(Some(header))
 }
@@ -311,9 +264,7 @@ fn decode_header_page(bytes: &[u8]) -> Result<Option<Header>, DecodeError> {
 /// Where the next page begins, seen from `offset` in a data page (from its first byte: the page after this one).
 fn next_page(offset: u64) -> u64 {
     let page = (offset - HEADER_PAGE_LEN) / PAGE_LEN;
-    (page + 1)
-        .saturating_mul(PAGE_LEN)
-        .saturating_add(HEADER_PAGE_LEN)
+    (page + 1).saturating_mul(PAGE_LEN).saturating_add(HEADER_PAGE_LEN)
 }
 
 /// Where to go on when the padding of a page begins at `offset`. It may reach the end of the stream, since the streamer
@@ -324,11 +275,7 @@ fn page_after_padding(offset: u64, header: &Header) -> Result<u64, DecodeError> 
         return Err(DecodeError::EmptyPage { offset });
     }
     if page > header.total_length {
-        return Err(DecodeError::PassesEnd {
-            offset,
-            length: page - offset,
-            end: header.total_length,
-        });
+        return Err(DecodeError::PassesEnd { offset, length: page - offset, end: header.total_length });
     }
     Ok(page)
 }
@@ -399,11 +346,7 @@ mod tests {
     fn file_without_entries_is_its_header_page() {
         let file = file(&[]);
         assert_eq!(file.len(), 4096);
-        let header = Header {
-            sender: Some(Sender::CDK_ERIGON),
-            total_length: 4096,
-            total_entries: 0,
-        };
+        let header = Header { sender: Some(Sender::CDK_ERIGON), total_length: 4096, total_entries: 0 };
         assert_eq!(read(&[&file]), Ok((vec![], header)));
     }
 
@@ -488,10 +431,7 @@ mod tests {
         let ends = [4096, 4113, 4150];
         for length in 0..file.len() {
             let error = if length < 4096 {
-                DecodeError::Truncated {
-                    offset: 0,
-                    expected: 4096,
-                }
+                DecodeError::Truncated { offset: 0, expected: 4096 }
             } else {
                 DecodeError::Truncated {
                     offset: ends.into_iter().rfind(|end| *end <= length).unwrap_or_default() as u64,
@@ -506,10 +446,7 @@ mod tests {
     fn file_that_is_cut_in_the_padding_is_truncated() {
         let file = file(&two_pages(40));
         for length in [4096 + PAGE - 40, 4096 + PAGE - 39, 4096 + PAGE] {
-            let error = DecodeError::Truncated {
-                offset: length as u64,
-                expected: file.len() as u64,
-            };
+            let error = DecodeError::Truncated { offset: length as u64, expected: file.len() as u64 };
             assert_eq!(read(&[&file[..length]]), Err(error));
         }
     }
@@ -518,10 +455,7 @@ mod tests {
     fn end_before_everything_was_taken_is_truncated() {
         let mut decoder = FileDecoder::new();
         decoder.push(&file(&[3]));
-        let error = DecodeError::Truncated {
-            offset: 0,
-            expected: 4096,
-        };
+        let error = DecodeError::Truncated { offset: 0, expected: 4096 };
         assert_eq!(decoder.finish(), Err(error));
     }
 
@@ -529,9 +463,7 @@ mod tests {
     fn other_magic_is_refused() {
         let mut file = file(&[3]);
         file[15] = b'N';
-        let error = DecodeError::Magic {
-            found: *b"polygonDATSTREAN",
-        };
+        let error = DecodeError::Magic { found: *b"polygonDATSTREAN" };
         // At once, not when the page is complete.
         assert_eq!(read(&[&file[..16]]), Err(error));
     }
@@ -541,9 +473,7 @@ mod tests {
         for offset in [54, 4095] {
             let mut file = file(&[3]);
             file[offset] = 1;
-            let error = DecodeError::HeaderPage {
-                offset: offset as u64,
-            };
+            let error = DecodeError::HeaderPage { offset: offset as u64 };
             assert_eq!(read(&[&file]), Err(error));
         }
     }
@@ -552,12 +482,7 @@ mod tests {
     fn old_header_is_refused_in_a_file() {
         let mut file = file(&[3]);
         file[20] = 29;
-        let error = DecodeError::PacketLength {
-            offset: 16,
-            found: 29,
-            min: 38,
-            max: 38,
-        };
+        let error = DecodeError::PacketLength { offset: 16, found: 29, min: 38, max: 38 };
         // Where the old form has the stream type, this one has other bytes: put a 1 there.
         file[21..29].copy_from_slice(&1u64.to_be_bytes());
         assert_eq!(read(&[&file]), Err(error));
@@ -575,11 +500,7 @@ mod tests {
         let mut file = file(&[3, 4]);
         for end in [4096 + 21, 4096 + 40] {
             set_total_length(&mut file, end);
-            let error = DecodeError::PassesEnd {
-                offset: 4096 + 20,
-                length: 21,
-                end,
-            };
+            let error = DecodeError::PassesEnd { offset: 4096 + 20, length: 21, end };
             assert_eq!(read(&[&file]), Err(error));
         }
     }
@@ -589,11 +510,7 @@ mod tests {
         let mut file = file(&two_pages(40));
         let end = (4096 + PAGE - 1) as u64;
         set_total_length(&mut file, end);
-        let error = DecodeError::PassesEnd {
-            offset: (4096 + PAGE - 40) as u64,
-            length: 40,
-            end,
-        };
+        let error = DecodeError::PassesEnd { offset: (4096 + PAGE - 40) as u64, length: 40, end };
         assert_eq!(read(&[&file]), Err(error));
     }
 
@@ -621,19 +538,11 @@ mod tests {
     fn entry_across_the_page_is_refused() {
         let mut file = file(&two_pages(40));
         file.truncate(4096 + PAGE - 40);
-        let entry = Entry {
-            number: 2,
-            kind: EntryKind(2),
-            data: vec![0; 24].into(),
-        };
+        let entry = Entry { number: 2, kind: EntryKind(2), data: vec![0; 24].into() };
         assert_eq!(entry.encode(&mut file), Ok(()));
         let length = file.len() as u64;
         set_total_length(&mut file, length);
-        let error = DecodeError::CrossesPage {
-            offset: (4096 + PAGE - 40) as u64,
-            length: 41,
-            left: 40,
-        };
+        let error = DecodeError::CrossesPage { offset: (4096 + PAGE - 40) as u64, length: 41, left: 40 };
         // The frame is enough to tell.
         assert_eq!(read(&[&file[..4096 + PAGE - 23]]), Err(error));
     }
@@ -655,11 +564,7 @@ mod tests {
         for (at, expected, found) in [(4096, 0, 1), (4113, 1, 0), (4113, 1, 2), (4113, 1, u64::MAX)] {
             let mut file = file(&[0, 0]);
             file[at + 9..at + 17].copy_from_slice(&found.to_be_bytes());
-            let error = DecodeError::EntryNumber {
-                offset: at as u64,
-                expected,
-                found,
-            };
+            let error = DecodeError::EntryNumber { offset: at as u64, expected, found };
             assert_eq!(read(&[&file]), Err(error));
         }
     }
@@ -679,12 +584,7 @@ mod tests {
         for found in [0, 16, (1 << 20) + 18, u32::MAX] {
             let mut file = file(&[0]);
             file[4097..4101].copy_from_slice(&found.to_be_bytes());
-            let error = DecodeError::PacketLength {
-                offset: 4096,
-                found,
-                min: 17,
-                max: 1_048_593,
-            };
+            let error = DecodeError::PacketLength { offset: 4096, found, min: 17, max: 1_048_593 };
             assert_eq!(read(&[&file]), Err(error));
         }
     }
@@ -702,10 +602,7 @@ mod tests {
     #[test]
     fn data_larger_than_a_page_is_not_written() {
         let mut file = FileEncoder::new();
-        let error = EntryTooLong {
-            length: FileEncoder::MAX_DATA_LEN + 1,
-            max: FileEncoder::MAX_DATA_LEN,
-        };
+        let error = EntryTooLong { length: FileEncoder::MAX_DATA_LEN + 1, max: FileEncoder::MAX_DATA_LEN };
         assert_eq!(file.push(EntryKind(1), &vec![0; PAGE - 16]), Err(error));
         assert_eq!(file.header().total_entries, 0);
     }

@@ -28,10 +28,7 @@ pub struct Sender {
 
 impl Sender {
     /// What cdk-erigon writes by default.
-    pub const CDK_ERIGON: Self = Self {
-        version: 2,
-        system_id: 1,
-    };
+    pub const CDK_ERIGON: Self = Self { version: 2, system_id: 1 };
 }
 
 impl Header {
@@ -67,10 +64,7 @@ impl Header {
             return Ok(None);
         };
         if packet_type != Self::PACKET_TYPE {
-            return Err(DecodeError::PacketType {
-                offset,
-                found: packet_type,
-            });
+            return Err(DecodeError::PacketType { offset, found: packet_type });
         }
         let Some(length) = reader.take().map(u32::from_be_bytes) else {
             return Ok(None);
@@ -79,12 +73,7 @@ impl Header {
             29 => Self::OLD_LEN,
             38 => Self::LEN,
             found => {
-                return Err(DecodeError::PacketLength {
-                    offset,
-                    found,
-                    min: 29,
-                    max: 38,
-                });
+                return Err(DecodeError::PacketLength { offset, found, min: 29, max: 38 });
             }
         };
         let Some((stream_type, header)) = reader.body(packet_len) else {
@@ -137,15 +126,9 @@ mod tests {
         hex!("01 00000026 02 0000000000000001 0000000000000001 000000000052b886 00000000000087a3");
     const OLD_PACKET: [u8; 29] = hex!("01 0000001d 0000000000000001 000000000052b886 00000000000087a3");
 
-    const HEADER: Header = Header {
-        sender: Some(Sender::CDK_ERIGON),
-        total_length: 5_421_190,
-        total_entries: 34_723,
-    };
-    const OLD_HEADER: Header = Header {
-        sender: None,
-        ..HEADER
-    };
+    const HEADER: Header =
+        Header { sender: Some(Sender::CDK_ERIGON), total_length: 5_421_190, total_entries: 34_723 };
+    const OLD_HEADER: Header = Header { sender: None, ..HEADER };
 
     #[test]
     fn header_of_the_recording_is_read_and_written() {
@@ -173,12 +156,7 @@ mod tests {
         for found in [0, 28, 30, 37, 39, u32::MAX] {
             let mut packet = PACKET;
             packet[1..5].copy_from_slice(&found.to_be_bytes());
-            let error = DecodeError::PacketLength {
-                offset: 16,
-                found,
-                min: 29,
-                max: 38,
-            };
+            let error = DecodeError::PacketLength { offset: 16, found, min: 29, max: 38 };
             assert_eq!(Header::decode(&packet[..5], 16), Err(error));
         }
     }
@@ -187,10 +165,7 @@ mod tests {
     fn only_a_sequencers_stream_is_accepted() {
         let mut packet = PACKET;
         packet[21] = 2;
-        assert_eq!(
-            Header::decode(&packet, 0),
-            Err(DecodeError::StreamType { found: 2 })
-        );
+        assert_eq!(Header::decode(&packet, 0), Err(DecodeError::StreamType { found: 2 }));
     }
 
     #[test]

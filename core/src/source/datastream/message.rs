@@ -38,10 +38,7 @@ impl Message {
             EntryKind::UPDATE_GER => Self::UpdateGer(UpdateGer::decode(entry)?),
             EntryKind::L2_BLOCK_END => Self::BlockEnd(BlockEnd::decode(entry)?),
             kind => {
-                return Err(DecodeError::UnknownKind {
-                    entry: entry.number,
-                    kind,
-                });
+                return Err(DecodeError::UnknownKind { entry: entry.number, kind });
             }
         })
     }
@@ -75,11 +72,7 @@ impl Message {
 
     /// The entry that carries the message at the given position.
     pub fn to_entry(&self, number: u64) -> Entry {
-        Entry {
-            number,
-            kind: self.kind(),
-            data: self.encode().into(),
-        }
+        Entry { number, kind: self.kind(), data: self.encode().into() }
     }
 }
 
@@ -120,11 +113,7 @@ impl Bookmark {
             1 => Self::Batch(value),
             2 => Self::Block(value),
             found => {
-                return Err(DecodeError::EnumValue {
-                    entry,
-                    field: 1,
-                    found,
-                });
+                return Err(DecodeError::EnumValue { entry, field: 1, found });
             }
         };
         if data != bookmark.encode() {
@@ -349,19 +338,10 @@ fn decode_batch_start(entry: &Entry) -> Result<BatchStart, DecodeError> {
         3 => BatchKind::Injected,
         4 => BatchKind::Invalid,
         found => {
-            return Err(DecodeError::EnumValue {
-                entry: entry.number,
-                field: 2,
-                found,
-            });
+            return Err(DecodeError::EnumValue { entry: entry.number, field: 2, found });
         }
     };
-    Ok(BatchStart {
-        number,
-        kind,
-        fork_id,
-        chain_id,
-    })
+    Ok(BatchStart { number, kind, fork_id, chain_id })
 }
 
 fn encode_batch_start(start: &BatchStart) -> Vec<u8> {
@@ -381,11 +361,7 @@ fn encode_batch_start(start: &BatchStart) -> Vec<u8> {
 
 fn decode_batch_end(entry: &Entry) -> Result<BatchEnd, DecodeError> {
     let mut reader = Reader::new(entry.number, &entry.data);
-    let mut end = BatchEnd {
-        number: 0,
-        local_exit_root: B256::ZERO,
-        state_root: B256::ZERO,
-    };
+    let mut end = BatchEnd { number: 0, local_exit_root: B256::ZERO, state_root: B256::ZERO };
     while let Some(field) = reader.field(3)? {
         match field.number {
             1 => end.number = reader.u64(&field)?,
@@ -411,11 +387,7 @@ pub(super) mod tests {
     use proptest::prelude::*;
 
     fn entry(kind: EntryKind, data: &[u8]) -> Entry {
-        Entry {
-            number: 5,
-            kind,
-            data: Bytes::copy_from_slice(data),
-        }
+        Entry { number: 5, kind, data: Bytes::copy_from_slice(data) }
     }
 
     /// The bytes say this and nothing else: they are read as the message, and it is written as they are.
@@ -447,31 +419,17 @@ pub(super) mod tests {
             &hex!("10010801"),
             &hex!("080110011801"),
         ] {
-            assert_eq!(
-                Message::decode(&entry(EntryKind::BOOKMARK, bytes)),
-                Err(error.clone())
-            );
+            assert_eq!(Message::decode(&entry(EntryKind::BOOKMARK, bytes)), Err(error.clone()));
         }
         let overlong = entry(EntryKind::BOOKMARK, &hex!("0801108100"));
-        assert_eq!(
-            Message::decode(&overlong),
-            Err(DecodeError::Varint { entry: 5, at: 3 })
-        );
+        assert_eq!(Message::decode(&overlong), Err(DecodeError::Varint { entry: 5, at: 3 }));
     }
 
     #[test]
     fn bookmark_names_a_batch_or_a_block() {
-        for (bytes, found) in [
-            (&hex!("")[..], 0),
-            (&hex!("1001"), 0),
-            (&hex!("0800"), 0),
-            (&hex!("0803"), 3),
-        ] {
-            let error = DecodeError::EnumValue {
-                entry: 5,
-                field: 1,
-                found,
-            };
+        for (bytes, found) in [(&hex!("")[..], 0), (&hex!("1001"), 0), (&hex!("0800"), 0), (&hex!("0803"), 3)]
+        {
+            let error = DecodeError::EnumValue { entry: 5, field: 1, found };
             assert_eq!(Message::decode(&entry(EntryKind::BOOKMARK, bytes)), Err(error));
         }
     }
@@ -544,11 +502,7 @@ pub(super) mod tests {
                 "0801 1220 0000000000000000000000000000000000000000000000000000000000000000"
                 "1a20 94ef74ecb9c4698f7d65ff00d13e773019163ed4951aa1fb09219892b494a38e"
             ),
-            Message::BatchEnd(BatchEnd {
-                number: 1,
-                local_exit_root: B256::ZERO,
-                state_root: root,
-            }),
+            Message::BatchEnd(BatchEnd { number: 1, local_exit_root: B256::ZERO, state_root: root }),
         );
     }
 
@@ -583,10 +537,7 @@ pub(super) mod tests {
     fn absent_fields_are_zero() {
         for (kind, message) in [
             (EntryKind::L2_BLOCK, Message::L2Block(L2Block::default())),
-            (
-                EntryKind::TRANSACTION,
-                Message::Transaction(Transaction::default()),
-            ),
+            (EntryKind::TRANSACTION, Message::Transaction(Transaction::default())),
             (EntryKind::UPDATE_GER, Message::UpdateGer(UpdateGer::default())),
             (EntryKind::L2_BLOCK_END, Message::BlockEnd(BlockEnd { number: 0 })),
         ] {
@@ -609,14 +560,8 @@ pub(super) mod tests {
                 EntryKind::BATCH_START => &hex!("1001")[..],
                 _ => &[],
             };
-            let more = [
-                plain,
-                &Writer::default()
-                    .bytes(debug, &hex!("0a0178"))
-                    .number(100, 1)
-                    .finish(),
-            ]
-            .concat();
+            let more =
+                [plain, &Writer::default().bytes(debug, &hex!("0a0178")).number(100, 1).finish()].concat();
             let message = Message::decode(&entry(kind, &more));
             assert!(message.is_ok());
             assert_eq!(message, Message::decode(&entry(kind, plain)));
@@ -627,11 +572,7 @@ pub(super) mod tests {
     fn batch_type_is_one_of_four() {
         for found in [0, 5, u64::MAX] {
             let data = Writer::default().number(2, found).finish();
-            let error = DecodeError::EnumValue {
-                entry: 5,
-                field: 2,
-                found,
-            };
+            let error = DecodeError::EnumValue { entry: 5, field: 2, found };
             assert_eq!(Message::decode(&entry(EntryKind::BATCH_START, &data)), Err(error));
         }
     }
@@ -641,12 +582,7 @@ pub(super) mod tests {
         // For each field: a number one too large where the type has a limit, or the other wire type.
         let too_large = |kind, field, max: u64| {
             let data = Writer::default().number(field, max + 1).finish();
-            let error = DecodeError::FieldValue {
-                entry: 5,
-                field,
-                max,
-                found: max + 1,
-            };
+            let error = DecodeError::FieldValue { entry: 5, field, max, found: max + 1 };
             assert_eq!(Message::decode(&entry(kind, &data)), Err(error));
         };
         too_large(EntryKind::L2_BLOCK, 4, u32::MAX.into());
@@ -669,11 +605,7 @@ pub(super) mod tests {
                 } else {
                     (Writer::default().bytes(field, &[1]).finish(), 2)
                 };
-                let error = DecodeError::WireType {
-                    entry: 5,
-                    field,
-                    found,
-                };
+                let error = DecodeError::WireType { entry: 5, field, found };
                 assert_eq!(Message::decode(&entry(kind, &data)), Err(error));
             }
         }
@@ -689,11 +621,7 @@ pub(super) mod tests {
 
     #[test]
     fn message_that_is_cut_never_reads_as_another_error() {
-        let block = Message::L2Block(L2Block {
-            number: 300,
-            gas_limit: 1 << 50,
-            ..L2Block::default()
-        });
+        let block = Message::L2Block(L2Block { number: 300, gas_limit: 1 << 50, ..L2Block::default() });
         let data = block.encode();
         for length in 0..data.len() {
             // A cut between two fields is a message with fewer fields: framing, not protobuf, tells the length.
@@ -769,11 +697,7 @@ pub(super) mod tests {
             blocks().prop_map(Message::L2Block),
             transactions().prop_map(Message::Transaction),
             (any::<u64>(), b256s(), b256s()).prop_map(|(number, local_exit_root, state_root)| {
-                Message::BatchEnd(BatchEnd {
-                    number,
-                    local_exit_root,
-                    state_root,
-                })
+                Message::BatchEnd(BatchEnd { number, local_exit_root, state_root })
             }),
             updates().prop_map(Message::UpdateGer),
             any::<u64>().prop_map(|number| Message::BlockEnd(BlockEnd { number })),

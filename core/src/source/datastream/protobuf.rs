@@ -26,12 +26,7 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(entry: u64, data: &'a [u8]) -> Self {
-        Self {
-            entry,
-            data,
-            at: 0,
-            seen: 0,
-        }
+        Self { entry, data, at: 0, seen: 0 }
     }
 
     /// The next field whose number is at most `last`, which is less than 64; fields above are unknown and skipped.
@@ -42,10 +37,7 @@ impl<'a> Reader<'a> {
                 continue;
             }
             if self.seen & (1 << field.number) != 0 {
-                return Err(DecodeError::RepeatedField {
-                    entry: self.entry,
-                    field: field.number,
-                });
+                return Err(DecodeError::RepeatedField { entry: self.entry, field: field.number });
             }
             self.seen |= 1 << field.number;
             return Ok(Some(field));
@@ -57,10 +49,7 @@ impl<'a> Reader<'a> {
         let tag = self.varint()?;
         let number = u32::try_from(tag >> 3).unwrap_or(u32::MAX);
         if number == 0 || number > MAX_FIELD_NUMBER {
-            return Err(DecodeError::FieldNumber {
-                entry: self.entry,
-                found: tag >> 3,
-            });
+            return Err(DecodeError::FieldNumber { entry: self.entry, found: tag >> 3 });
         }
         let wire_type = low_byte(tag) & 7;
         let value = match wire_type {
@@ -79,10 +68,7 @@ impl<'a> Reader<'a> {
 
     fn varint(&mut self) -> Result<u64, DecodeError> {
         let start = self.at;
-        let too_long = DecodeError::Varint {
-            entry: self.entry,
-            at: start,
-        };
+        let too_long = DecodeError::Varint { entry: self.entry, at: start };
         let mut value = 0;
         for shift in (0..64).step_by(7) {
             let Some(byte) = self.data.get(self.at) else {
@@ -117,18 +103,11 @@ impl<'a> Reader<'a> {
     }
 
     fn truncated(&self) -> DecodeError {
-        DecodeError::FieldTruncated {
-            entry: self.entry,
-            at: self.at,
-        }
+        DecodeError::FieldTruncated { entry: self.entry, at: self.at }
     }
 
     fn wire_type(&self, field: u32, found: u8) -> DecodeError {
-        DecodeError::WireType {
-            entry: self.entry,
-            field,
-            found,
-        }
+        DecodeError::WireType { entry: self.entry, field, found }
     }
 
     // What follows reads a field's value as the type that its message gives it.
@@ -157,12 +136,7 @@ impl<'a> Reader<'a> {
     fn at_most(&self, field: &Field, max: u64) -> Result<u64, DecodeError> {
         let found = self.u64(field)?;
         if found > max {
-            return Err(DecodeError::FieldValue {
-                entry: self.entry,
-                field: field.number,
-                max,
-                found,
-            });
+            return Err(DecodeError::FieldValue { entry: self.entry, field: field.number, max, found });
         }
         Ok(found)
     }
@@ -362,10 +336,7 @@ mod tests {
 
     #[test]
     fn repeated_field_is_refused() {
-        let error = DecodeError::RepeatedField {
-            entry: ENTRY,
-            field: 2,
-        };
+        let error = DecodeError::RepeatedField { entry: ENTRY, field: 2 };
         assert_eq!(numbers(&hex!("08 01 10 02 10 02")), Err(error));
     }
 
@@ -386,11 +357,7 @@ mod tests {
         for found in [3, 4, 6, 7] {
             // As a known field and as an unknown one.
             for field in [1, 4] {
-                let error = DecodeError::WireType {
-                    entry: ENTRY,
-                    field,
-                    found,
-                };
+                let error = DecodeError::WireType { entry: ENTRY, field, found };
                 let tag = u8::try_from(field << 3).unwrap_or_default() | found;
                 assert_eq!(numbers(&[tag, 0]), Err(error));
             }
@@ -399,24 +366,14 @@ mod tests {
 
     #[test]
     fn known_field_of_another_wire_type_is_refused() -> Result<(), DecodeError> {
-        for (bytes, found) in [
-            (&hex!("09 0102030405060708")[..], 1),
-            (&hex!("0a 01 01"), 2),
-            (&hex!("0d 01020304"), 5),
-        ] {
-            let error = DecodeError::WireType {
-                entry: ENTRY,
-                field: 1,
-                found,
-            };
+        for (bytes, found) in
+            [(&hex!("09 0102030405060708")[..], 1), (&hex!("0a 01 01"), 2), (&hex!("0d 01020304"), 5)]
+        {
+            let error = DecodeError::WireType { entry: ENTRY, field: 1, found };
             assert_eq!(numbers(bytes), Err(error));
         }
         let field = first(&hex!("08 01"))?.expect("there is one");
-        let error = DecodeError::WireType {
-            entry: ENTRY,
-            field: 1,
-            found: 0,
-        };
+        let error = DecodeError::WireType { entry: ENTRY, field: 1, found: 0 };
         assert_eq!(Reader::new(ENTRY, &[]).range(&field), Err(error));
         Ok(())
     }
@@ -424,21 +381,10 @@ mod tests {
     #[test]
     fn numbers_keep_to_the_width_of_their_field() -> Result<(), DecodeError> {
         let reader = Reader::new(ENTRY, &[]);
-        let field = |value| Field {
-            number: 3,
-            value: Value::Varint(value),
-        };
-        let error = |max, found| DecodeError::FieldValue {
-            entry: ENTRY,
-            field: 3,
-            max,
-            found,
-        };
+        let field = |value| Field { number: 3, value: Value::Varint(value) };
+        let error = |max, found| DecodeError::FieldValue { entry: ENTRY, field: 3, max, found };
         assert_eq!(reader.u32(&field(0xffff_ffff))?, u32::MAX);
-        assert_eq!(
-            reader.u32(&field(1 << 32)),
-            Err(error(u64::from(u32::MAX), 1 << 32))
-        );
+        assert_eq!(reader.u32(&field(1 << 32)), Err(error(u64::from(u32::MAX), 1 << 32)));
         assert_eq!(reader.u8(&field(255))?, 255);
         assert_eq!(reader.u8(&field(256)), Err(error(255, 256)));
         assert!(reader.bool(&field(1))?);
@@ -453,12 +399,7 @@ mod tests {
             let data = Writer::default().bytes(1, &[7; 64][..found]).finish();
             let mut reader = Reader::new(ENTRY, &data);
             let field = reader.field(3).ok().flatten().expect("there is one");
-            let error = |expected| DecodeError::FieldLength {
-                entry: ENTRY,
-                field: 1,
-                expected,
-                found,
-            };
+            let error = |expected| DecodeError::FieldLength { entry: ENTRY, field: 1, expected, found };
             match found {
                 32 => assert_eq!(reader.b256(&field), Ok(B256::repeat_byte(7))),
                 _ => assert_eq!(reader.b256(&field), Err(error(32))),

@@ -169,10 +169,7 @@ impl CommandResult {
 
     /// The streamer's result with this code, in its words.
     pub fn new(code: ResultCode) -> Self {
-        Self {
-            code,
-            text: String::from(code.text()),
-        }
+        Self { code, text: String::from(code.text()) }
     }
 
     /// Packet type u8, packet length u32, code u32, text. A text that is too long is cut.
@@ -191,12 +188,7 @@ impl CommandResult {
             return Ok(None);
         };
         if !(Self::MIN_LEN..=Self::MAX_LEN).contains(&found) {
-            return Err(DecodeError::PacketLength {
-                offset,
-                found,
-                min: Self::MIN_LEN,
-                max: Self::MAX_LEN,
-            });
+            return Err(DecodeError::PacketLength { offset, found, min: Self::MIN_LEN, max: Self::MAX_LEN });
         }
         let packet = usize::try_from(found).ok().and_then(|length| bytes.get(..length));
         let Some((code, text)) = packet.and_then(|packet| packet[5..].split_first_chunk()) else {
@@ -298,21 +290,14 @@ impl PacketDecoder {
         }
         let offset = self.buffer.offset();
         let length = packet_length(unread).unwrap_or(CommandResult::MIN_LEN);
-        Err(DecodeError::Truncated {
-            offset,
-            expected: offset.saturating_add(length.into()),
-        })
+        Err(DecodeError::Truncated { offset, expected: offset.saturating_add(length.into()) })
     }
 }
 
 const STREAM_TYPE: u64 = 1;
 
 /// What the streamer sends as the answer when there is no such entry.
-const NOT_FOUND: Entry = Entry {
-    number: 0,
-    kind: EntryKind::NOT_FOUND,
-    data: Bytes::new(),
-};
+const NOT_FOUND: Entry = Entry { number: 0, kind: EntryKind::NOT_FOUND, data: Bytes::new() };
 
 /// Reads a bookmark in a command: length u32, bytes.
 fn decode_bookmark(parameters: &[u8], offset: u64) -> Result<Option<Bookmark>, DecodeError> {
@@ -342,11 +327,7 @@ fn decode_answer(bytes: &[u8], offset: u64) -> Result<Option<(Packet, usize)>, D
         return Ok(Some((Packet::Answer(Some(entry)), length)));
     }
     if entry != NOT_FOUND {
-        return Err(DecodeError::NotFoundAnswer {
-            offset,
-            number: entry.number,
-            length: entry.data.len(),
-        });
+        return Err(DecodeError::NotFoundAnswer { offset, number: entry.number, length: entry.data.len() });
     }
     Ok(Some((Packet::Answer(None), length)))
 }
@@ -381,11 +362,7 @@ mod tests {
     }
 
     fn first_entry() -> Entry {
-        Entry {
-            number: 0,
-            kind: EntryKind::BOOKMARK,
-            data: Bytes::from_static(&[0x08, 0x01]),
-        }
+        Entry { number: 0, kind: EntryKind::BOOKMARK, data: Bytes::from_static(&[0x08, 0x01]) }
     }
 
     #[test]
@@ -405,10 +382,7 @@ mod tests {
                 Command::StartBookmark(Bookmark::Block(1000)),
                 &hex!("0000000000000004 0000000000000001 00000005 080210e807"),
             ),
-            (
-                Command::Entry { number: 0 },
-                &hex!("0000000000000005 0000000000000001 0000000000000000"),
-            ),
+            (Command::Entry { number: 0 }, &hex!("0000000000000005 0000000000000001 0000000000000000")),
             (
                 Command::Bookmark(Bookmark::Batch(1)),
                 &hex!("0000000000000006 0000000000000001 00000004 08011001"),
@@ -440,20 +414,11 @@ mod tests {
     #[test]
     fn bad_commands_are_refused() {
         for (bytes, error) in [
-            (
-                &hex!("0000000000000003 0000000000000002")[..],
-                DecodeError::StreamType { found: 2 },
-            ),
-            (
-                &hex!("0000000000000007 0000000000000001"),
-                DecodeError::UnknownCommand { offset: 3, found: 7 },
-            ),
+            (&hex!("0000000000000003 0000000000000002")[..], DecodeError::StreamType { found: 2 }),
+            (&hex!("0000000000000007 0000000000000001"), DecodeError::UnknownCommand { offset: 3, found: 7 }),
             (
                 &hex!("0000000000000004 0000000000000001 00000011"),
-                DecodeError::CommandBookmark {
-                    offset: 3,
-                    length: 17,
-                },
+                DecodeError::CommandBookmark { offset: 3, length: 17 },
             ),
             (
                 &hex!("0000000000000006 0000000000000001 00000000"),
@@ -488,18 +453,9 @@ mod tests {
                 &hex!("01 00000026 02 0000000000000001 0000000000000001 000000000052b886 00000000000087a3"),
                 Packet::Header(header),
             ),
-            (
-                &hex!("fe 00000013 000000b0 0000000000000000 0801"),
-                Packet::Answer(Some(first_entry())),
-            ),
-            (
-                &hex!("02 00000013 000000b0 0000000000000000 0801"),
-                Packet::Entry(first_entry()),
-            ),
-            (
-                &hex!("fe 00000011 ffffffff 0000000000000000"),
-                Packet::Answer(None),
-            ),
+            (&hex!("fe 00000013 000000b0 0000000000000000 0801"), Packet::Answer(Some(first_entry()))),
+            (&hex!("02 00000013 000000b0 0000000000000000 0801"), Packet::Entry(first_entry())),
+            (&hex!("fe 00000011 ffffffff 0000000000000000"), Packet::Answer(None)),
         ] {
             assert_eq!(packet.encode().as_deref(), Ok(bytes));
             assert_eq!(read(&[bytes]), Ok(vec![packet]));
@@ -528,10 +484,7 @@ mod tests {
     fn end_within_a_packet_is_found_out() {
         let packet = hex!("fe 00000013 000000b0 0000000000000000 0801");
         for length in 1..packet.len() {
-            let error = DecodeError::Truncated {
-                offset: 0,
-                expected: if length < 5 { 9 } else { 19 },
-            };
+            let error = DecodeError::Truncated { offset: 0, expected: if length < 5 { 9 } else { 19 } };
             assert_eq!(read(&[&packet[..length]]), Err(error));
         }
     }
@@ -547,12 +500,7 @@ mod tests {
         for (packet_type, min, max, lengths) in bounds {
             for found in lengths {
                 let bytes = [&[packet_type], &found.to_be_bytes()[..]].concat();
-                let error = DecodeError::PacketLength {
-                    offset: 11,
-                    found: *found,
-                    min,
-                    max,
-                };
+                let error = DecodeError::PacketLength { offset: 11, found: *found, min, max };
                 // Behind a packet that is well, to see the offset.
                 assert_eq!(read(&[&hex!("ff 0000000b 00000000 4f4b"), &bytes]), Err(error));
             }
@@ -573,11 +521,7 @@ mod tests {
             (&hex!("fe 00000011 ffffffff 0000000000000001")[..], 1, 0),
             (&hex!("fe 00000012 ffffffff 0000000000000000 00"), 0, 1),
         ] {
-            let error = DecodeError::NotFoundAnswer {
-                offset: 0,
-                number,
-                length,
-            };
+            let error = DecodeError::NotFoundAnswer { offset: 0, number, length };
             assert_eq!(read(&[bytes]), Err(error));
         }
     }
@@ -593,10 +537,7 @@ mod tests {
 
     #[test]
     fn unknown_result_codes_pass() {
-        let result = CommandResult {
-            code: ResultCode(77),
-            text: String::new(),
-        };
+        let result = CommandResult { code: ResultCode(77), text: String::new() };
         let bytes = hex!("ff 00000009 0000004d");
         assert_eq!(read(&[&bytes]), Ok(vec![Packet::Result(result)]));
     }
@@ -625,12 +566,8 @@ mod tests {
             })),
             entry.clone().prop_map(Packet::Entry),
             proptest::option::of(entry).prop_map(Packet::Answer),
-            (any::<u32>(), "[ -~]{0,255}").prop_map(|(code, text)| {
-                Packet::Result(CommandResult {
-                    code: ResultCode(code),
-                    text,
-                })
-            }),
+            (any::<u32>(), "[ -~]{0,255}")
+                .prop_map(|(code, text)| { Packet::Result(CommandResult { code: ResultCode(code), text }) }),
         ]
     }
 

@@ -24,19 +24,14 @@ impl Halves {
     #[cfg(any(test, not(target_pointer_width = "64")))]
     #[inline(always)]
     pub(super) const fn from_u64(x: u64) -> Self {
-        Self {
-            low: x & EPSILON,
-            high: x >> 32,
-        }
+        Self { low: x & EPSILON, high: x >> 32 }
     }
 
     /// Of `low + 2^64 * high`, which is not reduced before: `2^64 = 2^32 - 1` and `2^96 = -1`.
     #[inline(always)]
     pub(super) const fn from_words(low: u64, high: u64) -> Self {
         Self {
-            low: (low & EPSILON)
-                .wrapping_sub(high & EPSILON)
-                .wrapping_sub(high >> 32),
+            low: (low & EPSILON).wrapping_sub(high & EPSILON).wrapping_sub(high >> 32),
             high: (low >> 32) + (high & EPSILON),
         }
     }
@@ -63,15 +58,9 @@ impl Bias {
     const OFFSET: u64 = 1 << 42;
 
     const fn new(constant: u64) -> Self {
-        let rest = if constant < Self::OFFSET {
-            constant + (ORDER - Self::OFFSET)
-        } else {
-            constant - Self::OFFSET
-        };
-        Self {
-            low: (rest & EPSILON) + Self::OFFSET,
-            high: rest >> 32,
-        }
+        let rest =
+            if constant < Self::OFFSET { constant + (ORDER - Self::OFFSET) } else { constant - Self::OFFSET };
+        Self { low: (rest & EPSILON) + Self::OFFSET, high: rest >> 32 }
     }
 }
 
@@ -103,10 +92,7 @@ pub(super) fn apply(state: &[Halves; WIDTH], biases: &[Bias; WIDTH]) -> [Halves;
     let high = multiply(high);
     let mut out = [Halves::ZERO; WIDTH];
     for (i, bias) in biases.iter().enumerate() {
-        out[i] = Halves {
-            low: low[i].wrapping_add(bias.low),
-            high: high[i].wrapping_add(bias.high),
-        };
+        out[i] = Halves { low: low[i].wrapping_add(bias.low), high: high[i].wrapping_add(bias.high) };
     }
     out
 }
@@ -130,10 +116,7 @@ fn multiply(s: [u64; WIDTH]) -> [u64; WIDTH] {
 
     let mut out = [0; WIDTH];
     for j in 0..3 {
-        let [sum, difference] = [
-            plus[0][j].wrapping_add(plus[1][j]),
-            plus[0][j].wrapping_sub(plus[1][j]),
-        ];
+        let [sum, difference] = [plus[0][j].wrapping_add(plus[1][j]), plus[0][j].wrapping_sub(plus[1][j])];
         out[j] = sum.wrapping_add(minus[j]);
         out[j + 3] = difference.wrapping_add(minus[j + 3]);
         out[j + 6] = sum.wrapping_sub(minus[j]);
@@ -166,11 +149,7 @@ fn times_six(a: [u64; 6]) -> [u64; 6] {
     core::array::from_fn(|i| {
         // `X^k` moves coefficient `i - k` to `i`, and negates it when it passes the top.
         let moved = |k: usize| {
-            if k <= i {
-                a[i - k]
-            } else {
-                a[i + 6 - k].wrapping_neg()
-            }
+            if k <= i { a[i - k] } else { a[i + 6 - k].wrapping_neg() }
         };
         (moved(0) << 1)
             .wrapping_sub(moved(1) << 2)

@@ -73,62 +73,32 @@ const TERMS: usize = Z + PARTIAL_ROUNDS;
 const fn derive() -> Schedule {
     let (x, lanes) = forms();
 
-    let mut early = [Early {
-        constant: 0,
-        from_u: [0; WIDTH],
-        from_z: [0; EARLY - 1],
-    }; EARLY];
+    let mut early = [Early { constant: 0, from_u: [0; WIDTH], from_z: [0; EARLY - 1] }; EARLY];
     let mut r = 1;
     while r <= EARLY {
-        early[r - 1] = Early {
-            constant: x[r][0],
-            from_u: take(&x[r], U),
-            from_z: take(&x[r], Z),
-        };
+        early[r - 1] = Early { constant: x[r][0], from_u: take(&x[r], U), from_z: take(&x[r], Z) };
         r += 1;
     }
 
-    let mut late = [Late {
-        constant: 0,
-        from_x: [0; WINDOW],
-        from_z: [0; WINDOW],
-    }; LATE];
+    let mut late = [Late { constant: 0, from_x: [0; WINDOW], from_z: [0; WINDOW] }; LATE];
     let mut r = EARLY + 1;
     while r < PARTIAL_ROUNDS {
         let (from_x, rest) = express(&x[r], &x, r - WINDOW, &inverse(&x, r - WINDOW));
-        late[r - EARLY - 1] = Late {
-            constant: rest[0],
-            from_x,
-            from_z: take(&rest, Z + r - WIDTH),
-        };
+        late[r - EARLY - 1] = Late { constant: rest[0], from_x, from_z: take(&rest, Z + r - WIDTH) };
         r += 1;
     }
 
-    let mut exit = [Exit {
-        constant: 0,
-        from_x: [0; WINDOW],
-        from_z: [0; WINDOW + 1],
-    }; WIDTH];
+    let mut exit = [Exit { constant: 0, from_x: [0; WINDOW], from_z: [0; WINDOW + 1] }; WIDTH];
     let first = PARTIAL_ROUNDS - WINDOW;
     let inverse = inverse(&x, first);
     let mut i = 0;
     while i < WIDTH {
         let (from_x, rest) = express(&lanes[i], &x, first, &inverse);
-        exit[i] = Exit {
-            constant: rest[0],
-            from_x,
-            from_z: take(&rest, Z + first - 1),
-        };
+        exit[i] = Exit { constant: rest[0], from_x, from_z: take(&rest, Z + first - 1) };
         i += 1;
     }
 
-    Schedule {
-        entry_constant: x[0][0],
-        entry: take(&x[0], U),
-        early,
-        late,
-        exit,
-    }
+    Schedule { entry_constant: x[0][0], entry: take(&x[0], U), early, late, exit }
 }
 
 /// Runs the partial rounds on affine forms: the scaled `x[0..22]`, and the lanes afterwards.
@@ -210,10 +180,7 @@ const fn express(
     }
     let mut i = 0;
     while i < WIDTH {
-        assert!(
-            rest[U + i] == 0,
-            "eleven successive x determine the lanes without S-box"
-        );
+        assert!(rest[U + i] == 0, "eleven successive x determine the lanes without S-box");
         i += 1;
     }
     (coefficients, rest)
@@ -233,10 +200,7 @@ const fn inverse(x: &[Form; PARTIAL_ROUNDS], first: usize) -> [[u64; WINDOW]; WI
     }
     let mut pivot = 0;
     while pivot < WINDOW {
-        assert!(
-            left[pivot][pivot] != 0,
-            "no row exchange is needed for these constants"
-        );
+        assert!(left[pivot][pivot] != 0, "no row exchange is needed for these constants");
         let factor = invert(left[pivot][pivot]);
         let mut j = 0;
         while j < WINDOW {

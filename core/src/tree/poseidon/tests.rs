@@ -17,11 +17,7 @@ fn plain(state: &[u64; WIDTH]) -> [u64; WIDTH] {
             *lane = (0..6).fold(*lane, |power, _| remainder(u128::from(power) * u128::from(*lane)));
         }
         s = core::array::from_fn(|i| {
-            remainder(
-                (0..WIDTH)
-                    .map(|j| u128::from(entry(i, j)) * u128::from(s[j]))
-                    .sum(),
-            )
+            remainder((0..WIDTH).map(|j| u128::from(entry(i, j)) * u128::from(s[j])).sum())
         });
     }
     s
@@ -39,10 +35,7 @@ fn remainder(x: u128) -> u64 {
 /// Any lanes, often ones where a carry or a borrow is near.
 fn lanes() -> impl Strategy<Value = [u64; WIDTH]> {
     let edges = [0, 1, 0xffff_ffff, 1 << 32, ORDER - 1, ORDER, u64::MAX];
-    proptest::array::uniform12(prop_oneof![
-        any::<u64>(),
-        proptest::sample::select(edges.to_vec())
-    ])
+    proptest::array::uniform12(prop_oneof![any::<u64>(), proptest::sample::select(edges.to_vec())])
 }
 
 #[test]

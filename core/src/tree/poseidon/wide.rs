@@ -42,11 +42,7 @@ fn full_round(s: &[u64; WIDTH], biases: &[Bias; WIDTH]) -> [u64; WIDTH] {
 /// From the lanes after the S-boxes of the last full round to the lanes before the S-boxes of the next one.
 #[inline(always)]
 fn partial_rounds(u: &[u64; WIDTH]) -> [u64; WIDTH] {
-    let mut lane = LaneZero {
-        x: [0; PARTIAL_ROUNDS],
-        z: [0; PARTIAL_ROUNDS],
-        power: (0, 0),
-    };
+    let mut lane = LaneZero { x: [0; PARTIAL_ROUNDS], z: [0; PARTIAL_ROUNDS], power: (0, 0) };
 
     lane.enter(0, Sum::of(SCHEDULE.entry_constant, &SCHEDULE.entry, u));
     // Spelt out, because the number of terms grows and must be known to be unrolled.
@@ -127,10 +123,7 @@ impl Sum {
     /// `start + x . y`
     #[inline(always)]
     fn of<const N: usize>(start: u64, x: &[u64; N], y: &[u64; N]) -> Self {
-        let mut sum = Self {
-            low: u128::from(start),
-            high: 0,
-        };
+        let mut sum = Self { low: u128::from(start), high: 0 };
         sum.add_dot(x, y);
         sum
     }
@@ -163,7 +156,5 @@ impl Sum {
 /// `N` values from `start` on.
 #[inline(always)]
 fn part<const N: usize>(values: &[u64; PARTIAL_ROUNDS], start: usize) -> &[u64; N] {
-    values[start..start + N]
-        .try_into()
-        .expect("the slice has N values")
+    values[start..start + N].try_into().expect("the slice has N values")
 }
