@@ -684,7 +684,7 @@ const DAMAGES: &[Damage] = &[
     ("magic", |file| file[0] ^= 1, "magic"),
     ("header's type", |file| file[HEADER] = 2, "type 0x02"),
     ("header's length", |file| file[HEADER + 4] = 39, "length 39"),
-    ("stream type", |file| file[HEADER + 21] = 2, "stream type 2"),
+    ("stream type", |file| file[HEADER + 21] = 2, "stream type is 2"),
     ("header page", |file| file[200] = 1, "non-zero byte at offset 200"),
     ("total length too large", |file| add(file, TOTAL_LENGTH, 1), "offset"),
     ("total length too small", |file| add(file, TOTAL_LENGTH, -1), "announced end"),

@@ -16,7 +16,7 @@ use revm::{
 ///
 /// revm names code by its keccak hash, the tree by its Poseidon hash. Code from the tree keeps its Poseidon hash inside
 /// revm, which takes any hash but that of empty code for a mere name; code that a transaction deploys is named by keccak
-/// until the block ends. [`State::poseidon_code_hash`] translates.
+/// until the block ends. `State::poseidon_code_hash` translates.
 #[derive(Debug)]
 pub struct State<'s, S> {
     store: &'s S,
