@@ -58,6 +58,7 @@ portable: setup ## The core as wasm: its own tests, and a module that imports no
 
 # Plonky2 uses features of the compiler that are not stable: opened for that crate alone.
 bench: setup ## Benchmarks beside their peers
+	$(CARGO) build --locked --release -p zk-replica
 	RUSTC_BOOTSTRAP=plonky2_field $(CARGO) bench --locked -p zk-replica-bench
 
 deny: ## Licences, sources and duplicate versions of all dependencies

@@ -180,22 +180,34 @@ fn modules_know_only_what_the_table_allows() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
+/// What a manifest says its package is built from, as far as it is ours, or revm. Tests may use more.
+fn ingredients(manifest: &str) -> BTreeSet<&str> {
+    let mut section = "";
+    let mut found = BTreeSet::new();
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            section = line;
+        }
+        let name = line.trim_matches('[').split(['.', ' ', '=', ']']).find(|word| is_ours(word));
+        if section.contains("dependencies") && !section.contains("dev-dependencies") {
+            found.extend(name);
+        }
+    }
+    found
+}
+
+fn is_ours(name: &str) -> bool {
+    name.starts_with("zk-replica") || name == "revm"
+}
+
 #[test]
 fn hosts_know_the_core_only() {
-    let dependencies = |name: &str| {
-        let manifest = fs::read_to_string(package(name).join("Cargo.toml")).expect("a manifest");
-        // What tests use, and the package's own name, do not count.
-        let lines = manifest.lines().skip_while(|line| *line != "[dependencies]");
-        let ours = lines.skip(1).take_while(|line| !line.starts_with('['));
-        let ours = ours.filter_map(|line| line.split(['.', ' ', '=']).next());
-        ours.filter(|word| word.starts_with("zk-replica") || *word == "revm")
-            .map(String::from)
-            .collect::<BTreeSet<_>>()
-    };
-    assert_eq!(dependencies("native"), ["zk-replica-core".into()].into());
-    assert_eq!(dependencies("core"), ["revm".into()].into());
+    let manifest = |name: &str| fs::read_to_string(package(name).join("Cargo.toml")).expect("a manifest");
+    assert_eq!(ingredients(&manifest("native")), ["zk-replica-core"].into());
+    assert_eq!(ingredients(&manifest("core")), ["revm"].into());
     for (file, text) in sources(&package("native/src")) {
-        let ours = words(&text).filter(|word| word.starts_with("zk_replica") || *word == "revm");
+        let code = code(&text);
+        let ours = words(&code).filter(|word| word.starts_with("zk_replica") || *word == "revm");
         let others: BTreeSet<_> = ours.filter(|word| *word != "zk_replica_core").collect();
         assert!(others.is_empty(), "native/src/{file} names {others:?}");
     }
@@ -251,4 +263,21 @@ fn every_forbidden_line_is_found() {
         let found = violations(file, line);
         assert!(found.is_empty(), "{file}: {line}: {found:?}");
     }
+}
+
+#[test]
+fn every_forbidden_dependency_is_found() {
+    for line in [
+        "[dependencies]\nzk-replica-wasm.workspace = true",
+        "[dependencies]\nzk-replica-wasm = { path = \"../wasm\" }",
+        "[dependencies.zk-replica-wasm]\npath = \"../wasm\"",
+        "[target.'cfg(unix)'.dependencies]\nzk-replica-wasm.workspace = true",
+        "[dev-dependencies]\ntempfile = \"3\"\n[build-dependencies]\nzk-replica-wasm.workspace = true",
+    ] {
+        let manifest = format!("[package]\nname = \"zk-replica\"\n\n{line}\n");
+        assert_eq!(ingredients(&manifest), ["zk-replica-wasm"].into(), "{line}");
+    }
+    let allowed =
+        "[package]\nname = \"zk-replica\"\n[dev-dependencies]\nzk-replica-tests = { path = \"../tests\" }";
+    assert!(ingredients(allowed).is_empty());
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, fs, path::Path as FilePath};
 use zk_replica_core::{
     executor::PreparedBlock,
-    store::{Commit, Memory, Store},
+    store::{Memory, Store},
     tree::{BlockInfoKey, Digest, Path, Proof, Smt, StateKey, hash_bytes},
     types::{Block, BlockClaims, BlockInput, EncodedTransaction, L1Info},
 };
@@ -74,9 +74,7 @@ impl Tree {
     /// Never: the store has every node.
     pub fn set(&mut self, changes: impl IntoIterator<Item = (Path, U256)>) -> B256 {
         let update = Smt::new(&self.store).update(self.root, changes).expect("at hand");
-        let mut commit = Commit::default();
-        update.write(&mut commit);
-        self.store.apply(&commit).expect("memory does not fail");
+        self.store.apply(&update.to_commit()).expect("memory does not fail");
         self.root = update.root;
         self.root
     }

@@ -78,6 +78,8 @@ pub enum GenesisError {
 struct AccountFile {
     #[serde(rename = "contractName", default)]
     _contract_name: Option<String>,
+    #[serde(rename = "accountName", default)]
+    _account_name: Option<String>,
     #[serde(default, deserialize_with = "decimal_or_hex")]
     balance: U256,
     #[serde(default, deserialize_with = "decimal_or_hex")]

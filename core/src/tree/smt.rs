@@ -132,8 +132,16 @@ pub struct TreeUpdate {
 }
 
 impl TreeUpdate {
+    /// The update as a commit, for tests of trees without a chain. No program is built with this feature.
+    #[cfg(feature = "test-support")]
+    pub fn to_commit(&self) -> Commit {
+        let mut commit = Commit::default();
+        self.write(&mut commit);
+        commit
+    }
+
     /// Adds the update to what `commit` will write and release.
-    pub fn write(&self, commit: &mut Commit) {
+    pub(crate) fn write(&self, commit: &mut Commit) {
         for (digest, node) in &self.created {
             commit.put(Key::Node(*digest), node.encode().into());
         }

@@ -4,7 +4,7 @@
 
 use alloy_primitives::{B256, U256};
 use zk_replica_bench::{Best, Permutation};
-use zk_replica_core::store::{Commit, Memory, Store as _};
+use zk_replica_core::store::{Memory, Store as _};
 use zk_replica_core::tree::{Digest, Path, Smt};
 
 const SIZES: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
@@ -80,9 +80,7 @@ impl Tree {
         let built = best.time(|| {
             let words = paths.iter().map(|path| (*path, U256::from(1)));
             let update = Smt::new(&store).update(B256::ZERO, words).expect("empty");
-            let mut commit = Commit::default();
-            update.write(&mut commit);
-            store.apply(&commit).expect("memory does not fail");
+            store.apply(&update.to_commit()).expect("memory does not fail");
             update
         });
         let estimate = 3.44 * leaves as f64;
