@@ -40,7 +40,7 @@ impl<'s, S: Store> Smt<'s, S> {
     /// The tree with this root after `changes`, in which zero removes a leaf and the last word on a path counts.
     ///
     /// Every touched branch is hashed once, and every new or moved leaf once, at its final depth. Nothing is written:
-    /// that is for [`TreeUpdate::write`].
+    /// a commit of what was verified does that.
     ///
     /// # Errors
     ///
