@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use zk_replica_core::store::{Commit, Key, Memory, Store};
 
 const CHAIN: Identity = Identity { chain_id: 779, genesis: B256::repeat_byte(7) };
@@ -338,51 +338,4 @@ fn copy(from: &Path, to: &Path) {
             fs::copy(entry.path(), to).unwrap();
         }
     }
-}
-
-/// The archive of a chain of 11,317 blocks: prints what it costs. `cargo test --release -- --ignored --nocapture archive`
-#[test]
-#[ignore = "a measurement, not a check"]
-fn archive_of_a_chain() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = SledStore::open(directory.path(), &CHAIN).unwrap();
-    let (blocks, group, nodes) =
-        (11_317_u64, std::env::var("GROUP").map_or(1000, |text| text.parse().unwrap()), 62);
-    let (mut applying, mut longest) = (Duration::ZERO, Duration::ZERO);
-    for first in (0..blocks).step_by(group as usize) {
-        let mut all = Commit::default();
-        (first..blocks.min(first + group)).for_each(|number| all.append(small_commit(number, nodes)));
-        let started = Instant::now();
-        store.apply(&all).unwrap();
-        applying += started.elapsed();
-        longest = longest.max(started.elapsed());
-    }
-    let started = Instant::now();
-    let gets = 100_000;
-    for index in 0..gets {
-        let number = index * 7919 % blocks;
-        assert!(store.get(&Key::Node(digest(number << 20 | (index % 3)))).unwrap().is_some());
-    }
-    let reading = started.elapsed() / u32::try_from(gets).unwrap();
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let memory = status.lines().filter(|line| line.starts_with("VmHWM") || line.starts_with("VmRSS"));
-    let memory: Vec<_> = memory.collect();
-    let size = fs::metadata(directory.path().join("sled/db")).unwrap().len() >> 20;
-    let runs = store.runs().iter().map(|run| run.records).collect::<Vec<_>>();
-    drop(store);
-    let started = Instant::now();
-    drop(open(directory.path()));
-    let opening = started.elapsed();
-    println!(
-        "groups of {group}: apply {applying:.2?} in all, {longest:.2?} at most; get {reading:.2?}; open {opening:.2?}; \
-         file {size} MB; runs {runs:?}; {memory:?}"
-    );
-}
-
-fn small_commit(number: u64, nodes: u64) -> Commit {
-    let mut put: Vec<_> =
-        (0..nodes).map(|index| (Key::Node(digest(number << 20 | index)), record(number, 64))).collect();
-    put.push((Key::Block(number), record(number, 700)));
-    put.push((Key::Head, Bytes::copy_from_slice(&number.to_be_bytes())));
-    Commit::for_test(put, Vec::new())
 }
