@@ -21,10 +21,10 @@ setup: ## Install the rustup targets and components that builds need
 	@command -v $(RUSTUP) >/dev/null || { echo "rustup is missing: https://rustup.rs installs it"; exit 1; }
 	@command -v $(NODE) >/dev/null || { echo "Node.js is missing: https://nodejs.org, version 20 or newer"; exit 1; }
 	@$(RUSTUP) show active-toolchain >/dev/null 2>&1 || $(RUSTUP) toolchain install
-	@$(RUSTUP) component add clippy rustfmt 2>/dev/null
-	@$(RUSTUP) target add $(WASM_TARGETS) 2>/dev/null
+	@$(RUSTUP) --quiet component add clippy rustfmt
+	@$(RUSTUP) --quiet target add $(WASM_TARGETS)
 
-demo: ## Replay the recorded chain, or the one that STREAM= names
+demo: setup ## Replay the recorded chain, or the one that STREAM= names
 	@if [ ! -e "$(STREAM)" ]; then \
 		echo "there is no recording at $(STREAM)"; \
 		echo "name one: make demo STREAM=path/to/data-stream.bin (with genesis-allocs.json and chainspec.json beside it,"; \
