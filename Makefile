@@ -51,7 +51,7 @@ unit: setup ## Tests on this machine
 portable: setup ## The core as wasm: its own tests, and a module that imports nothing
 	CARGO_TARGET_WASM32_WASIP1_RUNNER="$(NODE) --no-warnings $(CURDIR)/tests/portable/wasi.mjs" \
 		$(CARGO) test --locked -p zk-replica-core --lib --target wasm32-wasip1
-	$(CARGO) build --locked --release -p zk-replica-core --target wasm32-unknown-unknown
+	$(CARGO) check --locked --release -p zk-replica-core --target wasm32-unknown-unknown
 	$(CARGO) build --locked --release -p zk-replica-portable --target wasm32v1-none
 	PORTABLE_WASM="$(TARGET_DIR)/wasm32v1-none/release/zk_replica_portable.wasm" \
 		$(NODE) --test tests/portable/portable.test.mjs
