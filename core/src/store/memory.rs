@@ -6,9 +6,13 @@ use core::cell::RefCell;
 ///
 /// It keeps what the present head needs and no history: tree nodes and values carry a count of the references that
 /// commits made and released, and go when the last one does.
+///
+/// A [partial](Memory::partial) one begins with a part of some state, as a witness has it. What it does not have is
+/// never absent, only not at hand; and as nobody has counted its references, nothing goes.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     records: RefCell<HashMap<Key, Entry>>,
+    partial: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -23,6 +27,12 @@ impl Memory {
         Self::default()
     }
 
+    /// A store without records that is known to be incomplete: no record's absence is known, not even a block's or the
+    /// head's.
+    pub fn partial() -> Self {
+        Self { partial: true, ..Self::default() }
+    }
+
     /// How many records there are.
     pub fn len(&self) -> usize {
         self.records.borrow().len()
@@ -32,19 +42,17 @@ impl Memory {
     pub fn is_empty(&self) -> bool {
         self.records.borrow().is_empty()
     }
-}
 
-impl Store for Memory {
-    fn get(&self, key: &Key) -> Result<Option<Bytes>, StoreError> {
-        Ok(self.records.borrow().get(key).map(|entry| entry.record.clone()))
-    }
-
-    fn apply(&self, commit: &Commit) -> Result<(), StoreError> {
+    /// [`Store::apply`], which cannot fail here.
+    pub(crate) fn write(&self, commit: &Commit) {
         let mut records = self.records.borrow_mut();
         for (key, record) in commit.records() {
             let entry = records.entry(*key).or_insert(Entry { record: Bytes::new(), references: 0 });
             entry.record = record.clone();
             entry.references += 1;
+        }
+        if self.partial {
+            return;
         }
         for key in commit.released() {
             if let Some(entry) = records.get_mut(key) {
@@ -54,6 +62,20 @@ impl Store for Memory {
                 }
             }
         }
+    }
+}
+
+impl Store for Memory {
+    fn get(&self, key: &Key) -> Result<Option<Bytes>, StoreError> {
+        match self.records.borrow().get(key) {
+            Some(entry) => Ok(Some(entry.record.clone())),
+            None if self.partial => Err(StoreError::Missing(*key)),
+            None => Ok(None),
+        }
+    }
+
+    fn apply(&self, commit: &Commit) -> Result<(), StoreError> {
+        self.write(commit);
         Ok(())
     }
 }
@@ -93,5 +115,25 @@ mod tests {
         commit.put(node(1), Bytes::from_static(b"node"));
         store.apply(&commit).unwrap();
         assert!(store.is_empty());
+    }
+
+    #[test]
+    fn a_partial_store_knows_no_absence() {
+        let store = Memory::partial();
+        let keys = [node(1), Key::Value(B256::ZERO), Key::Code(B256::ZERO), Key::Block(0), Key::Head];
+        for key in keys {
+            assert_eq!(store.get(&key), Err(StoreError::Missing(key)));
+            assert_eq!(Memory::new().get(&key), Ok(None));
+        }
+    }
+
+    #[test]
+    fn a_partial_store_lets_nothing_go() {
+        let store = Memory::partial();
+        let mut commit = Commit::default();
+        commit.put(node(1), Bytes::from_static(b"node"));
+        commit.release(node(1));
+        store.apply(&commit).unwrap();
+        assert_eq!(store.get(&node(1)), Ok(Some(Bytes::from_static(b"node"))));
     }
 }
