@@ -3,3 +3,4 @@
 //! A source decodes strictly and within bounds; whether what it decoded is *true* is the checker's business.
 
 pub mod datastream;
+pub mod witness;

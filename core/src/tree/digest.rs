@@ -33,7 +33,7 @@ impl Digest {
     }
 
     /// These elements, unless one is not below the prime.
-    pub(super) fn from_limbs(limbs: [u64; 4]) -> Option<Self> {
+    pub(crate) fn from_limbs(limbs: [u64; 4]) -> Option<Self> {
         limbs.iter().all(|limb| *limb < ORDER).then_some(Self(limbs))
     }
 }
@@ -107,12 +107,12 @@ impl Path {
     }
 
     /// The turn to take at `depth`, which is below 256: `true` is right.
-    pub(super) fn bit(&self, depth: u32) -> bool {
+    pub(crate) fn bit(&self, depth: u32) -> bool {
         (self.0[lane(depth)] >> (depth / 4)) & 1 == 1
     }
 
     /// What is left of the path below `depth`: every element without the bits that led there.
-    pub(super) fn remaining(&self, depth: u32) -> [u64; 4] {
+    pub(crate) fn remaining(&self, depth: u32) -> [u64; 4] {
         let mut remaining = self.0;
         for (i, limb) in (0..).zip(&mut remaining) {
             *limb = limb.checked_shr(consumed(depth, i)).unwrap_or(0);
@@ -158,34 +158,34 @@ impl fmt::Debug for Path {
 
 /// A place in the tree: the turns that lead to it from the root.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Position {
+pub(crate) struct Position {
     /// The turns, laid out like a [`Path`]; bits from `depth` on are zero.
     turns: [u64; 4],
     depth: u32,
 }
 
 impl Position {
-    pub(super) const ROOT: Self = Self { turns: [0; 4], depth: 0 };
+    pub(crate) const ROOT: Self = Self { turns: [0; 4], depth: 0 };
 
     /// How many turns lead here, at most 256.
-    pub(super) fn depth(&self) -> u32 {
+    pub(crate) fn depth(&self) -> u32 {
         self.depth
     }
 
     /// No branch can be here: a path has no turn left to take.
-    pub(super) fn is_bottom(&self) -> bool {
+    pub(crate) fn is_bottom(&self) -> bool {
         self.depth == PATH_BITS
     }
 
     /// The place one turn further. Not to be asked at the bottom.
-    pub(super) fn child(mut self, right: bool) -> Self {
+    pub(crate) fn child(mut self, right: bool) -> Self {
         self.turns[lane(self.depth)] |= u64::from(right) << (self.depth / 4);
         self.depth += 1;
         self
     }
 
     /// The path of a leaf here; `None` if there is no path of which this would be the rest.
-    pub(super) fn join(&self, remaining: &[u64; 4]) -> Option<Path> {
+    pub(crate) fn join(&self, remaining: &[u64; 4]) -> Option<Path> {
         let mut limbs = self.turns;
         for (i, (limb, rest)) in (0..).zip(limbs.iter_mut().zip(remaining)) {
             let taken = consumed(self.depth, i);

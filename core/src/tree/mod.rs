@@ -28,6 +28,7 @@ pub mod poseidon;
 mod proof;
 mod smt;
 
+pub(crate) use digest::Position;
 pub use digest::{Digest, NonCanonical, Path, hash_bytes, hash_value};
 pub use key::{BlockInfoKey, Paths, Preimage, StateKey};
 pub use node::{Node, NodeError};

@@ -94,13 +94,15 @@ impl<'s, S: Store> Smt<'s, S> {
         Ok(None)
     }
 
-    fn node(&self, digest: Digest) -> Result<Node, StoreError> {
+    /// The node with this digest.
+    pub(crate) fn node(&self, digest: Digest) -> Result<Node, StoreError> {
         let key = Key::Node(digest.into());
         let record = self.store.get(&key)?.ok_or(StoreError::Missing(key))?;
         Node::decode(&record).map_err(|_| corrupt(key, "the record is not a tree node"))
     }
 
-    fn value(&self, hash: Digest) -> Result<U256, StoreError> {
+    /// The value with this hash.
+    pub(crate) fn value(&self, hash: Digest) -> Result<U256, StoreError> {
         let key = Key::Value(hash.into());
         let record = self.store.get(&key)?.ok_or(StoreError::Missing(key))?;
         match <[u8; 32]>::try_from(record.as_ref()).map(U256::from_be_bytes) {
