@@ -17,7 +17,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("tree", &["types", "store"]),
     ("source/witness", &["types", "chain", "store", "tree"]),
     ("source", &["types", "chain", "store"]),
-    ("executor", &["types", "chain", "store", "tree"]),
+    // Decoding batch data is a rule of execution: what does not decode discards its batch.
+    ("executor", &["types", "chain", "source", "store", "tree"]),
     ("checker", &["types", "chain", "store", "tree", "executor"]),
     ("rpc", &["types", "chain", "store", "tree", "executor"]),
     ("replica", &["types", "chain", "source", "store", "tree", "executor", "checker"]),

@@ -4,9 +4,9 @@ use crate::{
     chain::{ChainSpec, Genesis},
     checker::{Checker, Claim, Mismatch, Value, Verdict, VerifiedBlock},
     executor::PreparedBlock,
-    source::datastream::{Item, UpdateGer},
+    source::datastream::Item,
     store::{Commit, Key, Store, StoreError},
-    types::{BatchEnd, BatchStart, BlockRecord, Head},
+    types::{BatchEnd, BatchStart, BlockRecord, Head, UpdateGer},
 };
 use alloc::boxed::Box;
 use alloy_rlp::Decodable;
@@ -45,6 +45,8 @@ pub enum Step {
     Known,
     /// A block was verified and stored.
     Verified(Box<VerifiedBlock>),
+    /// A global exit root that came without a block was brought in and stored.
+    Updated,
     /// The end of a batch was verified and stored.
     Closed,
 }
@@ -107,7 +109,7 @@ impl Replica {
         match input {
             Input::BatchStart(start) => self.open_batch(start),
             Input::Block(block) => self.add_block(block, store),
-            Input::UpdateGer(update) => Err(self.refuse_update(update)),
+            Input::UpdateGer(update) => self.update(update, store),
             Input::BatchEnd(end) => self.close_batch(end, store),
         }
     }
@@ -146,15 +148,16 @@ impl Replica {
         Ok(Step::Verified(Box::new(verified)))
     }
 
-    /// From fork 7 on exit roots come with blocks only.
-    fn refuse_update(&self, update: &UpdateGer) -> Halt {
-        Halt::Mismatch(Mismatch {
-            batch: update.batch_number,
-            block: self.head.as_ref().map_or(0, |head| head.number),
-            claim: Claim::GlobalExitRoot,
-            expected: Value::Hash(update.global_exit_root),
-            computed: Value::from("this fork brings exit roots in with blocks only"),
-        })
+    fn update<S: Store>(&mut self, update: &UpdateGer, store: &S) -> Result<Step, Halt> {
+        let start = self.batch.as_ref().ok_or(Halt::OutOfOrder("an exit root before any batch"))?;
+        let head = self.head.as_ref().ok_or(Halt::OutOfOrder("an exit root before any block"))?;
+        if self.resuming {
+            return Ok(Step::Known);
+        }
+        let verified = accept(self.checker.check_update(update, start, head, store)?)?;
+        store.apply(&Commit::from(&verified))?;
+        self.head = Some(verified.head().clone());
+        Ok(Step::Updated)
     }
 
     fn close_batch<S: Store>(&mut self, end: &BatchEnd, store: &S) -> Result<Step, Halt> {

@@ -7,7 +7,7 @@ use alloy_primitives::{U256, hex};
 use std::ops::Range;
 use zk_replica_core::{
     checker::Claim::{self, *},
-    source::datastream::{BlockEnd, Bookmark, Item, Message, Transaction, UpdateGer},
+    source::datastream::{BlockEnd, Bookmark, Item, Message, Transaction},
     types::BatchKind,
 };
 use zk_replica_tests::{Failure, Recording, Replay, Script, items, vectors};

@@ -2,8 +2,9 @@
 
 mod fork;
 mod genesis;
+mod presets;
 mod spec;
 
-pub use fork::{ForkId, UnsupportedFork};
+pub use fork::{DisorderedForks, ForkId, ForkSchedule, UnsupportedFork};
 pub use genesis::{Genesis, GenesisAccount, GenesisConf, GenesisError};
 pub use spec::{ChainSpec, ChainSpecError};

@@ -1,9 +1,9 @@
 use super::{At, Checker, Claim, Mismatch, Verdict, VerifiedBlock};
 use crate::{
-    executor::{BatchContext, ExecuteError, Execution, Invalid, PreparedBlock, State},
+    executor::{BatchContext, BlockModel, ExecuteError, Execution, Invalid, Parent, PreparedBlock, State},
     store::{Store, StoreError},
     tree::{Smt, TreeUpdate},
-    types::{BatchKind, BatchStart, BlockRecord, Head, L1Info, TransactionRecord},
+    types::{BatchKind, BatchStart, BlockClaims, BlockRecord, Head, L1Info, TransactionRecord},
 };
 use alloc::string::ToString;
 use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, Header};
@@ -54,22 +54,26 @@ impl Checker {
         parent: &Head,
         store: &S,
     ) -> Result<VerifiedBlock, Stop> {
-        let batch = self.batch_context(start);
         let at = At { batch: start.number, block: block.input().number };
+        let batch = self.batch_context(start, at)?;
         check_surroundings(at, block, &batch, start, parent)?;
-        self.check_l1_info(at, block, batch.kind, parent, store)?;
+        self.check_l1_info(at, block, &batch, parent, store)?;
 
-        let execution = match self.executor.execute(block, &batch, parent, store) {
+        let execution = match self.executor.execute(block.input(), &batch, Parent::from(parent), store) {
             Ok(execution) => execution,
             Err(ExecuteError::Store(error)) => return Err(error.into()),
             Err(ExecuteError::Invalid(invalid)) => return Err(broken_rule(at, &invalid).into()),
         };
+        if let Some(skipped) = execution.skipped.first() {
+            return Err(at.mismatch(Claim::Transaction, "it was executed", skipped.to_string()).into());
+        }
         let changes = execution.diff.tree_changes(self.executor.paths());
         let update = Smt::new(store).update(parent.state_root, changes)?;
 
         let header = header(block, &batch, parent, &execution, update.root);
         let hash = header.hash_slow();
         let claims = block.claims();
+        check_intermediate_roots(at, claims, &execution)?;
         at.compare(Claim::StateRoot, claims.state_root, update.root)?;
         at.compare(Claim::BlockInfoRoot, claims.block_info_root, execution.block_info_root)?;
         at.compare(Claim::BlockHash, claims.hash, hash)?;
@@ -82,15 +86,21 @@ impl Checker {
         &mut self,
         at: At,
         block: &PreparedBlock,
-        kind: BatchKind,
+        batch: &BatchContext<'_>,
         parent: &Head,
         store: &S,
     ) -> Result<(), Stop> {
         let L1Info { index, global_exit_root, block_hash, min_timestamp } = block.input().l1_info;
-        if kind == BatchKind::Invalid {
+        if batch.kind == BatchKind::Invalid {
             return Err(at.mismatch(Claim::BatchKind, "invalid", "it has a block").into());
         }
-        if kind != BatchKind::Regular {
+        if batch.rules.block_model == BlockModel::Transaction {
+            at.compare(Claim::L1InfoIndex, u64::from(index), 0)?;
+            at.compare(Claim::L1BlockHash, block_hash, B256::ZERO)?;
+            at.compare(Claim::MinTimestamp, min_timestamp, 0)?;
+            return Ok(());
+        }
+        if batch.kind != BatchKind::Regular {
             at.compare(Claim::L1InfoIndex, u64::from(index), 0)?;
             at.compare(Claim::MinTimestamp, min_timestamp, 0)?;
             if global_exit_root.is_zero() {
@@ -132,7 +142,7 @@ impl Checker {
 fn check_surroundings(
     at: At,
     block: &PreparedBlock,
-    batch: &BatchContext,
+    batch: &BatchContext<'_>,
     start: &BatchStart,
     parent: &Head,
 ) -> Result<(), Mismatch> {
@@ -140,8 +150,16 @@ fn check_surroundings(
     at.compare(Claim::BlockNumber, input.number, parent.number + 1)?;
     at.compare(Claim::BatchNumber, claims.batch, start.number)?;
     let later_block_of_batch = parent.batch == start.number;
-    if later_block_of_batch && batch.kind != BatchKind::Regular {
-        return Err(at.mismatch(Claim::BatchKind, "a forced batch", "it has more than one block"));
+    let transactions = input.transactions.len();
+    match batch.rules.block_model {
+        BlockModel::L2Block if later_block_of_batch && batch.kind != BatchKind::Regular => {
+            return Err(at.mismatch(Claim::BatchKind, "a forced batch", "it has more than one block"));
+        }
+        BlockModel::Transaction if transactions != 1 => {
+            let said = alloc::format!("{transactions} transactions");
+            return Err(at.mismatch(Claim::Transaction, said, "a block of this fork is one transaction"));
+        }
+        BlockModel::L2Block | BlockModel::Transaction => {}
     }
     // Genesis does not write the timestamp into the state, so the first block counts from zero.
     let previous = if parent.number == 0 { 0 } else { parent.timestamp };
@@ -154,20 +172,24 @@ fn check_surroundings(
     if let Some(gas_limit) = claims.gas_limit {
         at.compare(Claim::GasLimit, gas_limit, batch.rules.header_gas_limit)?;
     }
-    let given = claims.intermediate_state_roots.iter().find(|root| !root.is_zero());
-    match given {
-        Some(root) if !batch.rules.intermediate_state_roots => {
-            Err(at.mismatch(Claim::IntermediateStateRoot, *root, "this fork has none"))
+    Ok(())
+}
+
+/// A source need not tell the state roots within a block, but must not tell wrong ones.
+fn check_intermediate_roots(at: At, claims: &BlockClaims, execution: &Execution) -> Result<(), Mismatch> {
+    for (index, claimed) in
+        claims.intermediate_state_roots.iter().enumerate().filter(|(_, root)| !root.is_zero())
+    {
+        match execution.intermediate_state_roots.get(index) {
+            Some(computed) => at.compare(Claim::IntermediateStateRoot, *claimed, *computed)?,
+            None => return Err(at.mismatch(Claim::IntermediateStateRoot, *claimed, "this fork has none")),
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 fn broken_rule(at: At, invalid: &Invalid) -> Mismatch {
     match invalid {
-        Invalid::Undecodable { .. } | Invalid::Unrunnable { .. } => {
-            at.mismatch(Claim::Transaction, "it was executed", invalid.to_string())
-        }
         Invalid::ZeroL1Info { index } => {
             at.mismatch(Claim::L1InfoIndex, u64::from(*index), "a leaf of zeros makes the batch invalid")
         }
@@ -181,7 +203,7 @@ fn broken_rule(at: At, invalid: &Invalid) -> Mismatch {
 /// The header of `spec/execution.md` §7.1.
 fn header(
     block: &PreparedBlock,
-    batch: &BatchContext,
+    batch: &BatchContext<'_>,
     parent: &Head,
     execution: &Execution,
     state_root: B256,
@@ -226,7 +248,7 @@ fn verified(
         batch_closed: false,
         totals,
     };
-    let transactions = block.transactions().iter().flatten().map(|prepared| {
+    let transactions = block.input().transactions.iter().flatten().map(|prepared| {
         let transaction = prepared.transaction();
         TransactionRecord {
             encoded: transaction.encoded().clone(),

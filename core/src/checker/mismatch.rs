@@ -65,6 +65,10 @@ pub enum Claim {
     BatchStateRoot,
     /// Local exit root at the end of a batch.
     LocalExitRoot,
+    /// What a batch and all before it commit to.
+    AccInputHash,
+    /// Leaf of the L1 info tree, under the root that a batch commits to.
+    L1InfoLeaf,
     /// State root in the operator's genesis configuration.
     GenesisRoot,
 }
@@ -92,6 +96,8 @@ impl Claim {
             Self::BlockHash => "block hash",
             Self::BatchStateRoot => "batch state root",
             Self::LocalExitRoot => "local exit root",
+            Self::AccInputHash => "accumulated input hash",
+            Self::L1InfoLeaf => "L1 info leaf",
             Self::GenesisRoot => "genesis root",
         }
     }

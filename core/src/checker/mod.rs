@@ -3,20 +3,23 @@
 //! Each claim is compared by name; the first that is not true becomes a [`Mismatch`]. What stands every comparison
 //! becomes a [`VerifiedBlock`] or [`VerifiedBatch`], and nothing else can be stored.
 
+mod batch;
 mod block;
 mod genesis;
 mod mismatch;
 mod verdict;
 
 pub use mismatch::{Claim, Mismatch, Value};
-pub use verdict::{Verdict, VerifiedBatch, VerifiedBlock};
+pub use verdict::{Verdict, VerifiedBatch, VerifiedBlock, VerifiedUpdate};
 
 use crate::{
-    chain::ChainSpec,
-    executor::{BatchContext, Executor, Rules, State},
+    chain::{ChainSpec, ForkId},
+    executor::{BatchContext, BlockModel, Executor, Rules, State},
     store::{Store, StoreError},
-    types::{BatchEnd, BatchStart, Head},
+    tree::Smt,
+    types::{BatchEnd, BatchStart, Head, UpdateGer},
 };
+use alloc::string::ToString;
 
 /// Checks one chain.
 #[derive(Clone, Debug)]
@@ -42,6 +45,9 @@ impl Checker {
         if !parent.batch_closed {
             return Err(at.mismatch(Claim::BatchNumber, start.number, "the batch before it has no end"));
         }
+        if start.fork_id < parent.fork_id {
+            return Err(at.mismatch(Claim::ForkId, start.fork_id, "the batch before it runs a later fork"));
+        }
         self.check_batch_identity(start, parent.number)
     }
 
@@ -49,9 +55,56 @@ impl Checker {
     pub(crate) fn check_batch_identity(&self, start: &BatchStart, block: u64) -> Result<(), Mismatch> {
         let at = At { batch: start.number, block };
         at.compare(Claim::ChainId, start.chain_id, self.spec.chain_id)?;
-        // The genesis batch executes nothing and names no fork.
-        let fork = if start.number == 0 { 0 } else { self.spec.fork.number() };
-        at.compare(Claim::ForkId, start.fork_id, fork)
+        if start.number == 0 {
+            // The genesis batch executes nothing and names no fork.
+            return at.compare(Claim::ForkId, start.fork_id, 0);
+        }
+        match self.spec.forks.fork_of(start.number) {
+            Some(fork) => at.compare(Claim::ForkId, start.fork_id, fork.number()),
+            None if self.spec.forks.is_known() => {
+                Err(at.mismatch(Claim::ForkId, start.fork_id, "the chain's schedule begins later"))
+            }
+            None => fork(start, at).map(|_| ()),
+        }
+    }
+
+    /// Brings in a global exit root that comes without a block, and compares the state root it gives.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the state is not at hand.
+    pub fn check_update<S: Store>(
+        &mut self,
+        update: &UpdateGer,
+        start: &BatchStart,
+        parent: &Head,
+        store: &S,
+    ) -> Result<Verdict<VerifiedUpdate>, StoreError> {
+        let at = At { batch: start.number, block: parent.number };
+        let identity = at
+            .compare(Claim::BatchNumber, update.batch_number, start.number)
+            .and_then(|()| at.compare(Claim::ForkId, update.fork_id, start.fork_id))
+            .and_then(|()| at.compare(Claim::ChainId, update.chain_id, start.chain_id))
+            .and_then(|()| self.batch_context(start, at));
+        let context = match identity {
+            Ok(context) => context,
+            Err(mismatch) => return Ok(Verdict::Mismatch(mismatch)),
+        };
+        let root = update.global_exit_root;
+        if context.rules.block_model != BlockModel::Transaction {
+            let rule = "this fork brings exit roots in with blocks only";
+            return Ok(Verdict::Mismatch(at.mismatch(Claim::GlobalExitRoot, root, rule)));
+        }
+        let diff = self.executor.import_exit_root(root, update.timestamp, parent.state_root, store)?;
+        let changes = diff.tree_changes(self.executor.paths());
+        let tree = Smt::new(store).update(parent.state_root, changes)?;
+        Ok(match at.compare(Claim::StateRoot, update.state_root, tree.root) {
+            Err(mismatch) => Verdict::Mismatch(mismatch),
+            Ok(()) => {
+                let head = Head { state_root: tree.root, ..parent.clone() };
+                Verdict::Verified(VerifiedUpdate { head, update: tree })
+            }
+        })
     }
 
     /// Checks the roots at the end of a batch against the state after its last block.
@@ -86,9 +139,16 @@ impl Checker {
         })
     }
 
-    fn batch_context(&self, start: &BatchStart) -> BatchContext {
-        BatchContext { rules: Rules::of(self.spec.fork), kind: start.kind, chain_id: self.spec.chain_id }
+    fn batch_context(&self, start: &BatchStart, at: At) -> Result<BatchContext<'static>, Mismatch> {
+        let rules = Rules::of(fork(start, at)?);
+        Ok(BatchContext { rules, kind: start.kind, chain_id: self.spec.chain_id })
     }
+}
+
+/// The fork that a batch names.
+fn fork(start: &BatchStart, at: At) -> Result<ForkId, Mismatch> {
+    ForkId::try_from(start.fork_id)
+        .map_err(|error| at.mismatch(Claim::ForkId, start.fork_id, error.to_string()))
 }
 
 /// Where claims are being compared.

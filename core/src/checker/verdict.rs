@@ -78,3 +78,26 @@ impl From<&VerifiedBatch> for Commit {
         commit
     }
 }
+
+/// A state root that a global exit root without a block gave.
+#[derive(Debug)]
+pub struct VerifiedUpdate {
+    pub(super) head: Head,
+    pub(super) update: TreeUpdate,
+}
+
+impl VerifiedUpdate {
+    /// The chain's head, with the new state root.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+}
+
+impl From<&VerifiedUpdate> for Commit {
+    fn from(verified: &VerifiedUpdate) -> Self {
+        let mut commit = Self::default();
+        verified.update.write(&mut commit);
+        commit.put(Key::Head, alloy_rlp::encode(&verified.head).into());
+        commit
+    }
+}

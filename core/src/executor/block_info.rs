@@ -1,40 +1,38 @@
 //! The tree that a block makes of its own results (`spec/state-tree.md` §4).
 
-use super::{PreparedBlock, rules::Rules, system::Opening};
+use super::{Parent, rules::Rules, system::Opening, transact::Executed};
 use crate::{
     store::{Memory, StoreError},
     tree::{BlockInfoKey, Paths, Smt, TreeUpdate, hash_bytes},
-    types::{Head, Receipt},
 };
 use alloc::vec::Vec;
 use alloy_primitives::{Address, B256, Log, U256};
 
 /// Builds the tree. Its root goes into the state; its nodes are not kept.
 pub(super) fn build(
-    block: &PreparedBlock,
     rules: &Rules,
     opening: &Opening,
-    parent: &Head,
-    receipts: &[Receipt],
+    parent: &Parent,
+    executed: &[Executed<'_>],
     paths: &mut Paths,
 ) -> Result<TreeUpdate, StoreError> {
-    let gas_used = receipts.last().map_or(0, |receipt| receipt.cumulative_gas_used);
-    let mut leaves = Leaves { paths, leaves: Vec::with_capacity(8 + 6 * receipts.len()) };
+    let gas_used = executed.last().map_or(0, |last| last.receipt.cumulative_gas_used);
+    let mut leaves = Leaves { paths, leaves: Vec::with_capacity(8 + 6 * executed.len()) };
     leaves.add(BlockInfoKey::PreviousStateRoot, parent.state_root);
-    leaves.add(BlockInfoKey::Coinbase, word_of(block.input().coinbase));
+    leaves.add(BlockInfoKey::Coinbase, word_of(opening.coinbase));
     leaves.add(BlockInfoKey::Number, U256::from(opening.number));
     leaves.add(BlockInfoKey::GasLimit, U256::from(rules.block_gas_limit));
     leaves.add(BlockInfoKey::Timestamp, U256::from(opening.timestamp));
     leaves.add(BlockInfoKey::GlobalExitRoot, opening.global_exit_root);
-    leaves.add(BlockInfoKey::L1BlockHash, opening.l1_block_hash);
+    leaves.add(BlockInfoKey::L1BlockHash, opening.known_as);
     leaves.add(BlockInfoKey::GasUsed, U256::from(gas_used));
 
     // Logs count through the whole block.
     let mut log = 0;
-    for ((transaction, prepared), receipt) in (0..).zip(block.transactions().iter().flatten()).zip(receipts) {
+    for (transaction, Executed { transaction: prepared, receipt, status, .. }) in (0..).zip(executed) {
         let percentage = prepared.transaction().effective_percentage();
         leaves.add(BlockInfoKey::TransactionHash(transaction), prepared.l2_hash());
-        leaves.add(BlockInfoKey::Status(transaction), U256::from(receipt.success));
+        leaves.add(BlockInfoKey::Status(transaction), U256::from(*status));
         leaves.add(BlockInfoKey::CumulativeGas(transaction), U256::from(receipt.cumulative_gas_used));
         leaves.add(BlockInfoKey::EffectivePercentage(transaction), U256::from(percentage));
         for entry in &receipt.logs {

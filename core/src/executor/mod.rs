@@ -3,7 +3,9 @@
 //! [`Executor::execute`] is given the input of a block and the state before it, never a claim. It returns what came
 //! out: which state keys changed to what, receipts, and the root of the block info tree.
 
+mod batch;
 mod block_info;
+mod evm;
 mod fee;
 mod opcodes;
 mod precompiles;
@@ -16,10 +18,11 @@ mod system;
 mod tests;
 mod transact;
 
-pub use prepare::{PreparedBlock, PreparedTransaction};
-pub use rules::Rules;
+pub use batch::{BatchError, BatchExecution, Discarded};
+pub use prepare::{PreparedBlock, PreparedInput, PreparedTransaction};
+pub use rules::{BlockModel, InitCodeInput, Precompile, ReceiptLogs, ReceiptOutcome, Rules};
 pub use state::{State, StateDiff};
-pub use transact::Invalid;
+pub use transact::{Skipped, Unrunnable};
 
 use crate::{
     store::{Store, StoreError},
@@ -27,7 +30,7 @@ use crate::{
     types::{BatchKind, Head, Receipt},
 };
 use alloc::{borrow::Cow, vec::Vec};
-use alloy_primitives::{B256, Bloom, logs_bloom};
+use alloy_primitives::{B256, Bloom, U256, logs_bloom};
 use receipts_root::receipts_root;
 use system::Opening;
 
@@ -39,13 +42,28 @@ pub struct Executor {
 
 /// What a block needs from the batch around it.
 #[derive(Clone, Copy, Debug)]
-pub struct BatchContext {
+pub struct BatchContext<'r> {
     /// What the batch's fork prescribes.
-    pub rules: &'static Rules,
+    pub rules: &'r Rules,
     /// How the batch came to be.
     pub kind: BatchKind,
     /// Chain id, as CHAINID returns it and EIP-155 transactions sign it.
     pub chain_id: u64,
+}
+
+/// The block before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parent {
+    /// Block number.
+    pub number: u64,
+    /// State root after it.
+    pub state_root: B256,
+}
+
+impl From<&Head> for Parent {
+    fn from(&Head { number, state_root, .. }: &Head) -> Self {
+        Self { number, state_root }
+    }
 }
 
 /// What came out of a block.
@@ -53,9 +71,14 @@ pub struct BatchContext {
 pub struct Execution {
     /// State keys and code that changed.
     pub diff: StateDiff,
-    /// One for each transaction, in order.
+    /// One for each transaction that ran, in order.
     pub receipts: Vec<Receipt>,
-    /// Root of the block info tree.
+    /// Transactions that did not run, in order.
+    pub skipped: Vec<Skipped>,
+    /// State root after each transaction, in forks whose sequencer tells it; before fork 7 without the entry in the
+    /// system contract's map that names it.
+    pub intermediate_state_roots: Vec<B256>,
+    /// Root of the block info tree; zero before fork 7, which has none.
     pub block_info_root: B256,
     /// Root of the receipts as the header commits to them.
     pub receipts_root: B256,
@@ -67,10 +90,32 @@ pub struct Execution {
     pub permutations: u64,
 }
 
+/// Why no honest sequencer made a block; it discards the whole batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// A regular block refers to an L1 info leaf of zeros.
+    #[error("L1 info leaf {index} is all zero")]
+    ZeroL1Info {
+        /// Index of the leaf.
+        index: u32,
+    },
+    /// A block is older than the L1 information it uses.
+    #[error("timestamp {timestamp} is before {min_timestamp}, the earliest for its L1 info leaf")]
+    BeforeL1Info {
+        /// Of the block.
+        timestamp: u64,
+        /// Of the leaf.
+        min_timestamp: u64,
+    },
+    /// An invalid batch has no blocks.
+    #[error("a block in an invalid batch")]
+    BlockInInvalidBatch,
+}
+
 /// Why there is no [`Execution`].
 #[derive(Debug, thiserror::Error)]
 pub enum ExecuteError {
-    /// The block breaks a rule: no honest sequencer made it.
+    /// The block breaks a rule.
     #[error(transparent)]
     Invalid(#[from] Invalid),
     /// The state could not be read: this says nothing about the block.
@@ -91,38 +136,70 @@ impl Executor {
 
     /// Runs `block` on the state after `parent`.
     ///
-    /// The order of writes is that of `spec/execution.md` §5.2.
+    /// The order of writes is that of `spec/execution.md` §5.
     ///
     /// # Errors
     ///
     /// [`ExecuteError::Invalid`] when the block breaks a rule, [`ExecuteError::Store`] when the state is not at hand.
     pub fn execute<S: Store>(
         &mut self,
-        block: &PreparedBlock,
-        batch: &BatchContext,
-        parent: &Head,
+        block: &PreparedInput,
+        batch: &BatchContext<'_>,
+        parent: Parent,
         store: &S,
     ) -> Result<Execution, ExecuteError> {
+        let rules = batch.rules;
         let mut state = State::at(store, parent.state_root, &mut self.paths);
-        let opening = Opening::of(block.input(), batch)?;
-        opening.write(&mut state, parent)?;
+        let opening = Opening::of(block, batch)?;
+        opening.write(&mut state, &parent)?;
+        let (executed, skipped) = transact::run_all(block, batch, &opening, &mut state)?;
 
-        let receipts = transact::run_all(block, batch, &opening, &mut state)?;
-        let gas_used = receipts.last().map_or(0, |receipt| receipt.cumulative_gas_used);
-
-        let info = block_info::build(block, batch.rules, &opening, parent, &receipts, state.paths())?;
-        state.write_block_info_root(info.root)?;
-        let diff = state.into_diff();
-
-        let logs: Vec<_> = receipts.iter().map(|receipt| batch.rules.receipt_logs(&receipt.logs)).collect();
+        let mut intermediate_state_roots: Vec<_> = executed.iter().filter_map(|ran| ran.state_root).collect();
+        let (mut block_info_root, mut permutations) = (B256::ZERO, 0);
+        match rules.block_model {
+            BlockModel::Transaction => {
+                intermediate_state_roots.push(state.write_transaction_block(opening.number)?);
+            }
+            BlockModel::L2Block => {
+                let info = block_info::build(rules, &opening, &parent, &executed, state.paths())?;
+                state.write_block_info_root(info.root)?;
+                (block_info_root, permutations) = (info.root, info.permutations);
+            }
+        }
+        let receipts: Vec<_> = executed.into_iter().map(|ran| ran.receipt).collect();
+        let logs: Vec<_> = receipts.iter().map(|receipt| rules.receipt_logs(&receipt.logs)).collect();
+        let receipt_roots = match rules.receipt_outcome {
+            ReceiptOutcome::BlockStateRoot => alloc::vec![state.intermediate_root()?],
+            ReceiptOutcome::TransactionStateRoot => intermediate_state_roots.clone(),
+            ReceiptOutcome::Status => Vec::new(),
+        };
         Ok(Execution {
-            diff,
-            block_info_root: info.root,
-            permutations: info.permutations,
-            receipts_root: receipts_root(&receipts, &logs),
+            diff: state.into_diff(),
+            block_info_root,
+            permutations,
+            receipts_root: receipts_root(rules, &receipts, &logs, &receipt_roots),
             logs_bloom: logs_bloom(logs.iter().flatten().map(Cow::as_ref)),
+            gas_used: receipts.last().map_or(0, |receipt| receipt.cumulative_gas_used),
             receipts,
-            gas_used,
+            skipped,
+            intermediate_state_roots,
         })
+    }
+
+    /// What a batch writes that brings a global exit root in before its blocks (forks before 7).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the state is not at hand.
+    pub fn import_exit_root<S: Store>(
+        &mut self,
+        global_exit_root: B256,
+        timestamp: u64,
+        state_root: B256,
+        store: &S,
+    ) -> Result<StateDiff, StoreError> {
+        let mut state = State::at(store, state_root, &mut self.paths);
+        state.import_exit_root(global_exit_root, U256::from(timestamp))?;
+        Ok(state.into_diff())
     }
 }

@@ -1,6 +1,6 @@
 //! The opcodes that differ from Ethereum's (`spec/execution.md` §2).
 
-use super::state::State;
+use super::{Rules, rules::InitCodeInput, state::State};
 use crate::store::Store;
 use alloc::vec::Vec;
 use alloy_primitives::{Address, B256, U256};
@@ -12,10 +12,11 @@ use revm::{
     handler::instructions::EthInstructions,
     interpreter::{
         Instruction, InstructionContext, InstructionExecResult, InstructionResult, instruction_table,
-        instructions::gas_table_spec,
+        instructions::{gas_table_spec, system},
         interpreter::{EthInterpreter, ExtBytecode},
         interpreter_types::{InputsTr, Jumps, LegacyBytecode, RuntimeFlag},
     },
+    precompile::utilities::right_pad_vec,
     primitives::hardfork::SpecId,
 };
 
@@ -28,9 +29,18 @@ type Frame<'f, 'a, 's, S> = InstructionContext<'f, Surroundings<'a, 's, S>, EthI
 pub(super) const BASE: SpecId = SpecId::LONDON;
 
 /// London's instructions with the rollup's differences.
-pub(super) fn instructions<'a, 's, S: Store>() -> EthInstructions<EthInterpreter, Surroundings<'a, 's, S>> {
+pub(super) fn instructions<'a, 's, S: Store>(
+    rules: &Rules,
+) -> EthInstructions<EthInterpreter, Surroundings<'a, 's, S>> {
     let mut table = EthInstructions::new(instruction_table(), gas_table_spec(BASE), BASE);
-    table.insert_instruction(opcode::PUSH0, Instruction::new(push0), 2);
+    if rules.push0 {
+        table.insert_instruction(opcode::PUSH0, Instruction::new(push0), 2);
+    }
+    let block_hash = if rules.future_block_hash { block_hash } else { past_block_hash };
+    if rules.init_code_input == InitCodeInput::Code {
+        table.insert_instruction(opcode::CALLDATALOAD, Instruction::new(call_data_load), 3);
+        table.insert_instruction(opcode::CALLDATACOPY, Instruction::new(call_data_copy), 3);
+    }
     table.insert_instruction(opcode::BASEFEE, Instruction::unknown(), 0);
     table.insert_instruction(opcode::EXTCODEHASH, Instruction::new(ext_code_hash), 100);
     table.insert_instruction(opcode::BLOCKHASH, Instruction::new(block_hash), 20);
@@ -54,11 +64,43 @@ fn ext_code_hash<S: Store>(mut frame: Frame<'_, '_, '_, S>) -> InstructionExecRe
     push(frame, hash.into())
 }
 
+/// CALLDATALOAD where init code reads itself.
+fn call_data_load<S: Store>(mut frame: Frame<'_, '_, '_, S>) -> InstructionExecResult {
+    if frame.interpreter.input.bytecode_address().is_some() {
+        return system::calldataload(frame);
+    }
+    let offset = usize::try_from(pop(&mut frame)?).unwrap_or(usize::MAX);
+    let code = frame.interpreter.bytecode.bytecode_slice();
+    let word = U256::from_be_slice(&right_pad_vec(code.get(offset..).unwrap_or_default(), 32));
+    push(frame, word)
+}
+
+/// CALLDATACOPY where init code reads itself.
+fn call_data_copy<S: Store>(frame: Frame<'_, '_, '_, S>) -> InstructionExecResult {
+    if frame.interpreter.input.bytecode_address().is_some() {
+        return system::calldatacopy(frame);
+    }
+    system::codecopy(frame)
+}
+
 /// BLOCKHASH reads the system contract's map of state roots: any past block, however old.
-fn block_hash<S: Store>(mut frame: Frame<'_, '_, '_, S>) -> InstructionExecResult {
-    let root = match u64::try_from(pop(&mut frame)?) {
-        Ok(number) => frame.host.block_hash(number).ok_or(InstructionResult::FatalExternalError)?,
-        Err(_) => B256::ZERO,
+fn block_hash<S: Store>(frame: Frame<'_, '_, '_, S>) -> InstructionExecResult {
+    block_hash_until(frame, U256::MAX)
+}
+
+/// BLOCKHASH where blocks that are yet to come have none.
+fn past_block_hash<S: Store>(frame: Frame<'_, '_, '_, S>) -> InstructionExecResult {
+    let present = frame.host.block.number;
+    block_hash_until(frame, present)
+}
+
+fn block_hash_until<S: Store>(mut frame: Frame<'_, '_, '_, S>, last: U256) -> InstructionExecResult {
+    let number = pop(&mut frame)?;
+    let root = match u64::try_from(number) {
+        Ok(known) if number <= last => {
+            frame.host.block_hash(known).ok_or(InstructionResult::FatalExternalError)?
+        }
+        _ => B256::ZERO,
     };
     push(frame, root.into())
 }

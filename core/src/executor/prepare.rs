@@ -1,21 +1,36 @@
 use crate::{
     tree::hash_bytes,
-    types::{Block, BlockClaims, BlockInput, EncodedTransaction, Transaction, TransactionError},
+    types::{Block, BlockClaims, BlockInput, L1Info, Transaction, TransactionError},
 };
 use alloc::vec::Vec;
 use alloy_consensus::proofs::ordered_trie_root_with_encoder;
-use alloy_primitives::{B256, TxKind, U256};
+use alloy_primitives::{Address, B256, TxKind, U256};
 
 /// A block with all that can be worked out without the state: senders and hashes.
 ///
 /// Preparing is most of the work of a block with many transactions, needs nothing of the block before, and so can run
-/// on every core ahead of execution. What came of a transaction that nobody signed is kept, and refused in its turn.
+/// on every core ahead of execution.
 #[derive(Debug)]
 pub struct PreparedBlock {
-    input: BlockInput,
+    input: PreparedInput,
     claims: BlockClaims,
-    transactions: Vec<Result<PreparedTransaction, TransactionError>>,
     transactions_root: B256,
+}
+
+/// The part of a block that execution reads, prepared.
+#[derive(Debug)]
+pub struct PreparedInput {
+    /// Block number.
+    pub number: u64,
+    /// Seconds since the Unix epoch.
+    pub timestamp: u64,
+    /// Receiver of the fees: the sequencer.
+    pub coinbase: Address,
+    /// L1 information that the block brings in.
+    pub l1_info: L1Info,
+    /// Each transaction, or why it is none. What came of a transaction that nobody signed is kept, and refused in its
+    /// turn.
+    pub transactions: Vec<Result<PreparedTransaction, TransactionError>>,
 }
 
 /// A transaction, its sender, and its hash in the block info tree.
@@ -27,17 +42,24 @@ pub struct PreparedTransaction {
 
 impl From<Block> for PreparedBlock {
     fn from(Block { input, claims }: Block) -> Self {
-        let transactions = input.transactions.iter().map(PreparedTransaction::prepare).collect();
         let transactions_root = ordered_trie_root_with_encoder(&input.transactions, |item, out| {
             out.extend_from_slice(&item.encoded)
         });
-        Self { input, claims, transactions, transactions_root }
+        Self { input: input.into(), claims, transactions_root }
+    }
+}
+
+impl From<BlockInput> for PreparedInput {
+    fn from(BlockInput { number, timestamp, coinbase, l1_info, transactions }: BlockInput) -> Self {
+        let transactions =
+            transactions.iter().map(|encoded| encoded.recover().map(PreparedTransaction::from));
+        Self { number, timestamp, coinbase, l1_info, transactions: transactions.collect() }
     }
 }
 
 impl PreparedBlock {
     /// What execution needs.
-    pub fn input(&self) -> &BlockInput {
+    pub fn input(&self) -> &PreparedInput {
         &self.input
     }
 
@@ -46,24 +68,20 @@ impl PreparedBlock {
         &self.claims
     }
 
-    /// Each transaction, or why it is none.
-    pub fn transactions(&self) -> &[Result<PreparedTransaction, TransactionError>] {
-        &self.transactions
-    }
-
     /// Root of the transactions' trie, as the header commits to it.
     pub fn transactions_root(&self) -> B256 {
         self.transactions_root
     }
 }
 
-impl PreparedTransaction {
-    fn prepare(encoded: &EncodedTransaction) -> Result<Self, TransactionError> {
-        let transaction = encoded.recover()?;
+impl From<Transaction> for PreparedTransaction {
+    fn from(transaction: Transaction) -> Self {
         let l2_hash = l2_hash(&transaction);
-        Ok(Self { transaction, l2_hash })
+        Self { transaction, l2_hash }
     }
+}
 
+impl PreparedTransaction {
     /// The transaction and its sender.
     pub fn transaction(&self) -> &Transaction {
         &self.transaction

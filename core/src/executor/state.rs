@@ -1,6 +1,6 @@
 use crate::{
     chain::ChainSpec,
-    store::{Commit, Key, Store, StoreError},
+    store::{Commit, Journal, Key, Store, StoreError},
     tree::{Path, Paths, Smt, StateKey, hash_bytes},
 };
 use alloc::{collections::BTreeMap, vec::Vec};
@@ -19,8 +19,11 @@ use revm::{
 /// until the block ends. `State::poseidon_code_hash` translates.
 #[derive(Debug)]
 pub struct State<'s, S> {
-    store: &'s S,
+    /// The state before the block, and in front of it the nodes of intermediate roots.
+    store: Journal<&'s S>,
     root: B256,
+    /// The last root that was asked for.
+    intermediate_root: B256,
     paths: &'s mut Paths,
     words: BTreeMap<StateKey, Word>,
     /// Code by Poseidon hash.
@@ -29,10 +32,11 @@ pub struct State<'s, S> {
     deployed: BTreeMap<B256, B256>,
 }
 
-/// A leaf's value before the block, and now.
+/// A leaf's value before the block, at the last intermediate root, and now.
 #[derive(Clone, Copy, Debug)]
 struct Word {
     before: U256,
+    hashed: U256,
     now: U256,
 }
 
@@ -70,7 +74,15 @@ impl StateDiff {
 impl<'s, S: Store> State<'s, S> {
     /// The world at `root`.
     pub fn at(store: &'s S, root: B256, paths: &'s mut Paths) -> Self {
-        Self { store, root, paths, words: BTreeMap::new(), codes: BTreeMap::new(), deployed: BTreeMap::new() }
+        Self {
+            store: Journal::new(store),
+            root,
+            intermediate_root: root,
+            paths,
+            words: BTreeMap::new(),
+            codes: BTreeMap::new(),
+            deployed: BTreeMap::new(),
+        }
     }
 
     /// The value of a leaf now.
@@ -89,14 +101,29 @@ impl<'s, S: Store> State<'s, S> {
         match self.words.entry(key) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
             Entry::Vacant(entry) => {
-                let value = Smt::new(self.store).get(self.root, &self.paths.path(key))?;
-                Ok(entry.insert(Word { before: value, now: value }))
+                let value = Smt::new(&self.store).get(self.root, &self.paths.path(key))?;
+                Ok(entry.insert(Word { before: value, hashed: value, now: value }))
             }
         }
     }
 
     pub(super) fn paths(&mut self) -> &mut Paths {
         self.paths
+    }
+
+    /// The root of the state as it is now.
+    pub(super) fn intermediate_root(&mut self) -> Result<B256, StoreError> {
+        let mut changes = Vec::new();
+        for (key, word) in self.words.iter_mut().filter(|(_, word)| word.now != word.hashed) {
+            word.hashed = word.now;
+            changes.push((self.paths.path(*key), word.now));
+        }
+        let update = Smt::new(&self.store).update(self.intermediate_root, changes)?;
+        let mut commit = Commit::default();
+        update.write(&mut commit);
+        self.store.apply(&commit)?;
+        self.intermediate_root = update.root;
+        Ok(update.root)
     }
 
     /// Everything that is not what it was before the block.

@@ -1,13 +1,13 @@
 //! What the protocol itself writes to the state, before the transactions and after them (`spec/execution.md` §5.2).
 
-use super::{BatchContext, Invalid, state::State};
+use super::{BatchContext, BlockModel, Invalid, Parent, PreparedInput, state::State};
 use crate::{
     chain::ChainSpec,
     store::{Store, StoreError},
     tree::StateKey,
-    types::{BatchKind, BlockInput, Head, L1Info},
+    types::{BatchKind, L1Info},
 };
-use alloy_primitives::{B256, U256, keccak256};
+use alloy_primitives::{Address, B256, U256, keccak256};
 
 /// Slot of the system contract: number of the block.
 const NUMBER_SLOT: U256 = U256::ZERO;
@@ -23,59 +23,105 @@ const LOCAL_EXIT_ROOT_SLOT: U256 = U256::ONE;
 pub(super) struct Opening {
     pub(super) number: u64,
     pub(super) timestamp: u64,
+    pub(super) coinbase: Address,
     /// Zero when the block brings in no L1 information.
     pub(super) global_exit_root: B256,
-    /// Zero when the block brings in no L1 information.
-    pub(super) l1_block_hash: B256,
+    /// What the exit root manager's map will say of it.
+    pub(super) known_as: U256,
+    model: BlockModel,
 }
 
 impl Opening {
     /// Decides which L1 information the block brings in (`spec/execution.md` §5.3).
-    pub(super) fn of(input: &BlockInput, batch: &BatchContext) -> Result<Self, Invalid> {
-        let L1Info { index, global_exit_root, block_hash, min_timestamp } = input.l1_info;
-        let imports = match batch.kind {
-            BatchKind::Forced | BatchKind::Injected => true,
-            BatchKind::Regular => index != 0,
-            BatchKind::Invalid => return Err(Invalid::BlockInInvalidBatch),
+    pub(super) fn of(block: &PreparedInput, batch: &BatchContext<'_>) -> Result<Self, Invalid> {
+        let model = batch.rules.block_model;
+        let (global_exit_root, known_as) = match model {
+            BlockModel::Transaction => (block.l1_info.global_exit_root, U256::from(block.timestamp)),
+            BlockModel::L2Block if imports_l1_info(block, batch)? => {
+                (block.l1_info.global_exit_root, block.l1_info.block_hash.into())
+            }
+            BlockModel::L2Block => (B256::ZERO, U256::ZERO),
         };
-        if batch.kind == BatchKind::Regular && imports {
-            let zero_leaf = global_exit_root.is_zero() && block_hash.is_zero() && min_timestamp == 0;
-            if zero_leaf && batch.rules.refuses_zero_l1_info {
-                return Err(Invalid::ZeroL1Info { index });
-            }
-            if input.timestamp < min_timestamp {
-                return Err(Invalid::BeforeL1Info { timestamp: input.timestamp, min_timestamp });
-            }
-        }
-        let imported = |word| if imports { word } else { B256::ZERO };
-        Ok(Self {
-            number: input.number,
-            timestamp: input.timestamp,
-            global_exit_root: imported(global_exit_root),
-            l1_block_hash: imported(block_hash),
-        })
+        let &PreparedInput { number, timestamp, coinbase, .. } = block;
+        Ok(Self { number, timestamp, coinbase, global_exit_root, known_as, model })
     }
 
-    pub(super) fn write<S: Store>(&self, state: &mut State<'_, S>, parent: &Head) -> Result<(), StoreError> {
-        state.write(State::<S>::state_root_slot(parent.number), parent.state_root.into())?;
-        state.write(system_slot(NUMBER_SLOT), U256::from(self.number))?;
-        let timestamp = U256::from(self.timestamp);
-        if timestamp > state.read(system_slot(TIMESTAMP_SLOT))? {
-            state.write(system_slot(TIMESTAMP_SLOT), timestamp)?;
-        }
-        if !self.global_exit_root.is_zero() {
-            let entry = exit_root_slot(self.global_exit_root);
-            if state.read(entry)?.is_zero() {
-                state.write(entry, self.l1_block_hash.into())?;
+    /// What is written before the transactions.
+    pub(super) fn write<S: Store>(
+        &self,
+        state: &mut State<'_, S>,
+        parent: &Parent,
+    ) -> Result<(), StoreError> {
+        if self.model == BlockModel::L2Block {
+            state.write(State::<S>::state_root_slot(parent.number), parent.state_root.into())?;
+            state.write(system_slot(NUMBER_SLOT), U256::from(self.number))?;
+            let timestamp = U256::from(self.timestamp);
+            if timestamp > state.read(system_slot(TIMESTAMP_SLOT))? {
+                state.write(system_slot(TIMESTAMP_SLOT), timestamp)?;
             }
         }
-        Ok(())
+        state.import_exit_root(self.global_exit_root, self.known_as)
     }
+}
+
+/// A block of a forced batch always brings L1 information in, another one when it refers to a leaf.
+fn imports_l1_info(block: &PreparedInput, batch: &BatchContext<'_>) -> Result<bool, Invalid> {
+    let L1Info { index, global_exit_root, block_hash, min_timestamp } = block.l1_info;
+    match batch.kind {
+        BatchKind::Forced | BatchKind::Injected => return Ok(true),
+        BatchKind::Regular => {}
+        BatchKind::Invalid => return Err(Invalid::BlockInInvalidBatch),
+    }
+    if index == 0 {
+        return Ok(false);
+    }
+    let zero_leaf = global_exit_root.is_zero() && block_hash.is_zero() && min_timestamp == 0;
+    if zero_leaf && batch.rules.refuses_zero_l1_info {
+        return Err(Invalid::ZeroL1Info { index });
+    }
+    if block.timestamp < min_timestamp {
+        return Err(Invalid::BeforeL1Info { timestamp: block.timestamp, min_timestamp });
+    }
+    Ok(true)
 }
 
 impl<S: Store> State<'_, S> {
     pub(super) fn write_block_info_root(&mut self, root: B256) -> Result<(), StoreError> {
         self.write(system_slot(BLOCK_INFO_ROOT_SLOT), root.into())
+    }
+
+    /// Closes a block of the first model: its number, and the state root that this gives. Returns that root.
+    pub(super) fn write_transaction_block(&mut self, number: u64) -> Result<B256, StoreError> {
+        self.write(system_slot(NUMBER_SLOT), U256::from(number))?;
+        let root = self.intermediate_root()?;
+        self.write(Self::state_root_slot(number), root.into())?;
+        Ok(root)
+    }
+
+    /// Makes a global exit root known under a word that is not zero, unless the chain knows it already.
+    pub(super) fn import_exit_root(
+        &mut self,
+        global_exit_root: B256,
+        known_as: U256,
+    ) -> Result<(), StoreError> {
+        if global_exit_root.is_zero() {
+            return Ok(());
+        }
+        let entry = exit_root_slot(global_exit_root);
+        if self.read(entry)?.is_zero() {
+            self.write(entry, known_as)?;
+        }
+        Ok(())
+    }
+
+    /// Number of the last block, as the system contract holds it.
+    pub(super) fn block_number(&mut self) -> Result<U256, StoreError> {
+        self.read(system_slot(NUMBER_SLOT))
+    }
+
+    /// Timestamp of the last block, as the system contract holds it.
+    pub(super) fn block_timestamp(&mut self) -> Result<U256, StoreError> {
+        self.read(system_slot(TIMESTAMP_SLOT))
     }
 
     /// The root of the bridge's exit tree, as the bridge last wrote it.

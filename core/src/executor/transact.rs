@@ -1,10 +1,6 @@
 use super::{
-    BatchContext, ExecuteError, PreparedBlock, PreparedTransaction,
-    fee::effective_gas_price,
-    opcodes::{BASE, Surroundings, instructions},
-    precompiles::Precompiles,
-    state::State,
-    system::Opening,
+    BatchContext, PreparedInput, PreparedTransaction, ReceiptOutcome, evm::RollupEvm,
+    fee::effective_gas_price, state::State, system::Opening,
 };
 use crate::{
     store::{Store, StoreError},
@@ -14,109 +10,105 @@ use alloc::{
     string::{String, ToString},
     vec::Vec,
 };
-use alloy_primitives::U256;
-use revm::{
-    Context, ExecuteEvm,
-    context::result::{EVMError, ExecutionResult},
-    context::{BlockEnv, CfgEnv, Evm, TxEnv},
-    context_interface::cfg::GasParams,
-    handler::{EthFrame, instructions::EthInstructions},
-    interpreter::interpreter::EthInterpreter,
-    primitives::hardfork::SpecId,
+use alloy_primitives::{B256, TxKind, U256};
+use revm::context::{
+    BlockEnv, TxEnv,
+    result::{EVMError, ExecutionResult},
 };
 
-/// Why no honest sequencer made a block.
+/// A transaction that did not run. The protocol passes over it: it leaves no trace in the state, and cannot stand in a
+/// block (`spec/execution.md` §4.3).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Invalid {
-    /// Bytes in the place of a transaction.
-    #[error("transaction {index}: {reason}")]
-    Undecodable {
-        /// Position in the block, from 0.
-        index: usize,
-        /// What is wrong with the bytes.
-        reason: TransactionError,
-    },
-    /// A transaction that the protocol skips: it leaves no trace, and so cannot stand in a block
-    /// (`spec/execution.md` §4.3).
-    #[error("transaction {index} cannot run: {reason}")]
-    Unrunnable {
-        /// Position in the block, from 0.
-        index: usize,
-        /// Which check it fails.
-        reason: String,
-    },
-    /// A regular block refers to an L1 info leaf of zeros, which makes its batch invalid.
-    #[error("L1 info leaf {index} is all zero")]
-    ZeroL1Info {
-        /// Index of the leaf.
-        index: u32,
-    },
-    /// A block is older than the L1 information it uses.
-    #[error("timestamp {timestamp} is before {min_timestamp}, the earliest for its L1 info leaf")]
-    BeforeL1Info {
-        /// Of the block.
-        timestamp: u64,
-        /// Of the leaf.
-        min_timestamp: u64,
-    },
-    /// An invalid batch has no blocks.
-    #[error("a block in an invalid batch")]
-    BlockInInvalidBatch,
+#[error("transaction {index} cannot run: {reason}")]
+pub struct Skipped {
+    /// Position among the transactions, from 0.
+    pub index: usize,
+    /// Why it did not run.
+    pub reason: Unrunnable,
 }
 
-type RollupEvm<'a, 's, S> = Evm<
-    Surroundings<'a, 's, S>,
-    (),
-    EthInstructions<EthInterpreter, Surroundings<'a, 's, S>>,
-    Precompiles,
-    EthFrame<EthInterpreter>,
->;
+/// Why a transaction does not run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unrunnable {
+    /// Nobody signed it.
+    #[error(transparent)]
+    Unsigned(#[from] TransactionError),
+    /// It fails a check that needs the state.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// A transaction that ran.
+pub(super) struct Executed<'b> {
+    pub(super) transaction: &'b PreparedTransaction,
+    pub(super) receipt: Receipt,
+    /// The status in the block info tree.
+    pub(super) status: bool,
+    /// The state root after it, in forks whose receipts hold one.
+    pub(super) state_root: Option<B256>,
+}
 
 /// Runs the transactions of a block, one on the state that the other left.
-pub(super) fn run_all<S: Store>(
-    block: &PreparedBlock,
-    batch: &BatchContext,
+pub(super) fn run_all<'b, S: Store>(
+    block: &'b PreparedInput,
+    batch: &BatchContext<'_>,
     opening: &Opening,
     state: &mut State<'_, S>,
-) -> Result<Vec<Receipt>, ExecuteError> {
-    let mut receipts = Vec::with_capacity(block.transactions().len());
+) -> Result<(Vec<Executed<'b>>, Vec<Skipped>), StoreError> {
+    let (mut executed, mut skipped) = (Vec::with_capacity(block.transactions.len()), Vec::new());
+    if block.transactions.is_empty() {
+        return Ok((executed, skipped));
+    }
+    let rules = batch.rules;
+    let mut evm = RollupEvm::new(rules, batch.chain_id, environment(batch, opening), state);
     let mut cumulative_gas_used = 0;
-    for (index, transaction) in block.transactions().iter().enumerate() {
-        let transaction =
-            transaction.as_ref().map_err(|reason| Invalid::Undecodable { index, reason: reason.clone() })?;
-        let outcome = evm(block, batch, opening, state).transact(environment(transaction));
-        let outcome = outcome.map_err(|error| failure(index, error))?;
-        state.apply(outcome.state)?;
-
-        let gas_used = outcome.result.tx_gas_used();
+    for (index, transaction) in block.transactions.iter().enumerate() {
+        let transaction = match transaction {
+            Ok(transaction) => transaction,
+            Err(error) => {
+                skipped.push(Skipped { index, reason: error.clone().into() });
+                continue;
+            }
+        };
+        let (result, accounts) = match evm.transact(transaction_environment(transaction)) {
+            Ok(transacted) => transacted,
+            Err(EVMError::Database(error)) => return Err(error),
+            Err(error) => {
+                skipped.push(Skipped { index, reason: Unrunnable::Refused(error.to_string()) });
+                continue;
+            }
+        };
+        evm.state().apply(accounts)?;
+        let state_root = match rules.receipt_outcome {
+            ReceiptOutcome::TransactionStateRoot => Some(evm.state().intermediate_root()?),
+            ReceiptOutcome::BlockStateRoot | ReceiptOutcome::Status => None,
+        };
+        let gas_used = result.tx_gas_used();
         cumulative_gas_used += gas_used;
-        let (success, logs) = match outcome.result {
+        let (success, logs) = match result {
             ExecutionResult::Success { logs, .. } => (true, logs),
             // What a failed transaction logged is undone with the rest.
             ExecutionResult::Revert { .. } | ExecutionResult::Halt { .. } => (false, Vec::new()),
         };
-        receipts.push(Receipt { success, gas_used, cumulative_gas_used, logs });
+        let receipt = Receipt { success, gas_used, cumulative_gas_used, logs };
+        let status = success || (rules.unsupported_precompile_succeeds && to_unsupported(transaction, batch));
+        executed.push(Executed { transaction, receipt, status, state_root });
     }
-    Ok(receipts)
+    Ok((executed, skipped))
 }
 
-/// An EVM of this block on `state`.
-fn evm<'a, 's, S: Store>(
-    block: &PreparedBlock,
-    batch: &BatchContext,
-    opening: &Opening,
-    state: &'a mut State<'s, S>,
-) -> RollupEvm<'a, 's, S> {
-    let mut cfg = CfgEnv::new_with_spec(BASE);
-    cfg.chain_id = batch.chain_id;
-    cfg.tx_gas_limit_cap = Some(batch.rules.transaction_gas_limit);
-    // Berlin's refunds: London's EIP-3529 is not active.
-    cfg.gas_params = GasParams::new_spec(SpecId::BERLIN);
-    let mut context: Surroundings<'a, 's, S> = Context::new(state, BASE);
-    context.cfg = cfg;
-    context.block = BlockEnv {
+/// The transaction calls a precompile that does not run.
+fn to_unsupported(transaction: &PreparedTransaction, batch: &BatchContext<'_>) -> bool {
+    match transaction.transaction().fields().to {
+        TxKind::Call(to) => batch.rules.is_unsupported_precompile(to),
+        TxKind::Create => false,
+    }
+}
+
+fn environment(batch: &BatchContext<'_>, opening: &Opening) -> BlockEnv {
+    BlockEnv {
         number: U256::from(opening.number),
-        beneficiary: block.input().coinbase,
+        beneficiary: opening.coinbase,
         timestamp: U256::from(opening.timestamp),
         gas_limit: batch.rules.block_gas_limit,
         // No base fee: the whole price goes to the sequencer. DIFFICULTY gives 0.
@@ -125,11 +117,10 @@ fn evm<'a, 's, S: Store>(
         prevrandao: None,
         blob_excess_gas_and_price: None,
         slot_num: 0,
-    };
-    Evm::new(context, instructions(), Precompiles::of(batch.rules))
+    }
 }
 
-fn environment(prepared: &PreparedTransaction) -> TxEnv {
+fn transaction_environment(prepared: &PreparedTransaction) -> TxEnv {
     let (transaction, fields) = (prepared.transaction(), prepared.transaction().fields());
     TxEnv {
         tx_type: 0,
@@ -146,12 +137,5 @@ fn environment(prepared: &PreparedTransaction) -> TxEnv {
         blob_hashes: Vec::new(),
         max_fee_per_blob_gas: 0,
         authorization_list: Vec::new(),
-    }
-}
-
-fn failure(index: usize, error: EVMError<StoreError>) -> ExecuteError {
-    match error {
-        EVMError::Database(error) => error.into(),
-        error => Invalid::Unrunnable { index, reason: error.to_string() }.into(),
     }
 }

@@ -2,5 +2,6 @@
 //!
 //! A source decodes strictly and within bounds; whether what it decoded is *true* is the checker's business.
 
+pub mod batch_data;
 pub mod datastream;
 pub mod witness;

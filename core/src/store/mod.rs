@@ -21,6 +21,16 @@ pub trait Store {
     fn apply(&self, commit: &Commit) -> Result<(), StoreError>;
 }
 
+impl<S: Store> Store for &S {
+    fn get(&self, key: &Key) -> Result<Option<Bytes>, StoreError> {
+        (**self).get(key)
+    }
+
+    fn apply(&self, commit: &Commit) -> Result<(), StoreError> {
+        (**self).apply(commit)
+    }
+}
+
 /// Why a record could not be had. It never says that the record's content is zero or absent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {

@@ -19,6 +19,7 @@ pub struct EncodedTransaction {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transaction {
     inner: TxLegacy,
+    signature: Signature,
     hash: B256,
     sender: Address,
     encoded: Bytes,
@@ -40,6 +41,9 @@ pub enum TransactionError {
     /// No public key gives this signature.
     #[error("signature recovers to no sender")]
     NoSender,
+    /// More than anyone can have (`spec/execution.md` §9.1).
+    #[error("gas price has more than 128 bits")]
+    GasPrice,
 }
 
 impl EncodedTransaction {
@@ -59,21 +63,39 @@ impl EncodedTransaction {
         if canonical != self.encoded.as_ref() {
             return Err(TransactionError::NotCanonical);
         }
-        let sender = recover_sender(&signature, inner.signature_hash())?;
-        Ok(Transaction {
-            inner,
-            hash: keccak256(&self.encoded),
-            sender,
-            encoded: self.encoded.clone(),
-            effective_percentage: self.effective_percentage,
-        })
+        let signing_hash = inner.signature_hash();
+        Transaction::signed(inner, &signature, signing_hash, self)
     }
 }
 
 impl Transaction {
+    /// Recovers who signed `signing_hash`, the hash of `inner` as it was sent.
+    pub(crate) fn signed(
+        inner: TxLegacy,
+        signature: &Signature,
+        signing_hash: B256,
+        EncodedTransaction { encoded, effective_percentage }: &EncodedTransaction,
+    ) -> Result<Self, TransactionError> {
+        let sender = recover_sender(signature, signing_hash)?;
+        let (hash, encoded) = (keccak256(encoded), encoded.clone());
+        Ok(Self {
+            inner,
+            signature: *signature,
+            hash,
+            sender,
+            encoded,
+            effective_percentage: *effective_percentage,
+        })
+    }
+
     /// The fields that were signed. The chain id is `None` for a transaction older than EIP-155.
     pub fn fields(&self) -> &TxLegacy {
         &self.inner
+    }
+
+    /// The signature, with the parity that EIP-155 folds into `v`.
+    pub fn signature(&self) -> &Signature {
+        &self.signature
     }
 
     /// Ethereum's transaction hash: keccak of the signed encoding.

@@ -1,5 +1,7 @@
-use super::{BlockEnd, Bookmark, DecodeError, Entry, EntryKind, L2Block, Message, Transaction, UpdateGer};
-use crate::types::{BatchEnd, BatchStart, Block, BlockClaims, BlockInput, EncodedTransaction, L1Info};
+use super::{BlockEnd, Bookmark, DecodeError, Entry, EntryKind, L2Block, Message, Transaction};
+use crate::types::{
+    BatchEnd, BatchStart, Block, BlockClaims, BlockInput, EncodedTransaction, L1Info, UpdateGer,
+};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use alloy_primitives::B256;

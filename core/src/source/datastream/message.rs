@@ -1,6 +1,6 @@
 use super::protobuf::{Reader, Writer};
 use super::{DecodeError, Entry, EntryKind};
-use crate::types::{BatchEnd, BatchKind, BatchStart};
+use crate::types::{BatchEnd, BatchKind, BatchStart, UpdateGer};
 use alloc::vec::Vec;
 use alloy_primitives::{Address, B256, Bytes};
 use core::fmt;
@@ -251,25 +251,6 @@ impl Transaction {
             .bytes(6, self.intermediate_state_root.as_slice())
             .finish()
     }
-}
-
-/// A global exit root that came without a block: only in batches of forks below 7.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UpdateGer {
-    /// Batch that brings it.
-    pub batch_number: u64,
-    /// Seconds since the Unix epoch.
-    pub timestamp: u64,
-    /// The root.
-    pub global_exit_root: B256,
-    /// The sequencer.
-    pub coinbase: Address,
-    /// Protocol version of the batch.
-    pub fork_id: u64,
-    /// Chain id.
-    pub chain_id: u64,
-    /// State root after the update.
-    pub state_root: B256,
 }
 
 impl UpdateGer {

@@ -55,5 +55,5 @@ pub use entry::{Entry, EntryKind, EntryTooLong};
 pub use error::DecodeError;
 pub use file::{FileDecoder, FileEncoder, HEADER_PAGE_LEN, MAGIC, PAGE_LEN};
 pub use header::{Header, Sender};
-pub use message::{BlockEnd, Bookmark, L2Block, Message, Transaction, UpdateGer};
+pub use message::{BlockEnd, Bookmark, L2Block, Message, Transaction};
 pub use wire::{Command, CommandResult, Packet, PacketDecoder, ResultCode};

@@ -1,0 +1,144 @@
+//! revm's EVM with the rollup's differences that concern calls and creations rather than one opcode.
+
+use super::{
+    Rules,
+    opcodes::{BASE, Surroundings, instructions},
+    precompiles::Precompiles,
+    state::State,
+};
+use crate::store::{Store, StoreError};
+use revm::{
+    Context,
+    context::{
+        BlockEnv, CfgEnv, Evm, FrameStack, JournalEntry, JournalTr, TxEnv,
+        result::{EVMError, ExecutionResult},
+    },
+    context_interface::cfg::GasParams,
+    handler::{
+        EthFrame, EvmTr, FrameInitOrResult, FrameResult, Handler, MainnetHandler,
+        evm::{ContextDbError, FrameInitResult},
+        instructions::EthInstructions,
+    },
+    interpreter::{
+        InstructionResult, interpreter::EthInterpreter, interpreter_action::FrameInit,
+        interpreter_types::ReturnData,
+    },
+    primitives::hardfork::SpecId,
+    state::EvmState,
+};
+
+type Inner<'a, 's, S> = Evm<
+    Surroundings<'a, 's, S>,
+    (),
+    EthInstructions<EthInterpreter, Surroundings<'a, 's, S>>,
+    Precompiles,
+    EthFrame<EthInterpreter>,
+>;
+
+/// The EVM of one block.
+pub(super) struct RollupEvm<'r, 'a, 's, S: Store> {
+    inner: Inner<'a, 's, S>,
+    rules: &'r Rules,
+}
+
+/// What came of a transaction, and every account that it loaded.
+type Transacted = (ExecutionResult, EvmState);
+
+impl<'r, 'a, 's, S: Store> RollupEvm<'r, 'a, 's, S> {
+    /// An EVM on `state`.
+    pub(super) fn new(rules: &'r Rules, chain_id: u64, block: BlockEnv, state: &'a mut State<'s, S>) -> Self {
+        let mut cfg = CfgEnv::new_with_spec(BASE);
+        cfg.chain_id = chain_id;
+        // The limit of a transaction is not that of a block.
+        cfg.tx_gas_limit_cap = Some(rules.transaction_gas_limit);
+        cfg.disable_block_gas_limit = true;
+        // Berlin's refunds: London's EIP-3529 is not active.
+        cfg.gas_params = GasParams::new_spec(SpecId::BERLIN);
+        let mut context: Surroundings<'a, 's, S> = Context::new(state, BASE);
+        context.cfg = cfg;
+        context.block = block;
+        Self { inner: Evm::new(context, instructions(rules), Precompiles::of(rules)), rules }
+    }
+
+    /// Runs a transaction, and forgets everything about it but its result.
+    pub(super) fn transact(&mut self, transaction: TxEnv) -> Result<Transacted, EVMError<StoreError>> {
+        self.inner.ctx.tx = transaction;
+        let result = MainnetHandler::<_, EVMError<StoreError>, _>::default().run(self);
+        let accounts = self.inner.ctx.journaled_state.finalize();
+        Ok((result?, accounts))
+    }
+
+    pub(super) fn state(&mut self) -> &mut State<'s, S> {
+        self.inner.ctx.journaled_state.db_mut()
+    }
+
+    /// The creation that has just failed was undone; so is the warming of its address, when it is the last thing that
+    /// the journal holds. (What comes before it is the creator's nonce, which stays.)
+    fn cool_created(&mut self) {
+        let journal = &mut self.inner.ctx.journaled_state.inner;
+        if let Some(JournalEntry::AccountWarmed { address }) = journal.journal.last() {
+            let address = *address;
+            journal.journal.pop();
+            if let Some(account) = journal.state.get_mut(&address) {
+                account.mark_cold();
+            }
+        }
+    }
+}
+
+impl<'a, 's, S: Store> EvmTr for RollupEvm<'_, 'a, 's, S> {
+    type Context = Surroundings<'a, 's, S>;
+    type Instructions = EthInstructions<EthInterpreter, Surroundings<'a, 's, S>>;
+    type Precompiles = Precompiles;
+    type Frame = EthFrame<EthInterpreter>;
+
+    fn all(&self) -> (&Self::Context, &Self::Instructions, &Self::Precompiles, &FrameStack<Self::Frame>) {
+        self.inner.all()
+    }
+
+    fn all_mut(
+        &mut self,
+    ) -> (&mut Self::Context, &mut Self::Instructions, &mut Self::Precompiles, &mut FrameStack<Self::Frame>)
+    {
+        self.inner.all_mut()
+    }
+
+    fn frame_init(
+        &mut self,
+        input: FrameInit,
+    ) -> Result<FrameInitResult<'_, Self::Frame>, ContextDbError<Self::Context>> {
+        self.inner.frame_init(input)
+    }
+
+    fn frame_run(&mut self) -> Result<FrameInitOrResult<Self::Frame>, ContextDbError<Self::Context>> {
+        self.inner.frame_run()
+    }
+
+    fn frame_return_result(
+        &mut self,
+        result: FrameResult,
+    ) -> Result<Option<FrameResult>, ContextDbError<Self::Context>> {
+        let mut kept = None;
+        match &result {
+            FrameResult::Create(outcome) => {
+                if self.rules.failed_creation_cools && !outcome.instruction_result().is_ok() {
+                    self.cool_created();
+                }
+            }
+            // Of all precompiles only those that do not run revert.
+            FrameResult::Call(outcome) => {
+                if self.rules.unsupported_precompile_keeps_return_data
+                    && outcome.was_precompile_called
+                    && *outcome.instruction_result() == InstructionResult::Revert
+                {
+                    kept = Some(self.inner.frame_stack.get().interpreter.return_data.buffer().clone());
+                }
+            }
+        }
+        let returned = self.inner.frame_return_result(result)?;
+        if let Some(buffer) = kept {
+            self.inner.frame_stack.get().interpreter.return_data.set_buffer(buffer);
+        }
+        Ok(returned)
+    }
+}
