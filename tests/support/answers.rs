@@ -224,7 +224,7 @@ impl Fields {
     /// When the core does not agree.
     pub fn check_l2_hash(&self) -> B256 {
         let block = block(1, Address::ZERO, vec![sign(&self.transaction, 255)]);
-        let prepared = block.transactions()[0].as_ref().expect("signed");
+        let prepared = block.input().transactions[0].as_ref().expect("signed");
         let signed = Self { sender: prepared.transaction().sender(), ..self.clone() };
         assert_eq!(prepared.l2_hash(), hash_bytes(&signed.preimage()));
         hash_bytes(&self.preimage())

@@ -1,4 +1,4 @@
-use super::{At, Checker, Claim, Mismatch, Verdict};
+use super::{At, Checker, Claim, Mismatch, Verdict, VerifiedVirtualBatch};
 use crate::{
     executor::{BatchError, BatchExecution, Rules},
     store::Store,
@@ -22,10 +22,10 @@ impl Checker {
         claims: &BatchClaims,
         state_root: B256,
         store: &S,
-    ) -> Result<Verdict<BatchExecution>, BatchError> {
+    ) -> Result<Verdict<VerifiedVirtualBatch>, BatchError> {
         let execution = self.executor.execute_batch(batch, rules, self.spec.chain_id, state_root, store)?;
         Ok(match compare(number, claims, &execution) {
-            Ok(()) => Verdict::Verified(execution),
+            Ok(()) => Verdict::Verified(VerifiedVirtualBatch { execution }),
             Err(mismatch) => Verdict::Mismatch(mismatch),
         })
     }

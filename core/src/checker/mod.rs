@@ -10,14 +10,14 @@ mod mismatch;
 mod verdict;
 
 pub use mismatch::{Claim, Mismatch, Value};
-pub use verdict::{Verdict, VerifiedBatch, VerifiedBlock, VerifiedUpdate};
+pub use verdict::{Verdict, VerifiedBatch, VerifiedBlock, VerifiedUpdate, VerifiedVirtualBatch};
 
 use crate::{
     chain::{ChainSpec, ForkId},
     executor::{BatchContext, BlockModel, Executor, Rules, State},
     store::{Store, StoreError},
     tree::Smt,
-    types::{BatchEnd, BatchStart, Head, UpdateGer},
+    types::{BatchEnd, BatchPart, BatchStart, Head, UpdateGer},
 };
 use alloc::string::ToString;
 
@@ -141,7 +141,7 @@ impl Checker {
 
     fn batch_context(&self, start: &BatchStart, at: At) -> Result<BatchContext<'static>, Mismatch> {
         let rules = Rules::of(fork(start, at)?);
-        Ok(BatchContext { rules, kind: start.kind, chain_id: self.spec.chain_id })
+        Ok(BatchContext { rules, kind: start.kind, chain_id: self.spec.chain_id, part: BatchPart::WHOLE })
     }
 }
 

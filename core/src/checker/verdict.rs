@@ -1,6 +1,6 @@
 use super::Mismatch;
 use crate::{
-    executor::StateDiff,
+    executor::{BatchExecution, StateDiff},
     store::{Commit, Key},
     tree::TreeUpdate,
     types::{BlockRecord, Head},
@@ -99,5 +99,25 @@ impl From<&VerifiedUpdate> for Commit {
         verified.update.write(&mut commit);
         commit.put(Key::Head, alloy_rlp::encode(&verified.head).into());
         commit
+    }
+}
+
+/// A batch that was executed from its data on L1, and gave what was said.
+#[derive(Debug)]
+pub struct VerifiedVirtualBatch {
+    pub(super) execution: BatchExecution,
+}
+
+impl VerifiedVirtualBatch {
+    /// What came out.
+    pub fn execution(&self) -> &BatchExecution {
+        &self.execution
+    }
+}
+
+impl From<&VerifiedVirtualBatch> for Commit {
+    /// The state after the batch, without a head: it does not extend a chain of blocks.
+    fn from(batch: &VerifiedVirtualBatch) -> Self {
+        batch.execution.written.clone()
     }
 }

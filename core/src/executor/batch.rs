@@ -6,7 +6,7 @@ use crate::{
     source::batch_data::{self, BatchDataError, BatchEntry, ChangeL2Block},
     store::{Commit, Journal, Store, StoreError},
     tree::Smt,
-    types::{BatchInput, BatchKind, L1Info, Transaction, TransactionError},
+    types::{BatchInput, BatchKind, BatchPart, L1Info, Transaction, TransactionError},
 };
 use alloc::vec::Vec;
 use alloy_primitives::{B256, keccak256};
@@ -26,6 +26,8 @@ pub struct BatchExecution {
     pub blocks: Vec<Execution>,
     /// Why none of the batch's blocks count, if they do not.
     pub discarded: Option<Discarded>,
+    /// Nodes, values and code that are new.
+    pub(crate) written: Commit,
 }
 
 /// Why a batch is discarded as a whole (`spec/execution.md` §6.1).
@@ -119,7 +121,8 @@ impl Executor {
         state_root: B256,
         store: &S,
     ) -> Result<BatchExecution, BatchError> {
-        let context = BatchContext { rules, kind: batch.kind, chain_id };
+        let part = BatchPart { continues_block: false, ..batch.part };
+        let context = BatchContext { rules, kind: batch.kind, chain_id, part };
         let mut run = Run {
             executor: self,
             batch,
@@ -132,13 +135,15 @@ impl Executor {
             run.import_exit_root()?;
         }
         // From here on the batch counts as a whole or not at all.
-        let opened = run.state_root;
+        let (opened, mut written) = (run.state_root, run.store.seal());
         let discarded = match run.entries() {
             Ok(()) => None,
             Err(Stop::Discarded(reason)) => Some(reason),
             Err(Stop::Error(error)) => return Err(error),
         };
-        if discarded.is_some() {
+        if discarded.is_none() {
+            written.append(run.store.seal());
+        } else {
             run.state_root = opened;
             run.blocks.clear();
         }
@@ -151,6 +156,7 @@ impl Executor {
             acc_input_hash: acc_input_hash(batch, rules),
             blocks,
             discarded,
+            written,
         })
     }
 }
@@ -171,6 +177,8 @@ struct OpenBlock {
     timestamp: u64,
     l1_info: L1Info,
     transactions: Vec<Result<PreparedTransaction, TransactionError>>,
+    /// It was opened before the batch.
+    continued: bool,
 }
 
 impl<S: Store> Run<'_, S> {
@@ -197,7 +205,8 @@ impl<S: Store> Run<'_, S> {
         for entry in entries {
             let l1_info = L1Info { global_exit_root: self.batch.l1_root, ..L1Info::default() };
             let transactions = alloc::vec![recover(entry)?];
-            let block = OpenBlock { timestamp: self.batch.timestamp, l1_info, transactions };
+            let block =
+                OpenBlock { timestamp: self.batch.timestamp, l1_info, transactions, continued: false };
             let execution = self.execute(block)?;
             if execution.skipped.is_empty() {
                 self.write(&execution.diff)?;
@@ -211,6 +220,11 @@ impl<S: Store> Run<'_, S> {
         let mut open: Option<OpenBlock> = None;
         if self.context.kind != BatchKind::Regular && !entries.is_empty() {
             open = Some(self.open_forced()?);
+        } else if self.batch.part.continues_block
+            && !matches!(entries.first(), Some(BatchEntry::ChangeL2Block(_)))
+        {
+            let (timestamp, l1_info) = (self.timestamp()?, L1Info::default());
+            open = Some(OpenBlock { timestamp, l1_info, transactions: Vec::new(), continued: true });
         }
         for entry in entries {
             match (entry, &mut open) {
@@ -240,7 +254,7 @@ impl<S: Store> Run<'_, S> {
             0 => L1Info::default(),
             index => *self.batch.l1_info.get(&index).ok_or(BatchError::L1Info(index))?,
         };
-        Ok(OpenBlock { timestamp, l1_info, transactions: Vec::new() })
+        Ok(OpenBlock { timestamp, l1_info, transactions: Vec::new(), continued: false })
     }
 
     /// The one block of a forced batch, which no entry opens.
@@ -249,7 +263,7 @@ impl<S: Store> Run<'_, S> {
         let timestamp = self.timestamp()?.max(self.batch.timestamp);
         let l1_info =
             L1Info { global_exit_root: l1_root, block_hash: forced_block_hash, ..L1Info::default() };
-        Ok(OpenBlock { timestamp, l1_info, transactions: Vec::new() })
+        Ok(OpenBlock { timestamp, l1_info, transactions: Vec::new(), continued: false })
     }
 
     fn close(&mut self, block: OpenBlock) -> Result<(), Stop> {
@@ -263,15 +277,19 @@ impl<S: Store> Run<'_, S> {
         let number =
             State::at(&self.store, self.state_root, self.executor.paths()).block_number()?.saturating_to();
         let parent = Parent { number, state_root: self.state_root };
-        let OpenBlock { timestamp, l1_info, transactions } = block;
+        let OpenBlock { timestamp, l1_info, transactions, continued } = block;
+        let context = BatchContext {
+            part: BatchPart { continues_block: continued, ..self.context.part },
+            ..self.context
+        };
         let block = PreparedInput {
-            number: number.saturating_add(1),
+            number: if continued { number } else { number.saturating_add(1) },
             timestamp,
             coinbase: self.batch.coinbase,
             l1_info,
             transactions,
         };
-        Ok(self.executor.execute(&block, &self.context, parent, &self.store)?)
+        Ok(self.executor.execute(&block, &context, parent, &self.store)?)
     }
 
     fn timestamp(&mut self) -> Result<u64, StoreError> {

@@ -18,13 +18,15 @@ pub(super) fn build(
 ) -> Result<TreeUpdate, StoreError> {
     let gas_used = executed.last().map_or(0, |last| last.receipt.cumulative_gas_used);
     let mut leaves = Leaves { paths, leaves: Vec::with_capacity(8 + 6 * executed.len()) };
-    leaves.add(BlockInfoKey::PreviousStateRoot, parent.state_root);
-    leaves.add(BlockInfoKey::Coinbase, word_of(opening.coinbase));
-    leaves.add(BlockInfoKey::Number, U256::from(opening.number));
-    leaves.add(BlockInfoKey::GasLimit, U256::from(rules.block_gas_limit));
-    leaves.add(BlockInfoKey::Timestamp, U256::from(opening.timestamp));
-    leaves.add(BlockInfoKey::GlobalExitRoot, opening.global_exit_root);
-    leaves.add(BlockInfoKey::L1BlockHash, opening.known_as);
+    if !opening.open_already {
+        leaves.add(BlockInfoKey::PreviousStateRoot, parent.state_root);
+        leaves.add(BlockInfoKey::Coinbase, word_of(opening.coinbase));
+        leaves.add(BlockInfoKey::Number, U256::from(opening.number));
+        leaves.add(BlockInfoKey::GasLimit, U256::from(rules.block_gas_limit));
+        leaves.add(BlockInfoKey::Timestamp, U256::from(opening.timestamp));
+        leaves.add(BlockInfoKey::GlobalExitRoot, opening.global_exit_root);
+        leaves.add(BlockInfoKey::L1BlockHash, opening.known_as);
+    }
     leaves.add(BlockInfoKey::GasUsed, U256::from(gas_used));
 
     // Logs count through the whole block.

@@ -27,7 +27,7 @@ pub use transact::{Skipped, Unrunnable};
 use crate::{
     store::{Store, StoreError},
     tree::Paths,
-    types::{BatchKind, Head, Receipt},
+    types::{BatchKind, BatchPart, Head, Receipt},
 };
 use alloc::{borrow::Cow, vec::Vec};
 use alloy_primitives::{B256, Bloom, U256, logs_bloom};
@@ -49,6 +49,8 @@ pub struct BatchContext<'r> {
     pub kind: BatchKind,
     /// Chain id, as CHAINID returns it and EIP-155 transactions sign it.
     pub chain_id: u64,
+    /// How much of the block is run.
+    pub part: BatchPart,
 }
 
 /// The block before.
@@ -162,7 +164,9 @@ impl Executor {
             }
             BlockModel::L2Block => {
                 let info = block_info::build(rules, &opening, &parent, &executed, state.paths())?;
-                state.write_block_info_root(info.root)?;
+                if !batch.part.leaves_block_open {
+                    state.write_block_info_root(info.root)?;
+                }
                 (block_info_root, permutations) = (info.root, info.permutations);
             }
         }

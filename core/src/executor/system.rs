@@ -29,6 +29,8 @@ pub(super) struct Opening {
     /// What the exit root manager's map will say of it.
     pub(super) known_as: U256,
     model: BlockModel,
+    /// The block was opened before: nothing is written, and the block info tree has no header.
+    pub(super) open_already: bool,
 }
 
 impl Opening {
@@ -43,7 +45,8 @@ impl Opening {
             BlockModel::L2Block => (B256::ZERO, U256::ZERO),
         };
         let &PreparedInput { number, timestamp, coinbase, .. } = block;
-        Ok(Self { number, timestamp, coinbase, global_exit_root, known_as, model })
+        let open_already = batch.part.continues_block;
+        Ok(Self { number, timestamp, coinbase, global_exit_root, known_as, model, open_already })
     }
 
     /// What is written before the transactions.
@@ -52,6 +55,9 @@ impl Opening {
         state: &mut State<'_, S>,
         parent: &Parent,
     ) -> Result<(), StoreError> {
+        if self.open_already {
+            return Ok(());
+        }
         if self.model == BlockModel::L2Block {
             state.write(State::<S>::state_root_slot(parent.number), parent.state_root.into())?;
             state.write(system_slot(NUMBER_SLOT), U256::from(self.number))?;

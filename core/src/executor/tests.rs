@@ -86,7 +86,8 @@ impl World {
             l1_info: self.l1_info,
             transactions: self.transactions,
         };
-        let batch = BatchContext { rules: Rules::of(self.fork), kind: self.kind, chain_id: CHAIN };
+        let (rules, part) = (Rules::of(self.fork), BatchPart::WHOLE);
+        let batch = BatchContext { rules, kind: self.kind, chain_id: CHAIN, part };
         let execution = executor.execute(&input.into(), &batch, parent, &store)?;
         Ok(Outcome { execution, parent })
     }

@@ -105,6 +105,22 @@ pub struct BatchInput {
     pub l1_info: BTreeMap<u32, L1Info>,
     /// The accumulated input hash before the batch.
     pub previous_acc_input_hash: B256,
+    /// Whether all of the batch is run.
+    pub part: BatchPart,
+}
+
+/// How much of a batch is run. A sequencer that is still filling a block simulates a part; what is proved is whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchPart {
+    /// Transactions before the first block of the batch belong to a block that is open already.
+    pub continues_block: bool,
+    /// The root of the block info tree is not written.
+    pub leaves_block_open: bool,
+}
+
+impl BatchPart {
+    /// All of it.
+    pub const WHOLE: Self = Self { continues_block: false, leaves_block_open: false };
 }
 
 /// What is said to come out of a batch.

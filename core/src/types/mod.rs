@@ -8,7 +8,9 @@ mod block;
 mod receipt;
 mod transaction;
 
-pub use batch::{BatchClaims, BatchEncoding, BatchEnd, BatchInput, BatchKind, BatchStart, UpdateGer};
+pub use batch::{
+    BatchClaims, BatchEncoding, BatchEnd, BatchInput, BatchKind, BatchPart, BatchStart, UpdateGer,
+};
 pub use block::{Block, BlockClaims, BlockInput, BlockRecord, Head, L1Info, Totals, TransactionRecord};
 pub use receipt::Receipt;
 pub use transaction::{EncodedTransaction, Transaction, TransactionError};
