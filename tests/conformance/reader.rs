@@ -50,17 +50,33 @@ pub(crate) fn open(path: &Path, read: &Arc<AtomicU64>) -> io::Result<Content> {
     if first.starts_with(STREAM_MAGIC) {
         return rest(first, reader).map(Content::Stream);
     }
-    let second = line(&mut reader)?;
-    if is_object_per_line(first.trim_ascii(), &second) {
-        return Ok(Content::Lines(Lines { ahead: vec![second, first], reader, number: 0 }));
+    let mut ahead = vec![first];
+    while ahead.len() == 1 || ahead.last().is_some_and(|line| is_blank(line)) {
+        let next = line(&mut reader)?;
+        if next.is_empty() {
+            return Ok(Content::Document(ahead.concat()));
+        }
+        ahead.push(next);
     }
-    rest([first, second].concat(), reader).map(Content::Document)
+    if is_object_per_line(&ahead) {
+        ahead.reverse();
+        return Ok(Content::Lines(Lines { ahead, reader, number: 0 }));
+    }
+    rest(ahead.concat(), reader).map(Content::Document)
 }
 
 /// A document that spans lines has an opening bracket alone in the first, or goes on indented in the second.
-fn is_object_per_line(first: &[u8], second: &[u8]) -> bool {
+fn is_object_per_line(ahead: &[Vec<u8>]) -> bool {
+    let [first, .., second] = ahead else {
+        return false;
+    };
+    let first = first.trim_ascii();
     let whole = first.len() > 1 && first.ends_with(b"}");
     first.starts_with(b"{") && (whole || second.starts_with(b"{"))
+}
+
+fn is_blank(line: &[u8]) -> bool {
+    line.trim_ascii().is_empty()
 }
 
 fn decompress(mut file: impl Read + 'static) -> io::Result<Reader> {
@@ -108,7 +124,7 @@ impl Iterator for Lines {
             self.number += 1;
             match line {
                 Ok(line) if line.is_empty() => return None,
-                Ok(line) if line.trim_ascii().is_empty() => {}
+                Ok(line) if is_blank(&line) => {}
                 line => return Some((self.number, line)),
             }
         }

@@ -180,7 +180,6 @@ impl Named {
 
 #[derive(Serialize)]
 struct Json<'a> {
-    #[serde(flatten)]
     totals: Counts,
     table: Vec<Row<'a>>,
     failures: Vec<JsonNamed<'a>>,

@@ -24,7 +24,7 @@ use zk_replica_tests::{
 const FAMILY: &str = "state-tree";
 
 /// The names of sections, by which the file is recognised.
-const SECTIONS: [&str; 16] = [
+const SECTIONS: [&str; 17] = [
     "block_info_keys",
     "bytecode_hashes",
     "etrog_transitions",
@@ -41,6 +41,7 @@ const SECTIONS: [&str; 16] = [
     "state_keys",
     "tree_operations",
     "tree_roots",
+    "value_hashes",
 ];
 
 /// Whether a file with a field of this name is for this family.
