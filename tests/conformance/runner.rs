@@ -2,7 +2,7 @@
 //! bounded, however large a file is.
 
 use crate::{
-    case::{Case, Outcome, catch},
+    case::{Case, Failure, Outcome, catch},
     families,
     known::Known,
     progress::Progress,
@@ -59,14 +59,15 @@ pub(crate) fn run(files: &[PathBuf], filter: Option<&str>, task: &Task) -> io::R
     let worker = Worker { filter, task, queue: &receiver, run: &run, progress: &progress };
     thread::scope(|scope| -> io::Result<()> {
         let spawn = || thread::Builder::new().stack_size(STACK);
+        for _ in 0..workers {
+            spawn().spawn_scoped(scope, || worker.work())?;
+        }
         for _ in 0..workers.min(READERS) {
             let reader = FileReader { files, next: &next, read: Arc::clone(&read), queue: sender.clone() };
             spawn().spawn_scoped(scope, move || reader.work())?;
         }
+        // Workers end when the last reader has.
         drop(sender);
-        for _ in 0..workers {
-            spawn().spawn_scoped(scope, || worker.work())?;
-        }
         Ok(())
     })?;
     let mut run = run.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -86,9 +87,6 @@ enum Work {
     Case(Case),
 }
 
-/// The other end has gone: all workers have ended, which they do not while there is a reader.
-struct Gone;
-
 struct FileReader<'a> {
     files: &'a [PathBuf],
     next: &'a AtomicUsize,
@@ -103,44 +101,35 @@ impl FileReader<'_> {
             let Some(file) = self.files.get(order) else {
                 return;
             };
-            let place = Place { order, file: file.clone(), line: None };
-            if let Err(Gone) = self.file(&place) {
-                return;
-            }
+            self.file(&Place { order, file: file.clone(), line: None });
         }
     }
 
-    fn file(&self, place: &Place) -> Result<(), Gone> {
-        let content = match reader::open(&place.file, &self.read) {
-            Ok(content) => content,
-            Err(error) => return self.case(place, unreadable(&error)),
+    fn file(&self, place: &Place) {
+        let cases = match reader::open(&place.file, &self.read) {
+            Ok(Content::Lines(lines)) => return self.lines(place, lines),
+            Ok(Content::Document(bytes)) => safely(|| families::document(&place.file, &bytes)),
+            Ok(Content::Stream(bytes)) => safely(|| families::stream(&place.file, bytes)),
+            Err(error) => vec![unreadable(&error)],
         };
-        let document = |cases: Vec<Case>| cases.into_iter().try_for_each(|case| self.case(place, case));
-        match content {
-            Content::Lines(lines) => self.lines(place, lines),
-            Content::Document(bytes) => document(safely(|| families::document(&place.file, &bytes))),
-            Content::Stream(bytes) => document(safely(|| families::stream(&place.file, bytes))),
+        for case in cases {
+            self.send(place.clone(), Work::Case(case));
         }
     }
 
-    fn lines(&self, place: &Place, lines: reader::Lines) -> Result<(), Gone> {
+    fn lines(&self, place: &Place, lines: reader::Lines) {
         for (number, line) in lines {
             let place = Place { line: Some(number), ..place.clone() };
             match line {
-                Ok(line) => self.send(place, Work::Line(line))?,
+                Ok(line) => self.send(place, Work::Line(line)),
                 // What comes after a gap cannot be trusted to be lines.
-                Err(error) => return self.case(&place, unreadable(&error)),
+                Err(error) => return self.send(place, Work::Case(unreadable(&error))),
             }
         }
-        Ok(())
     }
 
-    fn case(&self, place: &Place, case: Case) -> Result<(), Gone> {
-        self.send(place.clone(), Work::Case(case))
-    }
-
-    fn send(&self, place: Place, work: Work) -> Result<(), Gone> {
-        self.queue.send(Job { place, work }).map_err(|_| Gone)
+    fn send(&self, place: Place, work: Work) {
+        self.queue.send(Job { place, work }).expect("the queue outlives those who fill it");
     }
 }
 
@@ -148,10 +137,14 @@ fn unreadable(error: &io::Error) -> Case {
     Case::failed(families::UNKNOWN, "unreadable file", format!("cannot be read to its end: {error}"))
 }
 
-/// A family that panics while it makes its cases has one, and that has failed.
+/// The cases of a document.
 fn safely(cases: impl FnOnce() -> Vec<Case>) -> Vec<Case> {
-    let failed = |failure| vec![Case::failed(families::UNKNOWN, "unreadable cases", failure)];
-    catch(cases).unwrap_or_else(failed)
+    catch(cases).unwrap_or_else(|failure| vec![unmade(failure)])
+}
+
+/// A family that panics while it makes its cases has one, and that has failed.
+fn unmade(failure: Failure) -> Case {
+    Case::failed(families::UNKNOWN, "unreadable cases", failure)
 }
 
 struct Worker<'a> {
@@ -167,7 +160,7 @@ impl Worker<'_> {
         while let Ok(job) = self.next() {
             let Job { place, work } = job;
             let case = match work {
-                Work::Line(line) => families::line(line),
+                Work::Line(line) => catch(|| families::line(line)).unwrap_or_else(unmade),
                 Work::Case(case) => case,
             };
             if self.filter.is_none_or(|text| case.name.contains(text)) {

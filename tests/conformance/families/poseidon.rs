@@ -9,6 +9,8 @@ use zk_replica_tests::answers::small;
 
 const FAMILY: &str = "poseidon";
 
+type Check = fn(&Published);
+
 /// The cases of the file: each known answer, and what its parameters say together.
 pub(super) fn cases(json: &str) -> Vec<Case> {
     let published: Arc<Published> = match serde_json::from_str(json) {
@@ -19,7 +21,7 @@ pub(super) fn cases(json: &str) -> Vec<Case> {
         let answer = answer.clone();
         Case::new(FAMILY, format!("known_answers {index}"), move || check_answer(&answer))
     });
-    let checks: [(&str, fn(&Published)); 4] = [
+    let checks: [(&str, Check); 4] = [
         ("the permutation is the one that the constants define", check_definition),
         ("the permutation is the one of the schedules", check_schedules),
         ("lanes are taken modulo the prime", check_prime),

@@ -33,8 +33,11 @@ const PUBLISHED: Header = Header {
     total_entries: 34_723,
 };
 
+/// A check of the whole stream.
+type Check = fn(&[u8]);
+
 /// What is known of that one.
-const PUBLISHED_CHECKS: &[(&str, fn(&[u8]))] = &[
+const PUBLISHED_CHECKS: &[(&str, Check)] = &[
     ("the file is the published one", check_file),
     ("the stream holds the published counts", check_counts),
     ("the messages say what is published", check_contents),
@@ -50,7 +53,7 @@ pub(crate) fn stream(path: &Path, stream: Vec<u8>) -> Vec<Case> {
         Err(failure) => return vec![Case::failed(FAMILY, "the stream can be read", failure)],
     };
     let forks = forks(&entries);
-    let checks: &[(&str, fn(&[u8]))] = if header == PUBLISHED { PUBLISHED_CHECKS } else { &[] };
+    let checks: &[(&str, Check)] = if header == PUBLISHED { PUBLISHED_CHECKS } else { &[] };
     let stream: Arc<[u8]> = stream.into();
     let replayed = (Arc::clone(&stream), path.to_owned(), forks.clone());
     let replay = move || {
