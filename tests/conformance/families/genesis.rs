@@ -88,8 +88,7 @@ impl IndexCase {
         let json = self.chainspec.clone().unwrap_or(serde_json::json!({ "chainId": 1 }));
         let spec = ChainSpec::from_json(json.to_string().as_bytes()).expect("a chain");
         assert_eq!(spec.chain_id, self.chain_id.unwrap_or(1), "chain id");
-        let published = path.parent().and_then(Path::parent).map(|folder| folder.join("state-tree.json"));
-        let published = published.and_then(|file| fs::read_to_string(file).ok());
+        let published = fs::read_to_string(path.with_file_name("..").join("state-tree.json")).ok();
         let roots: Vec<PublishedRoot> =
             published.map_or(Vec::new(), |json| parse::<PublishedRoots>(&json).published_genesis_roots);
         let timestamp =

@@ -1,7 +1,7 @@
 //! What vectors are about. Each family has a module that makes cases of what is recognised here.
 //!
-//! A new family adds its module and a line to [`of_object`] or [`of_list`] (for a document of its own form), to the table of
-//! sections in [`state_tree`], or to the table of cases in [`units`].
+//! A new family adds its module and a line to [`of_object`] or [`of_list`] for a document of its own form. A new section of
+//! `state-tree.json` is a line in [`state_tree`], a new kind of case in a list a line of the table in [`units`].
 
 mod genesis;
 mod lines;
