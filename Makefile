@@ -6,16 +6,18 @@ NODE ?= node
 TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 WASM_TARGETS := wasm32-unknown-unknown wasm32v1-none wasm32-wasip1
 
+# Data with known results, beside the checkout.
+VECTORS ?= ../shared/vectors
 RECORDING := ../shared/vectors/recorded-chain
 # What `make demo` replays: a stream file and, beside it, the files that describe its chain.
 STREAM ?= $(RECORDING)/data-stream.bin.gz
 GENESIS ?= $(dir $(STREAM))genesis-allocs.json
 CHAIN ?= $(dir $(STREAM))chainspec.json
 
-.PHONY: help setup demo test check lint doc unit portable bench deny clean
+.PHONY: help setup demo test check lint doc unit conformance portable bench deny clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Install the rustup targets and components that builds need
 	@command -v $(RUSTUP) >/dev/null || { echo "rustup is missing: https://rustup.rs installs it"; exit 1; }
@@ -46,6 +48,9 @@ doc: setup
 
 unit: setup ## Tests on this machine
 	$(CARGO) test --locked --release
+
+conformance: setup ## Published vectors with known results: all, or those that VECTORS= names
+	$(CARGO) run --locked --release -p zk-replica-tests --bin conformance -- $(VECTORS)
 
 # The tests in wasm are built with overflow checks and debug assertions, those on this machine as they are shipped.
 portable: setup ## The core as wasm: its own tests, and a module that imports nothing

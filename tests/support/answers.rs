@@ -1,33 +1,15 @@
-//! Known answers: files of JSON, and the things they speak of.
+//! Known answers: the things they speak of.
 
-use crate::say;
 use alloy_consensus::{TxLegacy, transaction::RlpEcdsaEncodableTx};
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, hex};
-use serde::{Deserialize, de::DeserializeOwned};
-use std::{collections::BTreeMap, fs, path::Path as FilePath};
+use serde::Deserialize;
+use std::collections::BTreeMap;
 use zk_replica_core::{
     executor::PreparedBlock,
     store::{Memory, Store},
     tree::{BlockInfoKey, Digest, Path, Proof, Smt, StateKey, hash_bytes},
     types::{Block, BlockClaims, BlockInput, EncodedTransaction, L1Info},
 };
-
-/// Reads a file of known answers. `T` denies unknown fields, so that a new section cannot go unnoticed.
-///
-/// # Panics
-///
-/// When the file is not of that form.
-pub fn read<T: DeserializeOwned>(file: &FilePath) -> T {
-    let json = fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    serde_json::from_slice(&json).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
-}
-
-/// Names answers that nothing judges yet, and why.
-pub fn not_run(answers: &[(&str, &str)]) {
-    for (name, why) in answers {
-        say(&format!("NOT RUN {name}: {why}"));
-    }
-}
 
 /// A limb or another number of at most 64 bits.
 ///

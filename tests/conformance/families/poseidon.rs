@@ -1,12 +1,38 @@
 //! `poseidon.json`: the permutation's published parameters and answers.
 
+use crate::case::Case;
 use alloy_primitives::{B256, U256};
 use serde::{Deserialize, de::IgnoredAny};
+use std::sync::Arc;
 use zk_replica_core::tree::poseidon;
-use zk_replica_tests::{
-    answers::{read, small},
-    vectors,
-};
+use zk_replica_tests::answers::small;
+
+const FAMILY: &str = "poseidon";
+
+type Check = fn(&Published);
+
+/// The cases of the file: each known answer, and what its parameters say together.
+pub(super) fn cases(json: &str) -> Vec<Case> {
+    let published: Arc<Published> = match serde_json::from_str(json) {
+        Ok(published) => Arc::new(published),
+        Err(error) => return vec![Case::failed(FAMILY, "unknown form", error.to_string())],
+    };
+    let answers = published.known_answers.iter().enumerate().map(|(index, answer)| {
+        let answer = answer.clone();
+        Case::new(FAMILY, format!("known_answers {index}"), move || check_answer(&answer))
+    });
+    let checks: [(&str, Check); 4] = [
+        ("the permutation is the one that the constants define", check_definition),
+        ("the permutation is the one of the schedules", check_schedules),
+        ("lanes are taken modulo the prime", check_prime),
+        ("the parameters agree with each other", check_parameters),
+    ];
+    let checks = checks.map(|(name, check)| {
+        let published = Arc::clone(&published);
+        Case::new(FAMILY, name, move || check(&published))
+    });
+    answers.chain(checks).collect()
+}
 
 /// All of the file.
 #[derive(Deserialize)]
@@ -57,7 +83,7 @@ struct Sparse {
     column: [U256; 11],
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct KnownAnswer {
     rate: [U256; 8],
@@ -69,10 +95,6 @@ struct KnownAnswer {
 type Lanes = [U256; 12];
 
 impl Published {
-    fn open(test: &str) -> Option<Self> {
-        vectors(test).map(|vectors| read(&vectors.join("poseidon.json")))
-    }
-
     /// The known inputs, and some more.
     fn states(&self) -> Vec<Lanes> {
         let known = self.known_answers.iter().map(KnownAnswer::state);
@@ -168,38 +190,22 @@ fn permute(state: &Lanes) -> Lanes {
     poseidon::permute(&state.map(|lane| small(&lane))).map(U256::from)
 }
 
-#[test]
-fn every_known_input_permutes_to_the_known_state() {
-    let Some(published) = Published::open("every_known_input_permutes_to_the_known_state") else {
-        return;
-    };
-    assert_eq!(published.known_answers.len(), 10);
-    for answer in &published.known_answers {
-        assert_eq!(permute(&answer.state()), answer.state_after);
-        let [rate, capacity] = [answer.rate.as_slice(), &answer.capacity]
-            .map(|lanes| lanes.iter().map(small).collect::<Vec<_>>());
-        let digest = poseidon::hash(&rate.try_into().expect("eight"), &capacity.try_into().expect("four"));
-        assert_eq!(digest.map(U256::from), answer.state_after[..4]);
-        assert_eq!(B256::from(U256::from_limbs(digest)), answer.digest_hex);
-    }
+fn check_answer(answer: &KnownAnswer) {
+    assert_eq!(permute(&answer.state()), answer.state_after);
+    let [rate, capacity] =
+        [answer.rate.as_slice(), &answer.capacity].map(|lanes| lanes.iter().map(small).collect::<Vec<_>>());
+    let digest = poseidon::hash(&rate.try_into().expect("eight"), &capacity.try_into().expect("four"));
+    assert_eq!(digest.map(U256::from), answer.state_after[..4]);
+    assert_eq!(B256::from(U256::from_limbs(digest)), answer.digest_hex);
 }
 
-#[test]
-fn permutation_is_the_one_that_the_published_constants_define() {
-    let Some(published) = Published::open("permutation_is_the_one_that_the_published_constants_define")
-    else {
-        return;
-    };
+fn check_definition(published: &Published) {
     for state in published.states() {
         assert_eq!(permute(&state), published.by_definition(state), "{state:?}");
     }
 }
 
-#[test]
-fn permutation_is_the_one_of_the_published_schedules() {
-    let Some(published) = Published::open("permutation_is_the_one_of_the_published_schedules") else {
-        return;
-    };
+fn check_schedules(published: &Published) {
     for state in published.states() {
         for sparse in [false, true] {
             let scheduled = published.by_schedule(state, sparse);
@@ -208,11 +214,7 @@ fn permutation_is_the_one_of_the_published_schedules() {
     }
 }
 
-#[test]
-fn lanes_are_taken_modulo_the_published_prime() {
-    let Some(published) = Published::open("lanes_are_taken_modulo_the_published_prime") else {
-        return;
-    };
+fn check_prime(published: &Published) {
     for lane in 0..12 {
         let mut state = [U256::from(lane); 12];
         let canonical = permute(&state);
@@ -221,11 +223,7 @@ fn lanes_are_taken_modulo_the_published_prime() {
     }
 }
 
-#[test]
-fn published_parameters_agree_with_each_other() {
-    let Some(published) = Published::open("published_parameters_agree_with_each_other") else {
-        return;
-    };
+fn check_parameters(published: &Published) {
     assert_eq!([published.width, published.rate + published.capacity], [published.mds.len(); 2]);
     assert_eq!(published.full_rounds, 2 * published.full_rounds_each_side);
     assert_eq!(published.round_constants.len(), published.full_rounds + published.partial_rounds);
