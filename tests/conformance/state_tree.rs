@@ -29,7 +29,7 @@ use zk_replica_tests::{
     items, vectors,
 };
 
-/// All of the file; what begins with `_` is prose, or named by [`what_is_not_run_has_a_name`].
+/// All of the file; what begins with `_` is prose, or judged by another test.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Published {
@@ -53,6 +53,7 @@ struct Published {
     must_reject_proof: RejectCase,
     prover_db_form: ProverForm,
     etrog_transitions: Vec<Transition>,
+    /// Judged by `exit_trees.rs`.
     #[serde(rename = "keccak_trees")]
     _keccak_trees: IgnoredAny,
 }
@@ -776,6 +777,7 @@ struct SmallState {
     accounts: Vec<Account>,
     root: B256,
     proofs: Vec<ProofCase>,
+    /// The witnesses are judged by `witness.rs`.
     #[serde(rename = "witness_full")]
     _witness_full: IgnoredAny,
     #[serde(rename = "witness_trimmed")]
@@ -1008,12 +1010,8 @@ fn what_is_not_run_has_a_name() {
     if open("what_is_not_run_has_a_name").is_none() {
         return;
     }
-    not_run(&[
-        (
-            "etrog_transitions, new roots and the second block",
-            "fork 12 is not supported, and the transactions have no signatures",
-        ),
-        ("witness_full, witness_trimmed", "there is no decoder of witnesses"),
-        ("keccak_trees", "there are no L1 info and exit trees"),
-    ]);
+    not_run(&[(
+        "etrog_transitions, new roots and the second block",
+        "fork 12 is not supported, and the transactions have no signatures",
+    )]);
 }

@@ -1,7 +1,7 @@
 //! `units`: official vectors for single functions.
 
-use alloy_consensus::TxLegacy;
-use alloy_primitives::{Address, B256, Bytes, TxKind, U256, hex};
+use alloy_consensus::{TxLegacy, transaction::RlpEcdsaEncodableTx};
+use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, hex};
 use serde::{
     Deserialize,
     de::{DeserializeOwned, IgnoredAny},
@@ -15,7 +15,7 @@ use zk_replica_core::{
     chain::ForkId,
     executor::{BatchContext, Executor, Rules},
     tree::{StateKey, hash_bytes},
-    types::{BatchKind, Head, Totals},
+    types::{BatchKind, EncodedTransaction, Head, Totals},
 };
 use zk_replica_tests::{
     answers::{
@@ -29,6 +29,7 @@ use zk_replica_tests::{
 const RUN: &[&str] = &[
     "block-info-tree.json",
     "effective-gas-price.json",
+    "ethereum-tx-hash.json",
     "l2-tx-hash.json",
     "merkle-tree/smt-full-genesis.json",
     "merkle-tree/smt-genesis.json",
@@ -41,18 +42,19 @@ const RUN: &[&str] = &[
     "merkle-tree/smt-raw.json",
 ];
 
-/// The files that nothing judges yet, and why.
-const NOT_RUN: &[(&str, &str)] = &[
-    ("batch-encoding.json", "there is no decoder of batch data"),
-    ("ethereum-tx-hash.json", "its transactions have no signatures"),
-    ("global-index.json", "nothing in a replica needs a global index"),
-    ("l1-info-tree.json", "there is no L1 info tree"),
-    ("l1-info-tree-proofs.json", "there is no L1 info tree"),
-    ("l1-info-tree-roots.json", "there is no L1 info tree"),
-    ("mt-bridge/claim-vectors.json", "there is no exit tree"),
-    ("mt-bridge/leaf-vectors.json", "there is no exit tree"),
-    ("mt-bridge/root-vectors.json", "there is no exit tree"),
+/// The files that `exit_trees.rs` judges.
+const ELSEWHERE: &[&str] = &[
+    "global-index.json",
+    "l1-info-tree.json",
+    "l1-info-tree-proofs.json",
+    "l1-info-tree-roots.json",
+    "mt-bridge/claim-vectors.json",
+    "mt-bridge/leaf-vectors.json",
+    "mt-bridge/root-vectors.json",
 ];
+
+/// The files that nothing judges yet, and why.
+const NOT_RUN: &[(&str, &str)] = &[("batch-encoding.json", "there is no decoder of batch data")];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -73,7 +75,7 @@ fn every_file_is_run_or_has_a_name() {
     let Some(vectors) = vectors("every_file_is_run_or_has_a_name") else {
         return;
     };
-    let listed = RUN.iter().copied().chain(NOT_RUN.iter().map(|(file, _)| *file));
+    let listed = RUN.iter().chain(ELSEWHERE).copied().chain(NOT_RUN.iter().map(|(file, _)| *file));
     let listed: BTreeSet<_> = listed.map(PathBuf::from).collect();
     assert_eq!(listed, files(&vectors.join("units"), FilePath::new("")));
     for (file, why) in NOT_RUN {
@@ -276,6 +278,66 @@ fn every_l2_transaction_hash_is_the_published_one() {
         judged += 1;
     }
     assert_eq!((judged, not_judged), (6, 2));
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct SignedCase {
+    index: usize,
+    nonce: U256,
+    gas_price: U256,
+    gas_limit: U256,
+    to: String,
+    value: U256,
+    data: String,
+    chain_id: U256,
+    v: U256,
+    r: U256,
+    s: U256,
+    hash: B256,
+    #[serde(rename = "link")]
+    _link: IgnoredAny,
+}
+
+impl SignedCase {
+    /// The chain id and the parity in `v` (EIP-155). What is hashed has the chain id nowhere else.
+    fn protection(&self) -> (u64, bool) {
+        let v = self.v.to::<u64>() - 35;
+        (v / 2, v % 2 == 1)
+    }
+
+    fn encoded(&self) -> EncodedTransaction {
+        let to = bytes(&self.to).expect("an address");
+        let (chain_id, odd) = self.protection();
+        let transaction = TxLegacy {
+            chain_id: Some(chain_id),
+            nonce: self.nonce.to(),
+            gas_price: self.gas_price.to(),
+            gas_limit: self.gas_limit.to(),
+            to: if to.is_empty() { TxKind::Create } else { TxKind::Call(Address::from_slice(&to)) },
+            value: self.value,
+            input: bytes(&self.data).expect("hex").into(),
+        };
+        let signature = Signature::new(self.r, self.s, odd);
+        let mut encoded = Vec::new();
+        transaction.rlp_encode_signed(&signature, &mut encoded);
+        EncodedTransaction { encoded: encoded.into(), effective_percentage: 255 }
+    }
+}
+
+#[test]
+fn every_ethereum_transaction_hash_is_the_published_one() {
+    let test = "every_ethereum_transaction_hash_is_the_published_one";
+    let Some(cases) = cases::<SignedCase>(test, "ethereum-tx-hash.json") else {
+        return;
+    };
+    assert_eq!(cases.len(), 8);
+    for case in &cases {
+        let transaction = case.encoded().recover().expect("signed");
+        assert_eq!(transaction.hash(), case.hash, "{}", case.index);
+        // In one case the chain id beside the signature is another one.
+        assert_eq!(U256::from(case.protection().0) == case.chain_id, case.index != 10, "{}", case.index);
+    }
 }
 
 #[derive(Deserialize)]
