@@ -3,4 +3,5 @@
 //! A source decodes strictly and within bounds; whether what it decoded is *true* is the checker's business.
 
 pub mod datastream;
+pub mod sequence;
 pub mod witness;
