@@ -1,4 +1,5 @@
 //! `witness`, and the parts of `state-tree.json` about witnesses and the prover's input: partial trees of others.
+#![allow(clippy::panic, reason = "a test that cannot go on says so by a panic")]
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 use serde::{Deserialize, de::IgnoredAny};
