@@ -115,6 +115,24 @@ fn every_leaf_of_a_witness_is_read_with_its_code() {
 }
 
 #[test]
+fn no_altered_witness_has_the_published_root() {
+    let Some(cases) = cases("no_altered_witness_has_the_published_root") else {
+        return;
+    };
+    for (name, (case, _)) in &cases {
+        let length = case.witness.len();
+        for at in (0..length).step_by(1 + length / 150) {
+            let mut altered = case.witness.to_vec();
+            altered[at] ^= 1 << (at % 8);
+            let root = Witness::decode(&altered).map(|witness| witness.root());
+            assert_ne!(root, Ok(case.state_root), "{name}: byte {at}");
+            let cut = Witness::decode(&case.witness[..at]);
+            assert!(at == 1 || cut.is_err(), "{name}: {at} bytes");
+        }
+    }
+}
+
+#[test]
 fn partial_and_full_witness_agree() {
     let Some(cases) = cases("partial_and_full_witness_agree") else {
         return;
