@@ -4,4 +4,5 @@
 
 pub mod batch_data;
 pub mod datastream;
+pub mod sequence;
 pub mod witness;

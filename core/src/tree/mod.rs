@@ -18,10 +18,13 @@
 //! # Ok::<(), zk_replica_core::store::StoreError>(())
 //! ```
 //!
+//! The trees of L1 and of its bridge are of another kind: an [`AppendTree`] has its leaves side by side, under keccak.
+//!
 //! Which leaves there are and what is written to them is the executor's business.
 
 mod digest;
 mod goldilocks;
+mod keccak;
 mod key;
 mod node;
 pub mod poseidon;
@@ -30,6 +33,9 @@ mod smt;
 
 pub(crate) use digest::Position;
 pub use digest::{Digest, NonCanonical, Path, hash_bytes, hash_value};
+pub use keccak::{
+    APPEND_TREE_DEPTH, AppendTree, ExitLeaf, GlobalIndex, L1InfoLeaf, TreeFull, global_exit_root,
+};
 pub use key::{BlockInfoKey, Paths, Preimage, StateKey};
 pub use node::{Node, NodeError};
 pub use proof::{Proof, ProofError};

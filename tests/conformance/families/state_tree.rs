@@ -457,9 +457,10 @@ fn check_execution(recording: &Recording, published: &RecordedChain) {
 }
 
 fn check_transactions(block: &PreparedBlock, expected: &[RecordedTransaction]) {
-    assert_eq!(block.transactions().len(), expected.len());
+    let transactions = &block.input().transactions;
+    assert_eq!(transactions.len(), expected.len());
     let mut gas = U256::ZERO;
-    for (prepared, expected) in block.transactions().iter().zip(expected) {
+    for (prepared, expected) in transactions.iter().zip(expected) {
         let prepared = prepared.as_ref().expect("signed");
         let transaction = prepared.transaction();
         assert_eq!(prepared.l2_hash(), expected.l2_tx_hash);

@@ -8,9 +8,9 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 use zk_replica_core::{
     chain::ForkId,
-    executor::{BatchContext, Executor, Rules},
+    executor::{BatchContext, Executor, Parent, Rules},
     tree::{StateKey, hash_bytes},
-    types::{BatchKind, EncodedTransaction, Head, Totals},
+    types::{BatchKind, BatchPart, EncodedTransaction},
 };
 use zk_replica_tests::answers::{
     Account, BlockInfo, Fields, TransactionInfo, Tree, block, path, scalar, sign, state_root,
@@ -342,19 +342,11 @@ fn paid_for_transfer(gas_price: u128, effective_percentage: u8) -> U256 {
     let signed = sign(&transaction, effective_percentage);
     let sender = signed.recover().expect("signed").sender();
     let state = Tree::of([(StateKey::Balance(sender).path(), U256::from(1_u128 << 100))]);
-    let parent = Head {
-        number: 0,
-        hash: B256::ZERO,
-        state_root: state.root(),
-        timestamp: 0,
-        batch: 0,
-        fork_id: 0,
-        batch_closed: true,
-        totals: Totals::default(),
-    };
-    let batch = BatchContext { rules: Rules::of(ForkId::Elderberry2), kind: BatchKind::Regular, chain_id: 1 };
+    let parent = Parent { number: 0, state_root: state.root() };
+    let (rules, kind, part) = (Rules::of(ForkId::Elderberry2), BatchKind::Regular, BatchPart::WHOLE);
+    let batch = BatchContext { rules, kind, chain_id: 1, part };
     let execution = Executor::new()
-        .execute(&block(1, sequencer, vec![signed]), &batch, &parent, state.store())
+        .execute(block(1, sequencer, vec![signed]).input(), &batch, parent, state.store())
         .expect("executable");
     assert!(execution.receipts[0].success);
     let balance = execution.diff.leaves.get(&StateKey::Balance(sequencer));
