@@ -25,6 +25,8 @@ pub(crate) struct Outcome {
     pub(crate) fork: Option<u64>,
     /// Whether everything was as the vectors say.
     pub(crate) result: Result<(), Failure>,
+    /// Other rules by which a case that failed comes out as the vectors say.
+    pub(crate) passes_by: Vec<&'static str>,
 }
 
 /// What differs, in a few lines.
@@ -40,7 +42,7 @@ impl Case {
     ) -> Self {
         let run = Box::new(|| {
             check();
-            vec![Outcome { fork: None, result: Ok(()) }]
+            vec![Outcome::without_fork(Ok(()))]
         });
         Self { family, name: name.into(), forks: Vec::new(), run }
     }
@@ -57,7 +59,7 @@ impl Case {
 
     /// A case that has failed before it could be run.
     pub(crate) fn failed(family: &'static str, name: impl Into<String>, why: impl Into<Failure>) -> Self {
-        let outcome = Outcome { fork: None, result: Err(why.into()) };
+        let outcome = Outcome::without_fork(Err(why.into()));
         Self { family, name: name.into(), forks: Vec::new(), run: Box::new(|| vec![outcome]) }
     }
 
@@ -73,12 +75,12 @@ impl Case {
                 let judged = in_order(outcomes.iter().map(|outcome| outcome.fork).collect());
                 if judged != expected {
                     let why = format!("judged for forks {judged:?} instead of {expected:?}");
-                    outcomes.push(Outcome { fork: None, result: Err(why.into()) });
+                    outcomes.push(Outcome::without_fork(Err(why.into())));
                 }
                 outcomes
             }
             Err(failure) => {
-                let failed = |fork| Outcome { fork, result: Err(failure.clone()) };
+                let failed = |fork| Outcome { fork, ..Outcome::without_fork(Err(failure.clone())) };
                 expected.into_iter().map(failed).collect()
             }
         }
@@ -101,7 +103,12 @@ impl fmt::Debug for Case {
 impl Outcome {
     /// The outcome for one fork.
     pub(crate) fn of(fork: u64, result: Result<(), Failure>) -> Self {
-        Self { fork: Some(fork), result }
+        Self { fork: Some(fork), ..Self::without_fork(result) }
+    }
+
+    /// The outcome that is the same for every fork.
+    pub(crate) fn without_fork(result: Result<(), Failure>) -> Self {
+        Self { fork: None, result, passes_by: Vec::new() }
     }
 }
 

@@ -70,7 +70,7 @@ pub(crate) fn stream(path: &Path, stream: Vec<u8>) -> Vec<Case> {
 }
 
 fn outcomes(forks: &[u64], result: &Result<(), Failure>) -> Vec<Outcome> {
-    let of = |fork| Outcome { fork, result: result.clone() };
+    let of = |fork| Outcome { fork, ..Outcome::without_fork(result.clone()) };
     if forks.is_empty() { vec![of(None)] } else { forks.iter().copied().map(Some).map(of).collect() }
 }
 
