@@ -9,6 +9,7 @@ use crate::{
     types::{BatchEnd, BatchStart, BlockRecord, Head, UpdateGer},
 };
 use alloc::boxed::Box;
+use alloy_primitives::B256;
 use alloy_rlp::Decodable;
 
 /// What the main node sends next.
@@ -74,6 +75,8 @@ pub struct Replica {
     batch: Option<BatchStart>,
     /// The source began again at genesis, and has not come to the head yet.
     resuming: bool,
+    /// While resuming: the state after the last block that came again, if nothing has come behind it.
+    position: Option<B256>,
 }
 
 impl Replica {
@@ -85,7 +88,7 @@ impl Replica {
     pub fn open<S: Store>(spec: ChainSpec, genesis: Genesis, store: &S) -> Result<Self, StoreError> {
         let head = stored_head(store)?;
         let resuming = head.is_some();
-        Ok(Self { checker: Checker::new(spec), genesis, head, batch: None, resuming })
+        Ok(Self { checker: Checker::new(spec), genesis, head, batch: None, resuming, position: None })
     }
 
     /// The last verified block; `None` before genesis.
@@ -132,7 +135,7 @@ impl Replica {
         if let (true, Some(head)) = (self.resuming, &self.head) {
             let number = block.input().number;
             if number <= head.number {
-                compare_known(block, start, store)?;
+                self.position = Some(compare_known(block, start, store)?);
                 self.resuming = number < head.number;
                 return Ok(Step::Known);
             }
@@ -152,6 +155,8 @@ impl Replica {
         let start = self.batch.as_ref().ok_or(Halt::OutOfOrder("an exit root before any batch"))?;
         let head = self.head.as_ref().ok_or(Halt::OutOfOrder("an exit root before any block"))?;
         if self.resuming {
+            // The state root it gave is part of the next block's, which has been verified.
+            self.position = None;
             return Ok(Step::Known);
         }
         let verified = accept(self.checker.check_update(update, start, head, store)?)?;
@@ -164,6 +169,10 @@ impl Replica {
         let start = self.batch.as_ref().ok_or(Halt::OutOfOrder("the end of a batch before any batch"))?;
         let head = self.head.as_ref().ok_or(Halt::OutOfOrder("the end of a batch before any block"))?;
         if self.resuming {
+            if let Some(state_root) = self.position {
+                let then = Head { state_root, ..head.clone() };
+                accept(self.checker.check_batch_end(end, start, &then, store)?)?;
+            }
             return Ok(Step::Known);
         }
         let verified = accept(self.checker.check_batch_end(end, start, head, store)?)?;
@@ -183,24 +192,29 @@ fn accept<T>(verdict: Verdict<T>) -> Result<T, Halt> {
     }
 }
 
-/// A block that is in the store must be the one that the main node sends now.
-fn compare_known<S: Store>(block: &PreparedBlock, start: &BatchStart, store: &S) -> Result<(), Halt> {
+/// A block that is in the store must be the one that the main node sends now, with all that it says of it. Gives the state
+/// root after it.
+fn compare_known<S: Store>(block: &PreparedBlock, start: &BatchStart, store: &S) -> Result<B256, Halt> {
     let number = block.input().number;
     let key = Key::Block(number);
     let record = store.get(&key)?.ok_or(StoreError::Missing(key))?;
     let record = BlockRecord::decode(&mut record.as_ref())
         .map_err(|_| StoreError::Corrupt { key, reason: "not a block record" })?;
-    let hash = record.header.hash_slow();
-    if block.claims().hash == hash {
-        return Ok(());
+    let claims = block.claims();
+    let compared: [(Claim, Value, Value); 6] = [
+        (Claim::BatchNumber, start.number.into(), record.batch.into()),
+        (Claim::BatchNumber, claims.batch.into(), record.batch.into()),
+        (Claim::ForkId, start.fork_id.into(), record.fork_id.into()),
+        (Claim::StateRoot, claims.state_root.into(), record.header.state_root.into()),
+        (Claim::BlockInfoRoot, claims.block_info_root.into(), record.block_info_root.into()),
+        (Claim::BlockHash, claims.hash.into(), record.header.hash_slow().into()),
+    ];
+    match compared.into_iter().find(|(_, expected, computed)| expected != computed) {
+        None => Ok(record.header.state_root),
+        Some((claim, expected, computed)) => {
+            Err(Halt::Mismatch(Mismatch { batch: start.number, block: number, claim, expected, computed }))
+        }
     }
-    Err(Halt::Mismatch(Mismatch {
-        batch: start.number,
-        block: number,
-        claim: Claim::BlockHash,
-        expected: Value::Hash(block.claims().hash),
-        computed: Value::Hash(hash),
-    }))
 }
 
 fn stored_head<S: Store>(store: &S) -> Result<Option<Head>, StoreError> {

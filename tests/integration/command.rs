@@ -468,20 +468,31 @@ fn a_lie_is_named_and_what_came_before_it_is_kept() {
 
         assert_eq!(chain.stored("db"), block - 1, "the last true block is kept");
         finish(&mut chain.replay_into("db")).assert_is(0, &chain.line);
-        // The same lie about a block that is known now: it is another block.
+        // What is known now is compared all the same.
         let known = chain.up_to(chain.tip);
-        let mut script = Script::read(&known);
-        script.block(block).hash.0[0] ^= 1;
-        let lie = chain.file("lie", &script.write());
-        let mut command = chain.replay_with(&[("--stream", &lie)]);
-        let run = finish(command.arg("--db").arg(chain.path("db")));
-        assert_eq!(run.code, Some(3), "{run:?}");
-        assert!(
-            run.said.starts_with(&format!("mismatch at block {block} (batch {batch}): block hash: ")),
-            "{run:?}"
-        );
+        for (claim, tell) in LIES_ABOUT_THE_KNOWN {
+            let mut script = Script::read(&known);
+            tell(&mut script, block, batch);
+            let lie = chain.file("lie", &script.write());
+            let mut command = chain.replay_with(&[("--stream", &lie)]);
+            let run = finish(command.arg("--db").arg(chain.path("db")));
+            assert_eq!(run.code, Some(3), "{claim}: {run:?}");
+            assert!(run.said.starts_with("mismatch at block "), "{claim}: {run:?}");
+            assert!(run.said.contains(&format!("(batch {batch}): {claim}: ")), "{claim}: {run:?}");
+        }
     }
 }
+
+/// The claim that a lie is about, and the lie, given a block and its batch.
+type LieAboutTheKnown = (&'static str, fn(&mut Script, u64, u64));
+
+const LIES_ABOUT_THE_KNOWN: &[LieAboutTheKnown] = &[
+    ("block hash", |script, block, _| script.block(block).hash.0[0] ^= 1),
+    ("state root", |script, block, _| script.block(block).state_root.0[0] ^= 1),
+    ("block info root", |script, block, _| script.block(block).block_info_root.0[0] ^= 1),
+    ("batch state root", |script, _, batch| script.batch_end(batch).state_root.0[0] ^= 1),
+    ("local exit root", |script, _, batch| script.batch_end(batch).local_exit_root.0[0] ^= 1),
+];
 
 #[test]
 fn another_chain_id_is_a_lie_about_the_chain() {

@@ -15,7 +15,8 @@ use revm::{
     },
     context_interface::cfg::GasParams,
     handler::{
-        EthFrame, EvmTr, FrameInitOrResult, FrameResult, Handler, MainnetHandler,
+        CreateFrame, EthFrame, EvmTr, FrameData, FrameInitOrResult, FrameResult, Handler, ItemOrResult,
+        MainnetHandler,
         evm::{ContextDbError, FrameInitResult},
         instructions::EthInstructions,
     },
@@ -107,7 +108,17 @@ impl<'a, 's, S: Store> EvmTr for RollupEvm<'_, 'a, 's, S> {
         &mut self,
         input: FrameInit,
     ) -> Result<FrameInitResult<'_, Self::Frame>, ContextDbError<Self::Context>> {
-        self.inner.frame_init(input)
+        if let ItemOrResult::Result(result) = self.inner.frame_init(input)? {
+            return Ok(ItemOrResult::Result(result));
+        }
+        let frame = self.inner.frame_stack.get();
+        if let FrameData::Create(CreateFrame { created_address }) = frame.data {
+            // The rollup does not clear storage that a new account happens to have. revm would take it for empty.
+            if let Some(account) = self.inner.ctx.journaled_state.inner.state.get_mut(&created_address) {
+                account.unmark_created();
+            }
+        }
+        Ok(ItemOrResult::Item(frame))
     }
 
     fn frame_run(&mut self) -> Result<FrameInitOrResult<Self::Frame>, ContextDbError<Self::Context>> {

@@ -166,9 +166,10 @@ impl<'s, S: Store> State<'s, S> {
     fn apply_account(&mut self, address: Address, account: Account) -> Result<(), StoreError> {
         self.write(StateKey::Balance(address), account.info.balance)?;
         self.write(StateKey::Nonce(address), U256::from(account.info.nonce))?;
-        if account.is_created()
-            && let Some(code) = &account.info.code
+        // Code that was loaded goes by its Poseidon hash; other code is new.
+        if let Some(code) = &account.info.code
             && !code.is_empty()
+            && !self.codes.contains_key(&account.info.code_hash)
         {
             let hash = self.poseidon_code_hash(account.info.code_hash, code);
             self.codes.insert(hash, code.clone());

@@ -1,5 +1,7 @@
 //! The rules that differ from Ethereum's, each shown by a transaction.
 
+mod forks;
+
 use super::*;
 use crate::{
     chain::{ChainSpec, ForkId},
@@ -89,7 +91,7 @@ impl World {
         let (rules, part) = (Rules::of(self.fork), BatchPart::WHOLE);
         let batch = BatchContext { rules, kind: self.kind, chain_id: CHAIN, part };
         let execution = executor.execute(&input.into(), &batch, parent, &store)?;
-        Ok(Outcome { execution, parent })
+        Ok(Outcome { execution, parent, store })
     }
 
     fn invalid(self) -> Invalid {
@@ -104,6 +106,7 @@ impl World {
 struct Outcome {
     execution: Execution,
     parent: Parent,
+    store: Memory,
 }
 
 impl Outcome {
@@ -115,6 +118,12 @@ impl Outcome {
     /// What the contract stored in slot 0.
     fn stored(&self) -> U256 {
         self.changed(StateKey::Storage(CONTRACT, U256::ZERO)).expect("something else than before")
+    }
+
+    /// The state root when these are the block's changes.
+    fn root_after(&self, changes: &StateDiff) -> B256 {
+        let changes = changes.tree_changes(&mut Paths::default());
+        Smt::new(&self.store).update(self.parent.state_root, changes).unwrap().root
     }
 
     fn gas(&self) -> u64 {
