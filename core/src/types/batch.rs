@@ -103,6 +103,9 @@ pub struct BatchInput {
     pub forced_block_hash: B256,
     /// Leaves of the L1 info tree that the blocks refer to, by index.
     pub l1_info: BTreeMap<u32, L1Info>,
+    /// For each of these leaves that is to be shown to stand under the root of the L1 info tree: its siblings, from the
+    /// leaf up. A leaf without a proof is taken as it is.
+    pub l1_info_proofs: BTreeMap<u32, [B256; 32]>,
     /// The accumulated input hash before the batch.
     pub previous_acc_input_hash: B256,
     /// Whether all of the batch is run.

@@ -168,7 +168,7 @@ impl BatchFields {
         coinbase: Address,
         state_root: B256,
         acc_input_hash: Option<B256>,
-        l1_info: BTreeMap<u32, L1Info>,
+        l1_info: Leaves,
     ) -> Result<Batch, Failure> {
         let forced_block_hash = self.forced_block_hash.hash();
         let kind = if forced_block_hash.is_zero() { BatchKind::Regular } else { BatchKind::Forced };
@@ -179,7 +179,8 @@ impl BatchFields {
             timestamp: self.timestamp.small()?,
             l1_root: self.l1_root.hash(),
             forced_block_hash,
-            l1_info,
+            l1_info: l1_info.info,
+            l1_info_proofs: l1_info.proofs,
             previous_acc_input_hash: B256::ZERO,
             part: BatchPart {
                 continues_block: self.skip_first_change_l2_block,
@@ -233,7 +234,7 @@ impl ExecutorInput {
     fn read(json: &str) -> Result<Case, Failure> {
         let case: Self = serde_json::from_str(json).map_err(failure)?;
         let witness = case.witness()?;
-        let l1_info = leaves(&case.l1_info_tree)?;
+        let l1_info = Leaves::of(&case.l1_info_tree)?;
         let claimed = Some(case.new_acc_input_hash);
         let mut batch = case.batch.batch(case.sequencer_addr, case.new_state_root, claimed, l1_info)?;
         batch.input.previous_acc_input_hash = case.old_acc_input_hash;
@@ -265,15 +266,29 @@ impl ExecutorInput {
 /// Length of an address in hexadecimal, behind 0x.
 const ADDRESS_DIGITS: usize = 42;
 
-/// The leaves of an `l1InfoTree`, whose other fields say how to treat them.
-fn leaves(tree: &BTreeMap<String, serde_json::Value>) -> Result<BTreeMap<u32, L1Info>, Failure> {
-    let mut leaves = BTreeMap::new();
-    for (index, leaf) in tree.iter().filter(|(key, _)| *key != "skipVerifyL1InfoRoot") {
-        let index = index.parse().map_err(failure)?;
-        let leaf: L1InfoLeaf = serde_json::from_value(leaf.clone()).map_err(failure)?;
-        leaves.insert(index, leaf.info(index)?);
+/// Leaves of the L1 info tree, and the siblings of those that have to be proved.
+#[derive(Default)]
+struct Leaves {
+    info: BTreeMap<u32, L1Info>,
+    proofs: BTreeMap<u32, [B256; 32]>,
+}
+
+impl Leaves {
+    /// Those of an `l1InfoTree`, which may say that they are not to be proved.
+    fn of(tree: &BTreeMap<String, serde_json::Value>) -> Result<Self, Failure> {
+        const UNPROVED: &str = "skipVerifyL1InfoRoot";
+        let proved = tree.get(UNPROVED) != Some(&serde_json::Value::Bool(true));
+        let mut leaves = Self::default();
+        for (index, leaf) in tree.iter().filter(|(key, _)| *key != UNPROVED) {
+            let index = index.parse().map_err(failure)?;
+            let leaf: L1InfoLeaf = serde_json::from_value(leaf.clone()).map_err(failure)?;
+            leaves.info.insert(index, leaf.info(index)?);
+            if proved {
+                leaves.proofs.insert(index, leaf.smt_proof.ok_or("a leaf without a proof")?);
+            }
+        }
+        Ok(leaves)
     }
-    Ok(leaves)
 }
 
 #[derive(Deserialize)]
@@ -282,6 +297,7 @@ struct L1InfoLeaf {
     global_exit_root: Word,
     block_hash: Word,
     timestamp: Word,
+    smt_proof: Option<[B256; 32]>,
 }
 
 impl L1InfoLeaf {
@@ -387,11 +403,11 @@ impl GenesisForm {
 
 impl GenesisBatch {
     fn batch(mut self, coinbase: Address) -> Result<Batch, Failure> {
-        let mut l1_info = leaves(&self.l1_info_tree)?;
+        let mut l1_info = Leaves::of(&self.l1_info_tree)?;
         for entry in &self.txs {
             let index = entry.index_l1_info_tree.unwrap_or_default().small()?;
             if let (Ok(index @ 1..), Some(leaf)) = (u32::try_from(index), &entry.l1_info) {
-                l1_info.insert(index, leaf.info(index)?);
+                l1_info.info.insert(index, leaf.info(index)?);
             }
         }
         if self.txs.iter().any(|entry| entry.encode_invalid_data) {
