@@ -161,6 +161,14 @@ fn check_surroundings(
         }
         BlockModel::L2Block | BlockModel::Transaction => {}
     }
+    let percentages =
+        input.transactions.iter().flatten().map(|prepared| prepared.transaction().effective_percentage());
+    if !batch.rules.encoding.effective_percentage
+        && let Some(percentage) = percentages.into_iter().find(|percentage| *percentage != u8::MAX)
+    {
+        let said = alloc::format!("effective percentage {percentage}");
+        return Err(at.mismatch(Claim::Transaction, said, "this fork charges all of the price"));
+    }
     // Genesis does not write the timestamp into the state, so the first block counts from zero.
     let previous = if parent.number == 0 { 0 } else { parent.timestamp };
     let Some(delta) = input.timestamp.checked_sub(previous) else {
