@@ -53,6 +53,9 @@ pub(crate) struct Replay {
     pub(crate) genesis: PathBuf,
 
     /// Chain id and forks (cdk-erigon's *-chainspec.json)
+    ///
+    /// `forks` in it holds what the main node's `zkevm_getForks` returns. Without it the forks are those of a known
+    /// chain, or else what the main node says of each batch, as long as they never go back.
     #[arg(long, value_name = "FILE")]
     pub(crate) chain: PathBuf,
 
