@@ -33,6 +33,7 @@ const SHORT: usize = 55;
 
 /// One entry of batch data.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every entry is a transaction")]
 pub enum BatchEntry {
     /// Opens an L2 block.
     ChangeL2Block(ChangeL2Block),

@@ -39,10 +39,12 @@ pub(crate) fn judge(json: &str, form: Form, forks: &[u64]) -> Vec<Outcome> {
 }
 
 /// Rules that some vectors were made by in place of those of their fork (`known.toml`).
-const OTHER_RULES: [(&str, fn(&Rules) -> Rules); 2] = [
+const OTHER_RULES: [(&str, Alteration); 2] = [
     ("the rules of fork 7", |_| Rules::of(ForkId::Etrog).clone()),
     ("modexp", |rules| Rules { precompiles: Rules::of(ForkId::Etrog).precompiles, ..rules.clone() }),
 ];
+
+type Alteration = fn(&Rules) -> Rules;
 
 /// A state, and batches that follow each other on it.
 struct Case {
