@@ -13,7 +13,7 @@ pub use mismatch::{Claim, Mismatch, Value};
 pub use verdict::{Verdict, VerifiedBatch, VerifiedBlock, VerifiedUpdate, VerifiedVirtualBatch};
 
 use crate::{
-    chain::{ChainSpec, ForkId},
+    chain::ChainSpec,
     executor::{BatchContext, BlockModel, Executor, Rules, State},
     store::{Store, StoreError},
     tree::Smt,
@@ -64,7 +64,7 @@ impl Checker {
             None if self.spec.forks.is_known() => {
                 Err(at.mismatch(Claim::ForkId, start.fork_id, "the chain's schedule begins later"))
             }
-            None => fork(start, at).map(|_| ()),
+            None => rules(start, at).map(|_| ()),
         }
     }
 
@@ -140,14 +140,14 @@ impl Checker {
     }
 
     fn batch_context(&self, start: &BatchStart, at: At) -> Result<BatchContext<'static>, Mismatch> {
-        let rules = Rules::of(fork(start, at)?);
+        let rules = rules(start, at)?;
         Ok(BatchContext { rules, kind: start.kind, chain_id: self.spec.chain_id, part: BatchPart::WHOLE })
     }
 }
 
-/// The fork that a batch names.
-fn fork(start: &BatchStart, at: At) -> Result<ForkId, Mismatch> {
-    ForkId::try_from(start.fork_id)
+/// The rules of the fork that a batch names.
+fn rules(start: &BatchStart, at: At) -> Result<&'static Rules, Mismatch> {
+    Rules::of_number(start.fork_id)
         .map_err(|error| at.mismatch(Claim::ForkId, start.fork_id, error.to_string()))
 }
 

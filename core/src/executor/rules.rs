@@ -4,7 +4,10 @@
 //! Where the prover's ROM, cdk-erigon and zkevm-commonjs disagree, the ROM decides what goes into the state, cdk-erigon
 //! what goes into header and receipts (`spec/execution.md`, authority).
 
-use crate::{chain::ForkId, types::BatchEncoding};
+use crate::{
+    chain::{ForkId, UnsupportedFork},
+    types::BatchEncoding,
+};
 use alloc::{borrow::Cow, vec::Vec};
 use alloy_primitives::{Log, LogData};
 
@@ -207,6 +210,15 @@ const DURIAN: Rules = Rules {
 };
 
 impl Rules {
+    /// The rules of the fork with this number.
+    ///
+    /// # Errors
+    ///
+    /// [`UnsupportedFork`] when there is no such fork.
+    pub fn of_number(number: u64) -> Result<&'static Self, UnsupportedFork> {
+        ForkId::try_from(number).map(Self::of)
+    }
+
     /// The rules of `fork`.
     pub const fn of(fork: ForkId) -> &'static Self {
         match fork {
