@@ -8,7 +8,7 @@ use std::ops::Range;
 use zk_replica_core::{
     checker::Claim::{self, *},
     source::datastream::{BlockEnd, Bookmark, Item, Message, Transaction},
-    types::BatchKind,
+    types::{BatchKind, UpdateGer},
 };
 use zk_replica_tests::{Failure, Recording, Replay, Script, items, vectors};
 
