@@ -1,6 +1,6 @@
 //! `state-tree.json`: keys, hashes, roots and proofs of the state tree. Each section of the file is judged by itself.
 
-use super::{Fields as Sections, each, genesis, one, parse};
+use super::{Fields as Sections, each, genesis, keccak, one, parse, witness};
 use crate::case::Case;
 use alloy_consensus::TxLegacy;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
@@ -76,6 +76,7 @@ fn section(file: &FilePath, name: &str, json: &RawValue, all: &Sections<'_>) -> 
         "small_state_proofs_and_witness" => small_state(name, json),
         "must_reject_proof" => vec![one(FAMILY, name, json, check_refused)],
         "prover_db_form" => vec![prover_form(name, json, all)],
+        "keccak_trees" => keccak::trees(FAMILY, name, json),
         "etrog_transitions" => each(FAMILY, name, json, check_transition),
         _ => vec![Case::failed(FAMILY, name, "unknown section")],
     }
@@ -616,9 +617,7 @@ fn small_state(name: &str, json: &RawValue) -> Vec<Case> {
             one(FAMILY, format!("{name}, proof {index}"), json, check)
         }));
     }
-    for witness in ["witness_full", "witness_trimmed"] {
-        cases.push(Case::failed(FAMILY, format!("{name}, {witness}"), "unknown: nothing decodes witnesses"));
-    }
+    cases.extend(witness::small_state(FAMILY, name, json));
     cases
 }
 
