@@ -33,6 +33,10 @@ const SHORT: usize = 55;
 
 /// One entry of batch data.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly all entries of a batch with much in it are transactions"
+)]
 pub enum BatchEntry {
     /// Opens an L2 block.
     ChangeL2Block(ChangeL2Block),
