@@ -136,8 +136,10 @@ impl Decoded {
     }
 }
 
+type CheckCall = fn(Call);
+
 /// What is checked of every call.
-const CALL_CHECKS: &[(&str, fn(Call))] = &[
+const CALL_CHECKS: &[(&str, CheckCall)] = &[
     ("arguments", check_arguments),
     ("nothing cut off is read", check_parts),
     ("data of the batches", check_data),
@@ -148,7 +150,7 @@ pub(super) fn calls(list: &[&RawValue]) -> Vec<Case> {
     let cases = list.iter().flat_map(|json| match name_of(json) {
         Ok(name) => {
             let case =
-                |(what, check): &(&str, fn(Call))| one(FAMILY, format!("{name}, {what}"), json, *check);
+                |(what, check): &(&str, CheckCall)| one(FAMILY, format!("{name}, {what}"), json, *check);
             CALL_CHECKS.iter().map(case).collect()
         }
         Err(failed) => vec![failed],
@@ -380,7 +382,7 @@ fn check_form(case: &Final) {
         let cube = x.mul_mod(*x, FIELD).mul_mod(*x, FIELD);
         assert_eq!(y.mul_mod(*y, FIELD), cube.add_mod(U256::from(3), FIELD), "{name} is not on the curve");
     }
-    for (name, scalar) in evaluations.iter().map(|(name, scalar)| (name.as_str(), scalar)) {
+    for (name, scalar) in evaluations {
         assert!(*scalar < ORDER && !scalar.is_zero(), "{name} is no scalar");
     }
     assert!(case.public[0] < ORDER, "the public input is no scalar");

@@ -40,15 +40,19 @@ struct Operators {
     smt_leaf: usize,
 }
 
+type Check = fn(Published);
+
+type CheckTogether = fn(&[Published]);
+
 /// What is checked of every witness by itself.
-const CHECKS: &[(&str, fn(Published))] = &[
+const CHECKS: &[(&str, Check)] = &[
     ("root", check_root),
     ("leaves and codes", check_leaves),
     ("nothing altered has the root", check_alterations),
 ];
 
 /// What is checked of several together: their names, and the check, to which they come in this order.
-const TOGETHER: &[(&str, &[&str], fn(&[Published]))] = &[
+const TOGETHER: &[(&str, &[&str], CheckTogether)] = &[
     ("the full tree can be trimmed", &["stateless-full-tree"], check_trimming),
     ("partial and full tree agree", &["stateless-partial", "stateless-full-tree"], check_partial),
     // The first block of the same chain, without code.
@@ -62,9 +66,9 @@ pub(super) fn cases(list: &[&RawValue]) -> Vec<Case> {
     for json in list {
         match name_of(json) {
             Ok(name) => {
-                cases.extend(CHECKS.iter().map(|(what, check)| {
-                    one(FAMILY, format!("{name}, {what}"), json, move |case: Published| check(case))
-                }));
+                cases.extend(
+                    CHECKS.iter().map(|(what, check)| one(FAMILY, format!("{name}, {what}"), json, *check)),
+                );
                 named.insert(name, (*json).to_owned());
             }
             Err(failed) => cases.push(failed),
@@ -79,7 +83,7 @@ fn together(
     named: &BTreeMap<String, Box<RawValue>>,
     what: &str,
     names: &[&str],
-    check: fn(&[Published]),
+    check: CheckTogether,
 ) -> Option<Case> {
     let witnesses: Option<Vec<_>> = names.iter().map(|name| named.get(*name).cloned()).collect();
     let witnesses = witnesses?;
