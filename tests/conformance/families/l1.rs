@@ -275,7 +275,8 @@ fn check_recovered(batch: Recovered) {
     match batch.name.as_str() {
         "fork12_Only_Type2_Txs" => assert!(legacy == 0 && typed > 0, "{legacy} and {typed}"),
         "fork12_965Transactions" => assert_eq!(legacy + typed, 965),
-        other => panic!("nothing is known of {other}, which has {legacy} and {typed} transactions"),
+        // Others only have to read and write back.
+        _ => {}
     }
     // Only from fork 12 on are there typed transactions.
     let before = batch_data::decode(&batch.data, &Rules::of(ForkId::Fork11).encoding);
