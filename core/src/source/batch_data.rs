@@ -373,3 +373,485 @@ impl<'d> Reader<'d> {
         Ok(bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{chain::ForkId, executor::Rules};
+    use alloc::vec;
+    use alloy_primitives::hex;
+    use proptest::prelude::*;
+
+    fn encoding(fork: u64) -> &'static BatchEncoding {
+        &Rules::of(ForkId::try_from(fork).unwrap()).encoding
+    }
+
+    /// The items of a list that is right, each in RLP: nonce, gas price, gas limit, receiver, value, data, chain id and
+    /// two empty strings.
+    fn items() -> Vec<Vec<u8>> {
+        let receiver = [&[0x94][..], &[0x35; 20]].concat();
+        let price = hex!("843b9aca00").to_vec();
+        vec![
+            vec![9],
+            price,
+            hex!("825208").to_vec(),
+            receiver,
+            vec![1],
+            vec![0x80],
+            vec![5],
+            vec![0x80],
+            vec![0x80],
+        ]
+    }
+
+    const NONCE: usize = 0;
+    const PRICE: usize = 1;
+    const GAS: usize = 2;
+    const RECEIVER: usize = 3;
+    const VALUE: usize = 4;
+    const DATA: usize = 5;
+    const CHAIN_ID: usize = 6;
+
+    /// [`items`] with another one in place of one.
+    fn items_with(at: usize, item: &[u8]) -> Vec<Vec<u8>> {
+        let mut items = items();
+        items[at] = item.to_vec();
+        items
+    }
+
+    /// The list of these items, its length in the shortest form.
+    fn list(items: &[Vec<u8>]) -> Vec<u8> {
+        let payload = items.concat();
+        let mut list = Vec::new();
+        alloy_rlp::Header { list: true, payload_length: payload.len() }.encode(&mut list);
+        [list, payload].concat()
+    }
+
+    /// What follows a list: `r` is the x-coordinate of a point and `s` is 1, so that every hash has a signer.
+    fn signature() -> Vec<u8> {
+        let r = hex!("79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798");
+        [&r[..], &[0; 31], &[1, 27]].concat()
+    }
+
+    /// The list with its signature, and with the percentage where the fork has one.
+    fn signed(list: &[u8], fork: u64) -> Vec<u8> {
+        let percentage: &[u8] = if encoding(fork).effective_percentage { &[0x80] } else { &[] };
+        [list, &signature(), percentage].concat()
+    }
+
+    /// What comes of a transaction with this list. What decodes is written as it was.
+    fn read(list: &[u8], fork: u64) -> Result<BatchTransaction, Irregularity> {
+        let data = signed(list, fork);
+        let entries = decode(&data, encoding(fork)).map_err(|error| error.reason)?;
+        assert_eq!(encode(&entries, encoding(fork)), data);
+        match entries.as_slice() {
+            [BatchEntry::Transaction(transaction)] => Ok(transaction.clone()),
+            other => panic!("{other:?} is not one transaction"),
+        }
+    }
+
+    /// Why a list with another item is refused.
+    fn refusal(at: usize, item: &[u8], fork: u64) -> Option<Irregularity> {
+        read(&list(&items_with(at, item)), fork).err()
+    }
+
+    /// The first forks with another encoding than the one before, and the last fork.
+    const FORKS: [u64; 7] = [1, 2, 3, 5, 7, 12, 13];
+
+    #[test]
+    fn an_entry_is_read_as_it_is_written() {
+        for fork in FORKS {
+            let expected = Fields {
+                nonce: 9,
+                gas_price: U256::from(1_000_000_000),
+                gas_limit: 21_000,
+                to: TxKind::Call(Address::repeat_byte(0x35)),
+                value: U256::ONE,
+                data: Bytes::new(),
+                chain_id: Some(5),
+            };
+            let transaction = read(&list(&items()), fork).unwrap();
+            assert_eq!(transaction.fields, expected);
+            assert_eq!((&transaction.signature[..], transaction.v), (&signature()[..64], 27));
+            assert_eq!(transaction.effective_percentage, if fork < 5 { 255 } else { 0x80 });
+            let old = read(&list(&items()[..CHAIN_ID]), fork).unwrap();
+            assert_eq!(old.fields, Fields { chain_id: None, ..expected });
+            let creation = read(&list(&items_with(RECEIVER, &[0x80])), fork).unwrap();
+            assert_eq!(creation.fields.to, TxKind::Create);
+        }
+    }
+
+    #[test]
+    fn bytes_and_lengths_are_in_the_shortest_form() {
+        let long = [&[0xb8, 56][..], &[7; 56]].concat();
+        for fork in FORKS {
+            for at in [NONCE, PRICE, GAS, VALUE, DATA, CHAIN_ID] {
+                assert_eq!(refusal(at, &[0x81, 0x2a], fork), Some(Irregularity::NotShortest), "{at}");
+                assert_eq!(refusal(at, &[0x81, 0x80], fork), None, "{at}");
+            }
+            let short = [&[0xb8, 55][..], &[7; 55]].concat();
+            assert_eq!(refusal(DATA, &short, fork), Some(Irregularity::NotShortest));
+            assert_eq!(refusal(DATA, &long, fork), None);
+            let payload = items().concat();
+            let long_list = [&[0xf8, u8::try_from(payload.len()).unwrap()][..], &payload].concat();
+            assert_eq!(read(&long_list, fork), Err(Irregularity::NotShortest));
+        }
+    }
+
+    /// The list of [`items`] with 56 bytes of data, its length written in these bytes, the last of which is right.
+    fn list_with_length(length: &[u8]) -> Vec<u8> {
+        let payload = items_with(DATA, &[&[0xb8, 56][..], &[7; 56]].concat()).concat();
+        assert_eq!(length.last().copied().map(usize::from), Some(payload.len()));
+        [&[LONG_LIST + u8::try_from(length.len()).unwrap()], length, &payload].concat()
+    }
+
+    #[test]
+    fn a_length_has_at_most_three_bytes_from_fork_2() {
+        let data =
+            |length: &[u8]| [&[LONG_STRING + u8::try_from(length.len()).unwrap()], length, &[7; 56]].concat();
+        let last = u8::try_from(items().concat().len() + 57).unwrap();
+        for (fork, four, three, one) in [
+            (1, None, None, None),
+            (2, Some(Irregularity::LongLength), None, None),
+            (3, Some(Irregularity::LongLength), Some(Irregularity::LeadingZero), None),
+            (13, Some(Irregularity::LongLength), Some(Irregularity::LeadingZero), None),
+        ] {
+            for (length, refused) in [(vec![0, 0, 0], four), (vec![0, 0], three), (vec![], one)] {
+                assert_eq!(refusal(DATA, &data(&[&length[..], &[56]].concat()), fork), refused, "{fork}");
+                let list = list_with_length(&[&length[..], &[last]].concat());
+                assert_eq!(read(&list, fork).err(), refused, "{fork}, list");
+            }
+        }
+        assert_eq!(refusal(DATA, &data(&[0, 0, 0, 0, 0, 0, 0, 56]), 1), None);
+        assert_eq!(refusal(DATA, &[0xbf; 9], 1), Some(Irregularity::ListLength), "2^64 bytes, almost");
+        assert_eq!(decode(&[0xff; 9], encoding(1)).unwrap_err().reason, Irregularity::CutShort);
+    }
+
+    #[test]
+    fn an_integer_has_no_leading_zeros_from_fork_3() {
+        for at in [NONCE, PRICE, GAS, VALUE, CHAIN_ID] {
+            for item in [&[0x82, 0, 0x80][..], &[0x82, 0, 1], &[0x83, 0, 1, 1]] {
+                assert_eq!(refusal(at, item, 2), None, "{at}");
+                assert_eq!(refusal(at, item, 3), Some(Irregularity::LeadingZero), "{at}");
+            }
+        }
+        let transaction = read(&list(&items_with(VALUE, &[0x82, 0, 0x80])), 1).unwrap();
+        assert_eq!(transaction.fields.value, U256::from(0x80));
+        // Bytes are no integer.
+        assert_eq!(refusal(DATA, &[0x82, 0, 0x80], 3), None);
+    }
+
+    #[test]
+    fn an_integer_fits_its_field() {
+        for fork in FORKS {
+            for (at, width) in [(NONCE, 8), (PRICE, 32), (GAS, 8), (VALUE, 32), (CHAIN_ID, 8)] {
+                let item = |length: u8| [vec![0x80 + length], vec![0xff; usize::from(length)]].concat();
+                assert_eq!(refusal(at, &item(width), fork), None, "{at}");
+                assert_eq!(refusal(at, &item(width + 1), fork), Some(Irregularity::TooLong), "{at}");
+                let long = [&[0xb8, 56][..], &[1; 56]].concat();
+                assert_eq!(refusal(at, &long, fork), Some(Irregularity::TooLong), "{at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_zero_byte_is_zero_and_signed_as_it_stands() {
+        for fork in FORKS {
+            for at in [NONCE, PRICE, GAS, VALUE, CHAIN_ID] {
+                let (zero, empty) = (list(&items_with(at, &[0])), list(&items_with(at, &[0x80])));
+                let [zero, empty] = [zero, empty].map(|list| read(&list, fork).unwrap());
+                assert_eq!(zero.fields, empty.fields, "{at}");
+                let [from_zero, from_empty] = [&zero, &empty].map(|entry| entry.recover().unwrap());
+                assert_eq!(from_zero.fields(), from_empty.fields(), "{at}");
+                // The Ethereum transaction is the same, and each hash has another signer.
+                assert_eq!(from_zero.encoded(), from_empty.encoded(), "{at}");
+                assert_ne!(from_zero.sender(), from_empty.sender(), "{at}");
+                let (inner, signature) = (from_zero.fields().clone(), from_zero.signature());
+                let encoded = EncodedTransaction {
+                    encoded: from_zero.encoded().clone(),
+                    effective_percentage: zero.effective_percentage,
+                };
+                let expected = Transaction::signed(inner, signature, keccak256(&zero.list), &encoded);
+                assert_eq!(Ok(from_zero), expected, "{at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_receiver_has_0_or_20_bytes() {
+        for fork in FORKS {
+            for item in
+                [vec![0], vec![0x35], [vec![0x93], vec![1; 19]].concat(), [vec![0x95], vec![1; 21]].concat()]
+            {
+                assert_eq!(refusal(RECEIVER, &item, fork), Some(Irregularity::NotAnAddress), "{item:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_is_no_string_and_a_string_no_list() {
+        for fork in FORKS {
+            for at in NONCE..=CHAIN_ID {
+                for item in [&[0xc0][..], &[0xc1, 0x80], &[0xf8, 0]] {
+                    assert_eq!(refusal(at, item, fork), Some(Irregularity::NotAString), "{at}");
+                }
+            }
+            for string in [&[0][..], &[0x7f], &[0x80], &[0xb7], &[0xbf]] {
+                let error = decode(&signed(string, fork), encoding(fork)).unwrap_err();
+                assert_eq!(error, BatchDataError { offset: 1, reason: Irregularity::NotAList }, "{string:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_has_6_or_9_items() {
+        for fork in FORKS {
+            for count in 0..9 {
+                let expected = if count == 6 { None } else { Some(Irregularity::ListLength) };
+                assert_eq!(read(&list(&items()[..count]), fork).err(), expected, "{count}");
+            }
+            for more in [&[0x80][..], &[0], &[0xc0]] {
+                let items = [items(), vec![more.to_vec()]].concat();
+                assert_eq!(read(&list(&items), fork), Err(Irregularity::ListLength));
+            }
+            for at in [CHAIN_ID + 1, CHAIN_ID + 2] {
+                assert_eq!(refusal(at, &[0], fork), Some(Irregularity::NotEip155), "{at}");
+                assert_eq!(refusal(at, &[1], fork), Some(Irregularity::NotEip155), "{at}");
+            }
+            // The last item reaches into the signature.
+            assert_eq!(refusal(CHAIN_ID + 2, &[0x81], fork), Some(Irregularity::NotEip155));
+            let mut items = items();
+            items.truncate(CHAIN_ID);
+            items[DATA] = vec![0x82, 1];
+            assert_eq!(read(&list(&items), fork), Err(Irregularity::ListLength));
+        }
+    }
+
+    #[test]
+    fn percentages_are_there_from_fork_5() {
+        let (before, since) = (signed(&list(&items()), 4), signed(&list(&items()), 5));
+        assert_eq!(since, [&before[..], &[0x80]].concat());
+        let cut = decode(&before, encoding(5)).unwrap_err();
+        assert_eq!(cut, BatchDataError { offset: before.len(), reason: Irregularity::CutShort });
+        let left = decode(&since, encoding(4)).unwrap_err();
+        assert_eq!(left, BatchDataError { offset: since.len(), reason: Irregularity::NotAList });
+    }
+
+    #[test]
+    fn blocks_are_opened_from_fork_7() {
+        let data = hex!("0b01020304a0000001");
+        let change = ChangeL2Block { delta_timestamp: 0x0102_0304, l1_info_index: 0xa000_0001 };
+        assert_eq!(decode(&data, encoding(7)), Ok(vec![BatchEntry::ChangeL2Block(change)]));
+        assert_eq!(encode(&[BatchEntry::ChangeL2Block(change)], encoding(7)), data);
+        assert_eq!(decode(&data, encoding(6)).unwrap_err().reason, Irregularity::NotAList);
+        for end in 1..data.len() {
+            assert_eq!(
+                decode(&data[..end], encoding(7)).unwrap_err().reason,
+                Irregularity::CutShort,
+                "{end}"
+            );
+        }
+    }
+
+    #[test]
+    fn typed_transactions_are_known_from_fork_12() {
+        let data = hex!("0f8302c001fe");
+        let typed = BatchEntry::Typed { envelope: hex!("02c001").into(), effective_percentage: 0xfe };
+        assert_eq!(decode(&data, encoding(12)), Ok(vec![typed.clone()]));
+        assert_eq!(encode(&[typed], encoding(12)), data);
+        assert_eq!(decode(&data, encoding(11)).unwrap_err().reason, Irregularity::NotAList);
+        for end in 1..data.len() {
+            assert_eq!(
+                decode(&data[..end], encoding(12)).unwrap_err().reason,
+                Irregularity::CutShort,
+                "{end}"
+            );
+        }
+        assert_eq!(decode(&hex!("0fc1c0ff"), encoding(12)).unwrap_err().reason, Irregularity::NotAString);
+    }
+
+    #[test]
+    fn data_that_ends_within_an_entry_is_cut_short() {
+        let long = items_with(DATA, &[&[0xb8, 56][..], &[7; 56]].concat());
+        for fork in FORKS {
+            let entries = [signed(&list(&items()), fork), signed(&list(&long), fork)];
+            let data = entries.concat();
+            for end in 0..=data.len() {
+                let found = decode(&data[..end], encoding(fork)).map(|entries| entries.len());
+                match end {
+                    0 => assert_eq!(found, Ok(0)),
+                    end if end == entries[0].len() => assert_eq!(found, Ok(1)),
+                    end if end == data.len() => assert_eq!(found, Ok(2)),
+                    end => assert_eq!(found.unwrap_err().reason, Irregularity::CutShort, "{end}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_nobody_can_have_signed_is_read_all_the_same() {
+        let price = [vec![0x91], vec![1; 17]].concat();
+        let dear = read(&list(&items_with(PRICE, &price)), 9).unwrap();
+        assert_eq!(dear.recover(), Err(TransactionError::GasPrice));
+        for v in [0, 1, 26, 29, 37, 255] {
+            let mut data = signed(&list(&items()), 9);
+            let at = data.len() - 2;
+            data[at] = v;
+            let entries = decode(&data, encoding(9)).unwrap();
+            let [BatchEntry::Transaction(transaction)] = entries.as_slice() else {
+                panic!("one transaction")
+            };
+            assert_eq!(transaction.recover(), Err(TransactionError::SignatureRange), "{v}");
+            assert_eq!(encode(&entries, encoding(9)), data);
+        }
+    }
+
+    fn numbers() -> impl Strategy<Value = U256> {
+        (any::<[u64; 4]>(), 0..=256_usize)
+            .prop_map(|(limbs, shift)| U256::from_limbs(limbs).checked_shr(shift).unwrap_or_default())
+    }
+
+    fn small_numbers() -> impl Strategy<Value = u64> {
+        (any::<u64>(), 0..64_u32).prop_map(|(number, shift)| number >> shift)
+    }
+
+    fn bytes() -> impl Strategy<Value = Bytes> {
+        let lengths = prop_oneof![0..3_usize, 50..60_usize, 250..260_usize, 65_530..65_540_usize];
+        (lengths, any::<u8>()).prop_map(|(length, byte)| vec![byte; length].into())
+    }
+
+    fn receivers() -> impl Strategy<Value = TxKind> {
+        any::<Option<[u8; 20]>>().prop_map(|to| to.map_or(TxKind::Create, |to| TxKind::Call(to.into())))
+    }
+
+    prop_compose! {
+        fn any_fields()(
+            nonce in small_numbers(),
+            gas_price in numbers(),
+            gas_limit in small_numbers(),
+            to in receivers(),
+            value in numbers(),
+            data in bytes(),
+            chain_id in prop::option::of(small_numbers()),
+        ) -> Fields {
+            Fields { nonce, gas_price, gas_limit, to, value, data, chain_id }
+        }
+    }
+
+    /// The list of these fields in the shortest form.
+    fn list_of(fields: &Fields) -> Bytes {
+        let Fields { nonce, gas_price, gas_limit, to, value, data, chain_id } = fields;
+        let mut items: Vec<&dyn Encodable> = vec![nonce, gas_price, gas_limit, to, value, data];
+        let empty = Bytes::new();
+        items.extend(chain_id.iter().flat_map(|id| [id as &dyn Encodable, &empty, &empty]));
+        let encoded = items.iter().map(|item| {
+            let mut bytes = Vec::new();
+            item.encode(&mut bytes);
+            bytes
+        });
+        list(&encoded.collect::<Vec<_>>()).into()
+    }
+
+    prop_compose! {
+        fn any_transaction()(
+            fields in any_fields(),
+            signature in any::<[[u8; 32]; 2]>(),
+            v in any::<u8>(),
+            effective_percentage in any::<u8>(),
+        ) -> BatchTransaction {
+            let list = list_of(&fields);
+            let mut scalars = [0; 64];
+            scalars.copy_from_slice(signature.as_flattened());
+            BatchTransaction { list, fields, signature: scalars, v, effective_percentage }
+        }
+    }
+
+    fn any_entry() -> impl Strategy<Value = BatchEntry> {
+        let change = any::<(u32, u32)>().prop_map(|(delta_timestamp, l1_info_index)| {
+            BatchEntry::ChangeL2Block(ChangeL2Block { delta_timestamp, l1_info_index })
+        });
+        let typed = (bytes(), any::<u8>()).prop_map(|(envelope, effective_percentage)| BatchEntry::Typed {
+            envelope,
+            effective_percentage,
+        });
+        prop_oneof![change, typed, any_transaction().prop_map(BatchEntry::Transaction)]
+    }
+
+    /// The entry as far as the fork knows it.
+    fn known(entry: BatchEntry, encoding: &BatchEncoding) -> Option<BatchEntry> {
+        match entry {
+            BatchEntry::ChangeL2Block(_) => Some(entry).filter(|_| encoding.l2_blocks),
+            BatchEntry::Typed { .. } => Some(entry).filter(|_| encoding.typed_transactions),
+            BatchEntry::Transaction(mut transaction) => {
+                if !encoding.effective_percentage {
+                    transaction.effective_percentage = u8::MAX;
+                }
+                Some(BatchEntry::Transaction(transaction))
+            }
+        }
+    }
+
+    /// Bytes that mean something to a decoder more often than others.
+    fn telling_bytes() -> impl Strategy<Value = Vec<u8>> {
+        let telling = [0, 1, 0x0b, 0x0f, 0x7f, 0x80, 0x81, 0x94, 0xa0, 0xb7, 0xb8, 0xba, 0xbf, 0xc0, 0xc9];
+        let byte = prop_oneof![prop::sample::select(telling.to_vec()), 0xf7..=0xff_u8, any::<u8>()];
+        prop::collection::vec(byte, 0..120)
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_encoded_is_decoded(fork in 1..14_u64, entries in prop::collection::vec(any_entry(), 0..6)) {
+            let encoding = encoding(fork);
+            let entries: Vec<_> = entries.into_iter().filter_map(|entry| known(entry, encoding)).collect();
+            prop_assert_eq!(decode(&encode(&entries, encoding), encoding), Ok(entries));
+        }
+
+        #[test]
+        fn what_decodes_encodes_to_the_same(
+            fork in 1..14_u64,
+            transaction in any_transaction(),
+            at in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+        ) {
+            let entries = [BatchEntry::Transaction(transaction)];
+            let mut data = encode(&entries, encoding(fork));
+            // Most bytes before the signature count, and the first ones most.
+            let at = at.index(data.len().min(60));
+            data[at] = byte;
+            if let Ok(entries) = decode(&data, encoding(fork)) {
+                prop_assert_eq!(encode(&entries, encoding(fork)), data);
+            }
+        }
+
+        #[test]
+        fn random_bytes_lead_to_no_panic(fork in 1..14_u64, data in telling_bytes()) {
+            match decode(&data, encoding(fork)) {
+                Ok(entries) => prop_assert_eq!(encode(&entries, encoding(fork)), data),
+                Err(error) => prop_assert!(error.offset <= data.len()),
+            }
+        }
+
+        #[test]
+        fn a_transaction_survives_batch_data(
+            fork in 5..14_u64,
+            fields in any_fields(),
+            gas_price in any::<u128>(),
+            chain_id in prop::option::of(any::<u32>()),
+            odd in any::<bool>(),
+            effective_percentage in any::<u8>(),
+        ) {
+            let Fields { nonce, gas_limit, to, value, data: input, .. } = fields;
+            let chain_id = chain_id.map(u64::from);
+            let inner = TxLegacy { chain_id, nonce, gas_price, gas_limit, to, value, input };
+            let signature = Signature::from_bytes_and_parity(&signature()[..64], odd);
+            let mut encoded = Vec::new();
+            inner.rlp_encode_signed(&signature, &mut encoded);
+            let sent = EncodedTransaction { encoded: encoded.into(), effective_percentage }.recover().unwrap();
+            let entry = BatchEntry::Transaction(BatchTransaction::from(&sent));
+            let decoded = decode(&encode([&entry], encoding(fork)), encoding(fork)).unwrap();
+            prop_assert_eq!(&decoded, &vec![entry]);
+            let [BatchEntry::Transaction(transaction)] = decoded.as_slice() else { panic!("one transaction") };
+            prop_assert_eq!(transaction.recover(), Ok(sent));
+        }
+    }
+}

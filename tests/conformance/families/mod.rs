@@ -3,16 +3,20 @@
 //! A new family adds its module and a line to [`of_object`] or [`of_list`] for a document of its own form. A new section of
 //! `state-tree.json` is a line in [`state_tree`], a new kind of case in a list a line of the table in [`units`].
 
+mod batch_data;
 mod genesis;
+mod keccak;
+mod l1;
 mod lines;
 mod poseidon;
 mod recorded_chain;
 mod state_transition;
 mod state_tree;
 mod units;
+mod witness;
 
 use crate::case::Case;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use std::{collections::BTreeMap, path::Path, str};
 
@@ -63,6 +67,8 @@ fn of_object(path: &Path, json: &str, fields: &Fields<'_>) -> Vec<Case> {
         recorded_chain::conf(path, json)
     } else if has(&["chainId", "ChainName"]) {
         recorded_chain::chain_spec(json)
+    } else if has(&["proof", "public"]) {
+        l1::proof(json)
     } else if genesis::are_accounts(fields) {
         genesis::allocations(path, json)
     } else {
@@ -75,10 +81,17 @@ fn of_list(path: &Path, list: Vec<&RawValue>) -> Vec<Case> {
     else {
         return vec![Case::failed(UNKNOWN, "unknown file", "a list, but not of objects")];
     };
+    let has = |names: &[&str]| names.iter().all(|name| first.contains_key(*name));
     if lines::are_recognised(&first) {
         list.into_iter().map(|case| lines::case(case.get().to_owned())).collect()
-    } else if first.contains_key("alloc") && first.contains_key("stateRoot") {
+    } else if has(&["alloc", "stateRoot"]) {
         genesis::index(path, &list)
+    } else if has(&["witness", "stateRoot"]) {
+        witness::cases(&list)
+    } else if has(&["calldata", "decoded"]) {
+        l1::calls(&list)
+    } else if has(&["batchL2Data", "forkID"]) {
+        l1::batches(&list)
     } else {
         vec![unknown("unknown file", first.keys())]
     }
@@ -111,6 +124,15 @@ fn each<T: DeserializeOwned + 'static>(
         one(family, format!("{name} {index}"), element, check.clone())
     };
     elements.iter().enumerate().map(case).collect()
+}
+
+/// The name of an element of a list whose elements have names; a failed case for one that has none.
+fn name_of(json: &RawValue) -> Result<String, Case> {
+    #[derive(Deserialize)]
+    struct Named {
+        name: String,
+    }
+    serde_json::from_str(json.get()).map(|Named { name }| name).map_err(|error| malformed(&error))
 }
 
 /// The case that a piece of JSON is a `T` that holds.

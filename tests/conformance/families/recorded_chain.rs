@@ -3,7 +3,7 @@
 
 use super::{genesis, parse};
 use crate::case::{Case, Failure, Outcome};
-use alloy_primitives::{B256, b256};
+use alloy_primitives::{B256, b256, keccak256};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -13,11 +13,17 @@ use std::{
     sync::Arc,
 };
 use zk_replica_core::{
-    chain::{ChainSpec, Genesis},
-    source::datastream::{Bookmark, Entry, EntryKind, FileDecoder, FileEncoder, Header, Message, Sender},
-    types::{BatchKind, EncodedTransaction, Head},
+    chain::{ChainSpec, ForkId, Genesis},
+    checker::{Checker, Verdict},
+    executor::Rules,
+    source::{
+        batch_data::{self, BatchEntry, BatchTransaction, ChangeL2Block},
+        datastream::{Bookmark, Entry, EntryKind, FileDecoder, FileEncoder, Header, Item, Message, Sender},
+    },
+    store::{Commit, Store as _},
+    types::{BatchClaims, BatchInput, BatchKind, BatchPart, BatchStart, Block, EncodedTransaction, Head},
 };
-use zk_replica_tests::{Recording, Script};
+use zk_replica_tests::{Recording, Script, items};
 
 const FAMILY: &str = "recorded-chain";
 
@@ -44,6 +50,7 @@ const PUBLISHED_CHECKS: &[(&str, Check)] = &[
     ("every message writes back to its entry", check_messages),
     ("entries and messages write back to the same file", check_writing),
     ("framed entries have the published hash", check_framed),
+    ("batches have the published data", check_batch_data),
 ];
 
 /// The cases of a stream file.
@@ -62,11 +69,15 @@ pub(crate) fn stream(path: &Path, stream: Vec<u8>) -> Vec<Case> {
         outcomes(&forks, &result)
     };
     let replay = Case::by_fork(FAMILY, "every block of the replay is true", forks, replay);
+    let from_l1 = (header == PUBLISHED).then(|| {
+        let (stream, path) = (Arc::clone(&stream), path.to_owned());
+        Case::new(FAMILY, "every batch is true as L1 has it", move || check_from_l1(&path, &stream))
+    });
     let checks = checks.iter().map(|(name, check)| {
         let stream = Arc::clone(&stream);
         Case::new(FAMILY, *name, move || check(&stream))
     });
-    [replay].into_iter().chain(checks).collect()
+    [replay].into_iter().chain(from_l1).chain(checks).collect()
 }
 
 fn outcomes(forks: &[u64], result: &Result<(), Failure>) -> Vec<Outcome> {
@@ -84,6 +95,12 @@ fn forks(entries: &[Entry]) -> Vec<u64> {
 }
 
 fn replay(path: &Path, stream: &[u8]) -> Result<Head, Failure> {
+    let recording = recording(path, stream)?;
+    recording.replay().map_err(|error| Failure::from(error.to_string()))
+}
+
+/// The stream, with what stands beside it.
+fn recording(path: &Path, stream: &[u8]) -> Result<Recording, Failure> {
     let json = |name: &str| {
         let file = beside(path, name);
         fs::read(&file).map_err(|error| Failure::from(format!("{}: {error}", file.display())))
@@ -94,8 +111,7 @@ fn replay(path: &Path, stream: &[u8]) -> Result<Head, Failure> {
         genesis = genesis.with_conf(&json(CONF)?).map_err(|error| failed(&error))?;
     }
     let spec = ChainSpec::from_json(&json(SPEC)?).map_err(|error| failed(&error))?;
-    let recording = Recording { stream: stream.to_vec(), genesis, spec };
-    recording.replay().map_err(|error| failed(&error))
+    Ok(Recording { stream: stream.to_vec(), genesis, spec })
 }
 
 /// The end of the public recording.
@@ -264,4 +280,122 @@ fn check_framed(stream: &[u8]) {
         assert_eq!(read, Some((entry, framed.len() - start)));
     }
     assert_eq!(sha256(framed), "0x04f115ac57574f6c051c68e3effcaf8a38533e16325eb417e765b691e3285af8");
+}
+
+/// A batch of the stream as its sequencer posts it.
+struct Posted {
+    start: BatchStart,
+    blocks: Vec<Block>,
+    rules: &'static Rules,
+}
+
+/// The batches since genesis.
+fn posted(stream: &[u8]) -> Vec<Posted> {
+    let mut batches: Vec<Posted> = Vec::new();
+    for item in items(stream) {
+        match item.expect("was read before") {
+            Item::BatchStart(start) if start.number > 0 => {
+                let rules = Rules::of(ForkId::try_from(start.fork_id).expect("a fork"));
+                batches.push(Posted { start, blocks: Vec::new(), rules });
+            }
+            Item::Block(block) if block.claims.batch > 0 => {
+                batches.last_mut().expect("an open batch").blocks.push(block);
+            }
+            _ => {}
+        }
+    }
+    batches
+}
+
+impl Posted {
+    /// The entries of the batch's data. A batch that comes from L1 opens its block without one.
+    fn entries(&self) -> Vec<BatchEntry> {
+        let of = |block: &Block| {
+            let delta_timestamp = block.claims.delta_timestamp.expect("the stream says it");
+            let l1_info_index = block.input.l1_info.index;
+            let opening = (self.start.kind == BatchKind::Regular)
+                .then_some(BatchEntry::ChangeL2Block(ChangeL2Block { delta_timestamp, l1_info_index }));
+            let transactions = block.input.transactions.iter().map(|transaction| {
+                let recovered = transaction.recover().expect("signed");
+                BatchEntry::Transaction(BatchTransaction::from(&recovered))
+            });
+            opening.into_iter().chain(transactions).collect::<Vec<_>>()
+        };
+        self.blocks.iter().flat_map(of).collect()
+    }
+
+    fn data(&self) -> Vec<u8> {
+        batch_data::encode(&self.entries(), &self.rules.encoding)
+    }
+
+    /// The batch as L1 has it, as far as it is known: the limit of timestamps and the L1 info root are not.
+    fn input(&self, previous_acc_input_hash: B256) -> BatchInput {
+        let first = &self.blocks[0].input;
+        let last = &self.blocks[self.blocks.len() - 1].input;
+        BatchInput {
+            kind: self.start.kind,
+            data: self.data().into(),
+            coinbase: first.coinbase,
+            timestamp: last.timestamp,
+            l1_root: first.l1_info.global_exit_root,
+            forced_block_hash: first.l1_info.block_hash,
+            l1_info: BTreeMap::new(),
+            l1_info_proofs: BTreeMap::new(),
+            previous_acc_input_hash,
+            part: BatchPart::WHOLE,
+        }
+    }
+
+    /// Of the first batch everything is known, so also what L1 keeps of it (`spec/sync.md` §4.5).
+    fn claims(&self) -> BatchClaims {
+        let first = b256!("0cfa276f66c34b56d7dbf80cf5d6178cc0b0c18d57ef86013b3da2cdbb9d82e5");
+        BatchClaims {
+            state_root: self.blocks[self.blocks.len() - 1].claims.state_root,
+            local_exit_root: B256::ZERO,
+            acc_input_hash: (self.start.number == 1).then_some(first),
+        }
+    }
+}
+
+fn check_batch_data(stream: &[u8]) {
+    let mut longest = (0, 0);
+    for batch in posted(stream) {
+        let (entries, data) = (batch.entries(), batch.data());
+        assert_eq!(batch_data::decode(&data, &batch.rules.encoding), Ok(entries), "{:?}", batch.start);
+        longest = longest.max((data.len(), batch.start.number));
+        if batch.start.number == 1 {
+            let hash = keccak256(&data).to_string();
+            assert!(hash.starts_with("0x16169d98") && hash.ends_with("e6df9b"), "{hash}");
+            assert_eq!(data.len(), 328);
+        }
+    }
+    assert_eq!(longest, (116_921, 76));
+}
+
+/// From their data, batches lead from one state root to the next, through blocks with the info trees of the stream.
+fn check_from_l1(path: &Path, stream: &[u8]) {
+    let recording = recording(path, stream).unwrap_or_else(|failure| panic!("{failure}"));
+    let mut replay = recording.begin();
+    for item in items(stream).map(|item| item.expect("was read before")) {
+        if matches!(&item, Item::BatchStart(start) if start.number > 0) {
+            break;
+        }
+        replay.advance(item).expect("genesis");
+    }
+    let mut root = replay.replica.head().expect("genesis").state_root;
+    let (mut checker, mut acc_input_hash) = (Checker::new(recording.spec), B256::ZERO);
+    for batch in posted(stream) {
+        let (number, input) = (batch.start.number, batch.input(acc_input_hash));
+        let verdict = checker.check_batch(number, batch.rules, &input, &batch.claims(), root, &replay.store);
+        let verified = match verdict.expect("everything is at hand") {
+            Verdict::Verified(verified) => verified,
+            Verdict::Mismatch(mismatch) => panic!("{mismatch}"),
+        };
+        let execution = verified.execution();
+        let found = execution.blocks.iter().map(|block| block.block_info_root);
+        let claimed = batch.blocks.iter().map(|block| block.claims.block_info_root);
+        assert!(found.eq(claimed), "blocks of batch {number}, discarded: {:?}", execution.discarded);
+        (root, acc_input_hash) = (execution.state_root, execution.acc_input_hash);
+        replay.store.apply(&Commit::from(&verified)).expect("memory does not fail");
+    }
 }

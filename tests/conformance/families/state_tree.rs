@@ -1,6 +1,6 @@
 //! `state-tree.json`: keys, hashes, roots and proofs of the state tree. Each section of the file is judged by itself.
 
-use super::{Fields as Sections, each, genesis, one, parse};
+use super::{Fields as Sections, each, genesis, keccak, one, parse, witness};
 use crate::case::Case;
 use alloy_consensus::TxLegacy;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
@@ -8,12 +8,18 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 use std::{collections::BTreeMap, path::Path as FilePath};
 use zk_replica_core::{
-    executor::PreparedBlock,
-    source::datastream::Item,
-    tree::{
-        BlockInfoKey, Node, NodeError, NonCanonical, Path, Paths, Proof, ProofError, StateKey, hash_bytes,
-        hash_value, poseidon,
+    chain::{ChainSpec, ForkId},
+    executor::{BatchContext, Execution, Executor, Parent, PreparedBlock, PreparedInput, Rules},
+    source::{
+        datastream::Item,
+        witness::{EntryError, Witness},
     },
+    store::{Key, Store as _, StoreError},
+    tree::{
+        BlockInfoKey, Node, NodeError, NonCanonical, Path, Paths, Proof, ProofError, Smt, StateKey,
+        hash_bytes, hash_value, poseidon,
+    },
+    types::{BatchKind, BatchPart, L1Info},
 };
 use zk_replica_tests::{
     Recording,
@@ -76,6 +82,7 @@ fn section(file: &FilePath, name: &str, json: &RawValue, all: &Sections<'_>) -> 
         "small_state_proofs_and_witness" => small_state(name, json),
         "must_reject_proof" => vec![one(FAMILY, name, json, check_refused)],
         "prover_db_form" => vec![prover_form(name, json, all)],
+        "keccak_trees" => keccak::trees(FAMILY, name, json),
         "etrog_transitions" => each(FAMILY, name, json, check_transition),
         _ => vec![Case::failed(FAMILY, name, "unknown section")],
     }
@@ -616,9 +623,7 @@ fn small_state(name: &str, json: &RawValue) -> Vec<Case> {
             one(FAMILY, format!("{name}, proof {index}"), json, check)
         }));
     }
-    for witness in ["witness_full", "witness_trimmed"] {
-        cases.push(Case::failed(FAMILY, format!("{name}, {witness}"), "unknown: nothing decodes witnesses"));
-    }
+    cases.extend(witness::small_state(FAMILY, name, json));
     cases
 }
 
@@ -702,11 +707,37 @@ fn check_prover_form(form: &ProverForm, state: &SmallState) {
         assert_eq!([left.limbs(), right.limbs(), capacity].concat(), limbs::<12>(record));
         assert_eq!(B256::from(root.digest()), *digest);
     }
+    check_witness(form, state);
     for (hash, record) in &form.value_entry {
         let low_first = limbs::<8>(record).into_iter().rev();
         let value = low_first.fold(U256::ZERO, |value, limb| (value << 32) | U256::from(limb));
         assert_eq!(B256::from(hash_value(value)), *hash);
     }
+}
+
+/// Gathered as a prover's input, the records are the root of the small state, and nothing else of it.
+fn check_witness(form: &ProverForm, state: &SmallState) {
+    let gather = |change: u64| {
+        let nodes = form.entries_for_root_only.iter().map(|(digest, record)| (*digest, &record[..]));
+        let values = form.value_entry.iter().map(|(hash, record)| (*hash, &record[..]));
+        let records = nodes.chain(values).map(|(digest, record)| {
+            let mut limbs: Vec<_> =
+                record.iter().map(|hex| u64::from_str_radix(hex, 16).expect("hex")).collect();
+            limbs[0] ^= change;
+            (digest, limbs)
+        });
+        Witness::from_entries(form.root, records, [])
+    };
+    let witness = gather(0).expect("honest");
+    assert_eq!(witness.root(), form.root);
+    assert_eq!(witness.store().len(), form.entries_for_root_only.len() + form.value_entry.len());
+    let (tree, root) = (state.tree(), Key::Node(form.root));
+    assert_eq!(witness.store().get(&root), tree.store().get(&root));
+    for (path, _) in state.accounts.iter().flat_map(Account::leaves) {
+        let value = Smt::new(witness.store()).get(form.root, &path);
+        assert!(matches!(value, Err(StoreError::Missing(Key::Node(_)))), "{path}: {value:?}");
+    }
+    assert!(matches!(gather(1), Err(EntryError::Digest { .. })), "altered");
 }
 
 #[derive(Deserialize)]
@@ -718,15 +749,13 @@ struct Transition {
     genesis: Vec<Account>,
     old_root: B256,
     coinbase: Address,
-    timestamp_limit: U256,
+    timestamp_limit: u64,
     forced_block_hash_l1: B256,
     items: Vec<TransitionItem>,
     block_info_roots: Vec<B256>,
     l1_info_root: B256,
-    #[serde(rename = "chain_id")]
-    _chain_id: IgnoredAny,
-    #[serde(rename = "new_root")]
-    _new_root: IgnoredAny,
+    chain_id: u64,
+    new_root: B256,
 }
 
 #[derive(Deserialize)]
@@ -739,13 +768,11 @@ enum TransitionItem {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ChangeBlock {
-    delta_timestamp: U256,
+    delta_timestamp: u64,
+    l1_info_index: u32,
     global_exit_root: B256,
     l1_block_hash: B256,
-    #[serde(rename = "l1_info_index")]
-    _l1_info_index: IgnoredAny,
-    #[serde(rename = "l1_timestamp")]
-    _l1_timestamp: IgnoredAny,
+    l1_timestamp: u64,
 }
 
 #[derive(Deserialize)]
@@ -787,36 +814,113 @@ impl Transfer {
     }
 }
 
+/// What opens a block, and the transfers in it.
+struct TransitionBlock<'t> {
+    timestamp: u64,
+    l1_info: L1Info,
+    transfers: Vec<&'t Transfer>,
+}
+
 impl Transition {
-    /// What the first block says of itself. A forced batch brings in the L1 info root in place of an exit root.
-    fn first_block(&self) -> BlockInfo {
-        let (timestamp, global_exit_root, l1_block_hash, transfer) = match self.items.as_slice() {
-            [TransitionItem::ChangeL2Block(change), TransitionItem::Transfer(transfer), ..] => {
-                (change.delta_timestamp, change.global_exit_root, change.l1_block_hash, transfer)
+    fn kind(&self) -> BatchKind {
+        if self.forced_block_hash_l1.is_zero() { BatchKind::Regular } else { BatchKind::Forced }
+    }
+
+    /// The blocks in order. That of a forced batch brings in the L1 info root in place of an exit root.
+    fn blocks(&self) -> Vec<TransitionBlock<'_>> {
+        let (mut blocks, mut timestamp) = (Vec::new(), 0);
+        if self.kind() == BatchKind::Forced {
+            let (global_exit_root, block_hash) = (self.l1_info_root, self.forced_block_hash_l1);
+            let l1_info = L1Info { global_exit_root, block_hash, ..L1Info::default() };
+            blocks.push(TransitionBlock { timestamp: self.timestamp_limit, l1_info, transfers: Vec::new() });
+        }
+        for item in &self.items {
+            match item {
+                TransitionItem::ChangeL2Block(change) => {
+                    timestamp += change.delta_timestamp;
+                    let l1_info = L1Info {
+                        index: change.l1_info_index,
+                        global_exit_root: change.global_exit_root,
+                        block_hash: change.l1_block_hash,
+                        min_timestamp: change.l1_timestamp,
+                    };
+                    blocks.push(TransitionBlock { timestamp, l1_info, transfers: Vec::new() });
+                }
+                TransitionItem::Transfer(transfer) => {
+                    blocks.last_mut().expect("an open block").transfers.push(transfer);
+                }
             }
-            [TransitionItem::Transfer(transfer)] => {
-                (self.timestamp_limit, self.l1_info_root, self.forced_block_hash_l1, transfer)
-            }
-            _ => panic!("{}: of another form", self.name),
-        };
+        }
+        blocks
+    }
+}
+
+impl TransitionBlock<'_> {
+    fn info(&self, number: u64, previous_state_root: B256, coinbase: Address) -> BlockInfo {
         BlockInfo {
-            previous_state_root: self.old_root,
-            coinbase: self.coinbase,
-            number: U256::ONE,
+            previous_state_root,
+            coinbase,
+            number: U256::from(number),
             gas_limit: U256::from(1_u64 << 50),
-            timestamp,
-            global_exit_root,
-            l1_block_hash,
-            gas_used: transfer.gas_used,
-            transactions: vec![transfer.info()],
+            timestamp: U256::from(self.timestamp),
+            global_exit_root: self.l1_info.global_exit_root,
+            l1_block_hash: self.l1_info.block_hash,
+            gas_used: self.transfers.iter().map(|transfer| transfer.gas_used).sum(),
+            transactions: self.transfers.iter().map(|transfer| transfer.info()).collect(),
+        }
+    }
+
+    /// What the core makes of the block without its transfers, which have no signatures here.
+    fn execute(&self, number: u64, case: &Transition, tree: &Tree) -> Execution {
+        let fork = ForkId::try_from(case.fork_id).expect("a fork");
+        let (rules, chain_id) = (Rules::of(fork), case.chain_id);
+        let batch = BatchContext { rules, kind: case.kind(), chain_id, part: BatchPart::WHOLE };
+        let block = PreparedInput {
+            number,
+            timestamp: self.timestamp,
+            coinbase: case.coinbase,
+            l1_info: self.l1_info,
+            transactions: Vec::new(),
+        };
+        let parent = Parent { number: number - 1, state_root: tree.root() };
+        Executor::new().execute(&block, &batch, parent, tree.store()).expect("executable")
+    }
+
+    /// What the transfers change in the state: balances and a nonce each.
+    fn write_transfers(&self, coinbase: Address, tree: &Tree, leaves: &mut BTreeMap<StateKey, U256>) {
+        let mut add = |key: StateKey, amount: U256| {
+            let value = leaves.entry(key).or_insert_with(|| tree.get(&key.path()));
+            *value = value.wrapping_add(amount);
+        };
+        for Transfer { sender, to, value, gas_used, gas_price, .. } in &self.transfers {
+            let fee = *gas_used * *gas_price;
+            add(StateKey::Nonce(*sender), U256::ONE);
+            add(StateKey::Balance(*sender), (*value + fee).wrapping_neg());
+            add(StateKey::Balance(*to), *value);
+            add(StateKey::Balance(coinbase), fee);
         }
     }
 }
 
-/// The old root and the first block info root. The rest needs execution by the rules of fork 12, of transactions that
-/// have no signatures here.
+/// Every root from the old one to the new one. Transfers have no signatures here, and the core runs none without: it runs
+/// their block as if it were empty, and what they change is written down here.
 fn check_transition(case: Transition) {
     let name = format!("{}, {}, fork {}", case.source, case.name, case.fork_id);
-    assert_eq!(state_root(&case.genesis), case.old_root, "{name}");
-    assert_eq!(case.first_block().root(), case.block_info_roots[0], "{name}");
+    let mut tree = Tree::of(case.genesis.iter().flat_map(Account::leaves));
+    assert_eq!(tree.root(), case.old_root, "{name}");
+    let blocks = case.blocks();
+    assert_eq!(blocks.len(), case.block_info_roots.len(), "{name}");
+    for (number, (block, info_root)) in (1..).zip(blocks.iter().zip(&case.block_info_roots)) {
+        let info = block.info(number, tree.root(), case.coinbase);
+        assert_eq!(info.root(), *info_root, "{name}, block {number}");
+        let execution = block.execute(number, &case, &tree);
+        if block.transfers.is_empty() {
+            assert_eq!(execution.block_info_root, *info_root, "{name}, block {number}, executed");
+        }
+        let mut leaves = execution.diff.leaves;
+        leaves.insert(StateKey::Storage(ChainSpec::SYSTEM_CONTRACT, U256::from(3)), (*info_root).into());
+        block.write_transfers(case.coinbase, &tree, &mut leaves);
+        tree.set(leaves.iter().map(|(key, value)| (key.path(), *value)));
+    }
+    assert_eq!(tree.root(), case.new_root, "{name}");
 }

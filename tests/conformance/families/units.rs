@@ -1,6 +1,6 @@
 //! `units`: official vectors for single functions. A file is a list of cases; which function they are about, their fields tell.
 
-use super::{Fields as Object, UNKNOWN, one, unknown};
+use super::{Fields as Object, UNKNOWN, batch_data, keccak, one, unknown};
 use crate::case::Case;
 use alloy_consensus::{TxLegacy, transaction::RlpEcdsaEncodableTx};
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, hex};
@@ -30,6 +30,22 @@ const KINDS: &[(&[&str], &str, MakeCase)] = &[
         one(FAMILY, name, json, check_gas_price)
     }),
     (&["hash", "v", "r", "s"], "transaction hash", |name, json| one(FAMILY, name, json, check_hash)),
+    (&["leafs", "expectedRoot"], "L1 info tree", |name, json| {
+        one(FAMILY, name, json, keccak::check_info_tree)
+    }),
+    (&["previousLeafValues"], "L1 info root", |name, json| one(FAMILY, name, json, keccak::check_root)),
+    (&["leaves", "proof"], "L1 info proof", |name, json| one(FAMILY, name, json, keccak::check_info_proof)),
+    (&["originNetwork", "metadata"], "exit leaf", |name, json| {
+        one(FAMILY, name, json, keccak::check_exit_leaf)
+    }),
+    (&["previousLeafsValues"], "exit root", |name, json| one(FAMILY, name, json, keccak::check_exit_root)),
+    (&["leafs", "proof"], "exit proof", |name, json| one(FAMILY, name, json, keccak::check_claim)),
+    (&["expectedGlobalIndex"], "global index", |name, json| {
+        one(FAMILY, name, json, keccak::check_global_index)
+    }),
+    (&["batchL2Data", "fullCallData"], "batch data", |name, json| {
+        one(FAMILY, name, json, batch_data::check_encoding)
+    }),
 ];
 
 type MakeCase = fn(String, &RawValue) -> Case;
