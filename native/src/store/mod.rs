@@ -3,8 +3,8 @@
 //! # Why not one value of sled for each record
 //!
 //! A block writes some sixty records under random keys. sled 0.34 needs 12 to 18 us for one such insert, whatever the
-//! cache, the mode and the batches (and gigabytes of memory for large ones): storing would cost more than verifying. It is fast with few, larger
-//! values whose names ascend. So records are packed, as a log-structured merge tree does it:
+//! cache, the mode and the batches (and gigabytes of memory for large ones): storing would cost more than verifying. It
+//! is fast with few, larger values whose names ascend. So records are packed, as a log-structured merge tree does it:
 //!
 //! - A small commit is appended to a **log**, and kept in memory.
 //! - When enough has gathered, or a commit is large, all of it becomes a **run**: records sorted by key, in pages of

@@ -9,6 +9,8 @@ use std::fs::File;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Once;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// What sled may keep in memory. It goes several times beyond.
 const CACHE: u64 = 8 << 20;
@@ -25,17 +27,19 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    /// Opens or makes the files in `path`.
+    /// Opens or makes the files in `path`, which no other process may have open.
+    ///
+    /// When a database is closed, threads of sled may hold its file locked for another moment.
     pub(super) fn open(path: &Path) -> Result<Self, Failure> {
-        let db = guarded(|| {
-            sled::Config::default()
-                .path(path)
-                .mode(sled::Mode::HighThroughput)
-                .cache_capacity(CACHE)
-                .segment_size(SEGMENT)
-                .flush_every_ms(None)
-                .open()
-        })?;
+        let deadline = Instant::now() + CLOSING;
+        let db = loop {
+            match open_sled(path) {
+                Err(Failure::Io(reason)) if reason.contains(LOCKED) && Instant::now() < deadline => {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                opened => break opened?,
+            }
+        };
         let file = File::open(path.join("db")).map_err(|error| Failure::Io(error.to_string()))?;
         Ok(Self { db, file })
     }
@@ -108,6 +112,24 @@ impl Pages {
         guarded(|| self.db.flush())?;
         self.file.sync_data().map_err(|error| Failure::Io(error.to_string()))
     }
+}
+
+/// How long the threads of a closed database may take to end.
+const CLOSING: Duration = Duration::from_secs(20);
+
+/// What sled says of a file that is locked.
+const LOCKED: &str = "could not acquire lock";
+
+fn open_sled(path: &Path) -> Result<sled::Db, Failure> {
+    guarded(|| {
+        sled::Config::default()
+            .path(path)
+            .mode(sled::Mode::HighThroughput)
+            .cache_capacity(CACHE)
+            .segment_size(SEGMENT)
+            .flush_every_ms(None)
+            .open()
+    })
 }
 
 /// Calls sled. Where its files are damaged it may panic: that, too, becomes a [`Failure`].
