@@ -114,10 +114,17 @@ impl<S: Store> View<'_, S> {
 
     /// The header whose keccak is the block's hash.
     pub(super) fn raw_header(&self, params: Params<'_>) -> Result<Bytes, Error> {
+        Ok(alloy_rlp::encode(&self.existing_block(params)?.record.header).into())
+    }
+
+    /// Header, transactions, no uncles.
+    pub(super) fn raw_block(&self, params: Params<'_>) -> Result<Bytes, Error> {
+        Ok(self.existing_block(params)?.encoded())
+    }
+
+    fn existing_block(&self, params: Params<'_>) -> Result<Found, Error> {
         let selector = params.required_selector(0)?;
-        let found =
-            self.block(selector)?.ok_or_else(|| Error::server(format!("{} not found", name(selector))))?;
-        Ok(alloy_rlp::encode(&found.record.header).into())
+        self.block(selector)?.ok_or_else(|| Error::server(format!("{} not found", name(selector))))
     }
 }
 

@@ -162,8 +162,8 @@ fn call(object: &Json<'_>, chain_id: u64, gas_cap: u64) -> Result<Call, Refused>
             "chainId does not match node's (have={other}, want={chain_id})"
         )));
     }
-    // There is no base fee: of the two prices the lower is paid.
-    let price = gas_price.or(priority_fee).or(fee).unwrap_or_default();
+    // There is no base fee: what is paid of a fee is the priority fee.
+    let price = gas_price.or(priority_fee).unwrap_or_default();
     let Ok(gas_price) = u128::try_from(price) else {
         return contradiction("gas price has more than 128 bits");
     };

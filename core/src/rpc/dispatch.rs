@@ -105,6 +105,7 @@ impl<S: Store> View<'_, S> {
     fn debug(&self, method: &str, params: Params<'_>) -> Result<Outcome, Error> {
         match method {
             "debug_getRawHeader" => answer(self.raw_header(params.at_most(1)?)?),
+            "debug_getRawBlock" => answer(self.raw_block(params.at_most(1)?)?),
             "debug_getRawTransaction" => {
                 answer(self.raw_transaction(params.at_most(1)?)?.unwrap_or_default())
             }

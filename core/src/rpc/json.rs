@@ -6,6 +6,9 @@ use core::fmt::Write as _;
 /// How deep arrays and objects may stand in each other.
 pub(super) const MAX_DEPTH: usize = 64;
 
+/// How many values there may be: each takes more room here than in the text.
+const MAX_VALUES: usize = 1 << 18;
+
 /// A value. What it borrows is the text of the request, so it is never larger than a multiple of that.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Json<'a> {
@@ -38,10 +41,10 @@ impl Text<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// Reads exactly one value. Names that stand twice in an object, and anything deeper than [`MAX_DEPTH`], are refused.
+/// Reads exactly one value. Names that stand twice in an object are refused, and what is deeper or more than the limits.
 pub(super) fn parse(bytes: &[u8]) -> Result<Json<'_>, Malformed> {
     let text = core::str::from_utf8(bytes).map_err(|_| Malformed)?;
-    let mut parser = Parser { text, at: 0 };
+    let mut parser = Parser { text, at: 0, values: 0 };
     let value = parser.value(0)?;
     parser.skip_space();
     if parser.at == text.len() { Ok(value) } else { Err(Malformed) }
@@ -109,6 +112,8 @@ pub(super) fn write_string(text: &str, out: &mut String) {
 struct Parser<'a> {
     text: &'a str,
     at: usize,
+    /// How many were read.
+    values: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -130,6 +135,10 @@ impl<'a> Parser<'a> {
 
     fn value(&mut self, depth: usize) -> Result<Json<'a>, Malformed> {
         self.skip_space();
+        self.values += 1;
+        if self.values > MAX_VALUES {
+            return Err(Malformed);
+        }
         match self.peek().ok_or(Malformed)? {
             b'{' => self.object(depth + 1),
             b'[' => self.array(depth + 1),
@@ -326,6 +335,13 @@ mod tests {
         assert_eq!(parse(nested(MAX_DEPTH + 1).as_bytes()), Err(Malformed));
         assert_eq!(parse("[".repeat(1 << 20).as_bytes()), Err(Malformed));
         assert_eq!(parse("{\"a\":".repeat(1 << 20).as_bytes()), Err(Malformed));
+    }
+
+    #[test]
+    fn the_number_of_values_is_bounded() {
+        let list = |count: usize| alloc::format!("[{}0]", "0,".repeat(count - 1));
+        assert!(parse(list(MAX_VALUES - 1).as_bytes()).is_ok());
+        assert_eq!(parse(list(MAX_VALUES).as_bytes()), Err(Malformed));
     }
 
     #[test]

@@ -14,12 +14,17 @@ use alloy_primitives::{Address, B256, Bloom, BloomInput};
 /// Topics of a log.
 const MAX_TOPICS: usize = 4;
 
+/// Alternatives for an address or for one topic: each costs a look at every block.
+const MAX_ALTERNATIVES: usize = 1000;
+
 /// Which logs are wanted.
 struct Filter {
-    /// Any, if none is named.
+    /// Any, if none is named. Sorted.
     addresses: Vec<Address>,
-    /// For each position the topics that may stand there; any, if none is named.
+    /// For each position the topics that may stand there, sorted; any, if none is named.
     topics: Vec<Vec<B256>>,
+    /// What the bloom of a block with a match holds: of each group one at least.
+    blooms: Vec<Vec<Bloom>>,
 }
 
 impl<S: Store> View<'_, S> {
@@ -107,16 +112,26 @@ impl Filter {
             return Err(Error::invalid("more than four topics in filter"));
         }
         let topics = positions.iter().map(|position| alternatives(position)).collect::<Result<_, _>>();
-        Ok(Self { addresses, topics: topics.map_err(argument)? })
+        let filter = Self::new(addresses, topics.map_err(argument)?);
+        if filter.blooms.iter().any(|group| group.len() > MAX_ALTERNATIVES) {
+            return Err(Error::invalid("exceed max addresses or topics per search position"));
+        }
+        Ok(filter)
+    }
+
+    fn new(mut addresses: Vec<Address>, mut topics: Vec<Vec<B256>>) -> Self {
+        addresses.sort_unstable();
+        topics.iter_mut().for_each(|topics| topics.sort_unstable());
+        let of_addresses = addresses.iter().map(|address| bloom(address.as_slice())).collect();
+        let of_topics =
+            topics.iter().map(|topics| topics.iter().map(|topic| bloom(topic.as_slice())).collect());
+        let blooms = of_topics.chain([of_addresses]).filter(|group: &Vec<_>| !group.is_empty()).collect();
+        Self { addresses, topics, blooms }
     }
 
     /// The header's bloom does not rule a match out.
     fn may_match(&self, bloom: &Bloom) -> bool {
-        let holds = |bytes: &[u8]| bloom.contains_input(BloomInput::Raw(bytes));
-        let any =
-            |mut alternatives: core::slice::Iter<'_, B256>| alternatives.any(|topic| holds(topic.as_slice()));
-        (self.addresses.is_empty() || self.addresses.iter().any(|address| holds(address.as_slice())))
-            && self.topics.iter().all(|topics| topics.is_empty() || any(topics.iter()))
+        self.blooms.iter().all(|group| group.iter().any(|one| bloom.contains(one)))
     }
 
     /// Appends the block's logs that match.
@@ -132,10 +147,18 @@ impl Filter {
 
     fn matches(&self, address: &Address, topics: &[B256]) -> bool {
         let wanted = self.topics.iter().zip(topics);
-        (self.addresses.is_empty() || self.addresses.contains(address))
+        (self.addresses.is_empty() || self.addresses.binary_search(address).is_ok())
             && topics.len() >= self.topics.len()
-            && wanted.into_iter().all(|(wanted, topic)| wanted.is_empty() || wanted.contains(topic))
+            && wanted
+                .into_iter()
+                .all(|(wanted, topic)| wanted.is_empty() || wanted.binary_search(topic).is_ok())
     }
+}
+
+fn bloom(bytes: &[u8]) -> Bloom {
+    let mut bloom = Bloom::ZERO;
+    bloom.accrue(BloomInput::Raw(bytes));
+    bloom
 }
 
 /// Null and an empty list stand for anything; so does a list with a null in it.
@@ -156,7 +179,7 @@ mod tests {
     const B: B256 = B256::repeat_byte(2);
 
     fn filter(topics: &[&[B256]]) -> Filter {
-        Filter { addresses: Vec::new(), topics: topics.iter().map(|topics| topics.to_vec()).collect() }
+        Filter::new(Vec::new(), topics.iter().map(|topics| topics.to_vec()).collect())
     }
 
     #[test]
@@ -174,7 +197,7 @@ mod tests {
 
     #[test]
     fn addresses_are_alternatives() {
-        let filter = Filter { addresses: [Address::ZERO].into(), topics: Vec::new() };
+        let filter = Filter::new([Address::ZERO].into(), Vec::new());
         assert!(filter.matches(&Address::ZERO, &[]));
         assert!(!filter.matches(&Address::with_last_byte(1), &[]));
     }

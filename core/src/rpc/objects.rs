@@ -179,12 +179,30 @@ impl Found {
         })
     }
 
-    /// Length of the RLP of header, transactions and no uncles.
+    /// Headers of the lists in the RLP of header, transactions and no uncles: of the whole, and of the transactions.
+    fn lists(&self) -> (alloy_rlp::Header, alloy_rlp::Header) {
+        let payload_length = self.record.transactions.iter().map(|one| one.encoded.len()).sum();
+        let transactions = alloy_rlp::Header { list: true, payload_length };
+        let payload_length = self.record.header.length() + transactions.length_with_payload() + 1;
+        (alloy_rlp::Header { list: true, payload_length }, transactions)
+    }
+
     fn size(&self) -> usize {
-        let transactions: usize = self.record.transactions.iter().map(|one| one.encoded.len()).sum();
-        let list = alloy_rlp::Header { list: true, payload_length: transactions }.length_with_payload();
-        let payload_length = self.record.header.length() + list + 1;
-        alloy_rlp::Header { list: true, payload_length }.length_with_payload()
+        self.lists().0.length_with_payload()
+    }
+
+    /// The RLP of header, transactions and no uncles.
+    pub(super) fn encoded(&self) -> Bytes {
+        let (whole, transactions) = self.lists();
+        let mut out = Vec::with_capacity(whole.length_with_payload());
+        whole.encode(&mut out);
+        self.record.header.encode(&mut out);
+        transactions.encode(&mut out);
+        for transaction in &self.record.transactions {
+            out.extend_from_slice(&transaction.encoded);
+        }
+        out.push(alloy_rlp::EMPTY_LIST_CODE);
+        out.into()
     }
 
     /// The transaction at this position, which there must be.

@@ -499,6 +499,26 @@ fn blocks_and_transactions_agree_with_each_other() {
 }
 
 #[test]
+fn raw_blocks_are_what_was_hashed() {
+    let chain = Chain::new();
+    let raw = |method: &str| {
+        let raw = chain.result(method, json!([chain.hashes[2]]));
+        hex::decode(raw.as_str().unwrap()).unwrap()
+    };
+    let (header, block) = (raw("debug_getRawHeader"), raw("debug_getRawBlock"));
+    assert_eq!(keccak256(&header), chain.hashes[2]);
+    let size = chain.result("eth_getBlockByNumber", json!(["0x2"]))["size"].clone();
+    assert_eq!(size, format!("{:#x}", block.len()));
+    assert_eq!(block[3..3 + header.len()], header);
+    assert_eq!(block.last(), Some(&0xc0));
+    let unknown = B256::with_last_byte(1);
+    for method in ["debug_getRawHeader", "debug_getRawBlock"] {
+        assert_eq!(chain.error(method, json!([unknown])), (-32000, format!("block {unknown} not found")));
+    }
+    assert_eq!(chain.result("debug_getRawTransaction", json!([unknown])), "0x");
+}
+
+#[test]
 fn receipts_say_what_was_paid_and_number_logs_through_the_block() {
     let chain = Chain::new();
     let receipts = chain.result("eth_getBlockReceipts", json!([chain.hashes[2]]));
@@ -560,6 +580,11 @@ fn log_filters_are_refused_in_known_words() {
         (json!({ "blockHash": B256::ZERO }), -32000, "unknown block"),
         (json!({ "fromBlock": "safe" }), -39001, "unknown block"),
         (json!({ "topics": [null, null, null, null, null] }), -32602, "more than four topics in filter"),
+        (
+            json!({ "address": vec![CONTRACT; 1001] }),
+            -32602,
+            "exceed max addresses or topics per search position",
+        ),
     ] {
         assert_eq!(refused(&chain, filter.clone()), (code, message.into()), "{filter}");
     }
