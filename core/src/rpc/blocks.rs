@@ -34,7 +34,7 @@ impl<S: Store> View<'_, S> {
         self.block(selector)?.map(|found| found.object(form)).transpose()
     }
 
-    pub(super) fn coinbase(&self, _: Params<'_>) -> Result<Address, Error> {
+    pub(super) fn coinbase(&self) -> Result<Address, Error> {
         let found = self.state_block(Selector::Tag(Tag::Latest))?;
         Ok(found.record.header.beneficiary)
     }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::store::Store;
 use alloc::{collections::BTreeMap, string::ToString};
-use alloy_primitives::{B256, U64, keccak256};
+use alloy_primitives::{U64, keccak256};
 use serde::Serialize;
 
 /// Blocks that we may be behind the main node without being said to synchronise.
@@ -17,28 +17,51 @@ const SYNCED_WITHIN: u64 = 10;
 
 impl<S: Store> View<'_, S> {
     pub(super) fn dispatch(&self, request: &Request<'_>) -> Result<Outcome, Error> {
-        let params = Params::new(&request.params);
-        match request.method.split_once('_') {
-            Some(("eth", _)) => self.eth(&request.method, params),
-            Some(("zkevm", _)) => self.zkevm(&request.method, params),
-            Some(("debug", _)) => self.debug(&request.method, params),
-            _ => self.other(&request.method, params),
+        let (method, params) = (request.method.as_str(), Params::new(&request.params));
+        if let Some(outcome) = self.without_parameters(method) {
+            return params.at_most(0).and(outcome);
         }
+        match method.split_once('_') {
+            Some(("eth", _)) => self.eth(method, params),
+            Some(("zkevm", _)) => self.zkevm(method, params),
+            Some(("debug", _)) => self.debug(method, params),
+            _ if method == "web3_sha3" => params.at_most(1)?.data(0).and_then(|data| answer(keccak256(data))),
+            _ => Err(Error::method_not_found(method)),
+        }
+    }
+
+    /// Methods that take none.
+    fn without_parameters(&self, method: &str) -> Option<Result<Outcome, Error>> {
+        let number = |number: u64| answer(U64::from(number));
+        let head = self.head();
+        Some(match method {
+            "eth_chainId" => number(self.rpc.spec.chain_id),
+            "eth_blockNumber" | "zkevm_getLatestDataStreamBlock" => head.and_then(|head| number(head.number)),
+            "eth_syncing" => self.syncing().and_then(answer),
+            "eth_protocolVersion" | "eth_hashrate" | "net_peerCount" => number(0),
+            "eth_mining" => answer(false),
+            "eth_accounts" | "eth_requestAccounts" | "eth_getCompilers" => answer([(); 0]),
+            "eth_coinbase" => self.coinbase().and_then(answer),
+            "eth_gasPrice" | "eth_maxPriorityFeePerGas" => Ok(Outcome::Relay(Relay::Word)),
+
+            "net_version" => answer(self.rpc.spec.chain_id.to_string()),
+            "net_listening" => answer(true),
+            "web3_clientVersion" => answer(&self.rpc.config.client_version),
+            "rpc_modules" => answer(modules()),
+
+            "zkevm_batchNumber" => head.and_then(|head| number(head.batch)),
+            "zkevm_virtualBatchNumber" => answer(self.frontier_batch(self.safe())),
+            "zkevm_verifiedBatchNumber" => answer(self.frontier_batch(self.status.finalized)),
+            "zkevm_consolidatedBlockNumber" => answer(self.consolidated_block()),
+            "zkevm_getForkId" => head.and_then(|head| number(head.fork_id)),
+            "zkevm_getForks" => self.forks().and_then(answer),
+            _ => return None,
+        })
     }
 
     fn eth(&self, method: &str, params: Params<'_>) -> Result<Outcome, Error> {
         let most = |most| params.at_most(most);
         match method {
-            "eth_chainId" => most(0).and_then(|_| answer(U64::from(self.rpc.spec.chain_id))),
-            "eth_blockNumber" => answer(U64::from(self.head_after(most(0)?)?)),
-            "eth_syncing" => answer(self.syncing(most(0)?)?),
-            "eth_protocolVersion" | "eth_hashrate" => most(0).and_then(|_| answer(U64::ZERO)),
-            "eth_mining" => most(0).and_then(|_| answer(false)),
-            "eth_accounts" | "eth_requestAccounts" | "eth_getCompilers" => {
-                most(0).and_then(|_| answer([(); 0]))
-            }
-            "eth_coinbase" => answer(self.coinbase(most(0)?)?),
-
             "eth_getBalance" => answer(self.balance(most(2)?)?),
             "eth_getTransactionCount" => self.transaction_count(most(2)?),
             "eth_getCode" => answer(self.code(most(2)?)?),
@@ -66,7 +89,6 @@ impl<S: Store> View<'_, S> {
             "eth_getLogs" => answer(self.logs(most(1)?)?),
             "eth_feeHistory" => answer(self.fee_history(most(3)?)?),
 
-            "eth_gasPrice" | "eth_maxPriorityFeePerGas" => most(0).map(|_| Outcome::Relay(Relay::Word)),
             "eth_sendRawTransaction" => self.send_raw_transaction(most(1)?),
             "eth_subscribe" | "eth_unsubscribe" => Err(Error::server("notifications not supported")),
             _ => Err(Error::method_not_found(method)),
@@ -76,12 +98,6 @@ impl<S: Store> View<'_, S> {
     fn zkevm(&self, method: &str, params: Params<'_>) -> Result<Outcome, Error> {
         let most = |most| params.at_most(most);
         match method {
-            "zkevm_batchNumber" => most(0).and_then(|_| answer(U64::from(self.head()?.batch))),
-            "zkevm_virtualBatchNumber" => most(0).and_then(|_| answer(self.frontier_batch(self.safe()))),
-            "zkevm_verifiedBatchNumber" => {
-                most(0).and_then(|_| answer(self.frontier_batch(self.status.finalized)))
-            }
-            "zkevm_consolidatedBlockNumber" => most(0).and_then(|_| answer(self.consolidated_block())),
             "zkevm_isBlockVirtualized" => answer(self.is_within(most(1)?, self.safe())?),
             "zkevm_isBlockConsolidated" => answer(self.is_within(most(1)?, self.status.finalized)?),
             "zkevm_batchNumberByBlockNumber" => answer(self.batch_of_block(most(1)?)?),
@@ -89,11 +105,8 @@ impl<S: Store> View<'_, S> {
             "zkevm_getFullBlockByNumber" => answer(self.full_block_by_number(most(2)?)?),
             "zkevm_getFullBlockByHash" => answer(self.full_block_by_hash(most(2)?)?),
             "zkevm_getNativeBlockHashesInRange" => answer(self.native_hashes(most(1)?)?),
-            "zkevm_getForkId" => most(0).and_then(|_| answer(U64::from(self.head()?.fork_id))),
             "zkevm_getForkIdByBatchNumber" => answer(self.fork_of_batch(most(1)?)?),
             "zkevm_getForkById" => answer(self.fork_by_id(most(1)?)?),
-            "zkevm_getForks" => most(0).and_then(|_| answer(self.forks()?)),
-            "zkevm_getLatestDataStreamBlock" => answer(U64::from(self.head_after(most(0)?)?)),
             "zkevm_estimateCounters"
             | "zkevm_estimateFee"
             | "zkevm_estimateGasPrice"
@@ -113,29 +126,8 @@ impl<S: Store> View<'_, S> {
         }
     }
 
-    fn other(&self, method: &str, params: Params<'_>) -> Result<Outcome, Error> {
-        let none = || params.at_most(0);
-        match method {
-            "net_version" => none().and_then(|_| answer(self.rpc.spec.chain_id.to_string())),
-            "net_listening" => none().and_then(|_| answer(true)),
-            "net_peerCount" => none().and_then(|_| answer(U64::ZERO)),
-            "web3_clientVersion" => none().and_then(|_| answer(&self.rpc.config.client_version)),
-            "web3_sha3" => answer(self.sha3(params.at_most(1)?)?),
-            "rpc_modules" => none().and_then(|_| answer(modules())),
-            _ => Err(Error::method_not_found(method)),
-        }
-    }
-
-    fn head_after(&self, _: Params<'_>) -> Result<u64, Error> {
-        self.head().map(|head| head.number)
-    }
-
-    fn sha3(&self, params: Params<'_>) -> Result<B256, Error> {
-        params.data(0).map(keccak256)
-    }
-
     /// False, or how far we are.
-    fn syncing(&self, _: Params<'_>) -> Result<Syncing, Error> {
+    fn syncing(&self) -> Result<Syncing, Error> {
         let current = self.head()?.number;
         let highest = self.status.highest_block.unwrap_or(current).max(current);
         if !self.status.halted && highest - current <= SYNCED_WITHIN {

@@ -61,6 +61,8 @@ pub struct Rpc {
 pub struct Config {
     /// The answer to `web3_clientVersion`: name, version, target, compiler.
     pub client_version: String,
+    /// Transactions are sent to the main node; nothing else is asked of it.
+    pub strict: bool,
     /// What a request may cost.
     pub limits: Limits,
 }
@@ -68,7 +70,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         let client_version = concat!("zk-replica/v", env!("CARGO_PKG_VERSION"));
-        Self { client_version: client_version.into(), limits: Limits::default() }
+        Self { client_version: client_version.into(), strict: false, limits: Limits::default() }
     }
 }
 
@@ -181,6 +183,9 @@ fn entry<S: Store>(view: &View<'_, S>, call: Call<'_>, room: usize) -> Option<En
         Call::Notification => return None,
         Call::Invalid { id, error } => (id, Err(error)),
         Call::Request(request) => match view.dispatch(&request) {
+            Ok(Outcome::Relay(relay)) if view.rpc.config.strict && !relay.is_transaction() => {
+                (request.id, relay.without_answer())
+            }
             Ok(Outcome::Relay(relay)) => return Some(Entry::relay(request, relay)),
             Ok(Outcome::Value(value)) if value.len() > room => {
                 (request.id, Err(Error::server("response too large")))

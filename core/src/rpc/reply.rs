@@ -126,6 +126,11 @@ impl Forward {
 }
 
 impl Relay {
+    /// It sends a transaction.
+    pub(super) fn is_transaction(self) -> bool {
+        matches!(self, Self::Sent { .. })
+    }
+
     fn result(self, answer: Option<&[u8]>) -> Result<String, Error> {
         let parsed = answer.and_then(|answer| json::parse(answer).ok());
         let Some(answer) = parsed else {
@@ -144,7 +149,8 @@ impl Relay {
         }
     }
 
-    fn without_answer(self) -> Result<String, Error> {
+    /// What can be said without the main node.
+    pub(super) fn without_answer(self) -> Result<String, Error> {
         match self {
             Self::Word => Err(Error::server("the main node did not answer")),
             Self::Sent { .. } => Err(Error::server("failed to relay tx to the sequencer node")),

@@ -887,6 +887,16 @@ fn a_batch_with_forwarded_parts_is_put_together_in_order() {
 }
 
 #[test]
+fn a_strict_replica_only_forwards_transactions() {
+    let mut chain = Chain::new();
+    chain.rpc.config.strict = true;
+    assert_eq!(chain.result("eth_getTransactionCount", json!([sender(), "pending"])), "0x3");
+    assert_eq!(chain.result("eth_getTransactionByHash", json!([B256::ZERO])), Value::Null);
+    assert_eq!(chain.error("eth_gasPrice", json!([])).0, -32000);
+    assert_eq!(chain.forwarded("eth_sendRawTransaction", json!([sign(unsigned(3))])).requests().count(), 1);
+}
+
+#[test]
 fn a_state_that_is_not_kept_is_not_zero() {
     let chain = Chain::new();
     // All but the tree.
