@@ -751,6 +751,7 @@ fn batches_and_forks_are_told_from_blocks() {
     assert_eq!(chain.result("zkevm_batchNumberByBlockNumber", json!(["0x1"])), "0x1");
     assert_eq!(chain.result("zkevm_virtualBatchNumber", json!([])), "0x0");
     assert_eq!(chain.result("zkevm_isBlockConsolidated", json!(["0x1"])), false);
+    assert_eq!(chain.error("zkevm_getBatchByNumber", json!(["safe"])), (-39001, "unknown block".into()));
     chain.status.finalized = Some(Frontier { block: 1, batch: 1 });
     assert_eq!(chain.result("zkevm_verifiedBatchNumber", json!([])), "0x1");
     assert_eq!(chain.result("zkevm_consolidatedBlockNumber", json!([])), "0x1");

@@ -150,12 +150,13 @@ impl<S: Store> View<'_, S> {
     pub(super) fn batch_by_number(&self, params: Params<'_>) -> Result<Option<BatchObject>, Error> {
         let (selector, full) = (params.number_or_tag(0)?, params.flag(1)?);
         let head = self.head()?;
+        let unknown = || Error::new(Error::UNKNOWN_BLOCK, "unknown block");
         let number = match selector {
             Selector::Tag(Tag::Latest) if head.batch_closed => head.batch,
             Selector::Tag(Tag::Latest) => head.batch.saturating_sub(1),
             Selector::Tag(Tag::Pending) => head.batch,
-            Selector::Tag(Tag::Safe) => self.safe().map_or(0, |frontier| frontier.batch),
-            Selector::Tag(Tag::Finalized) => self.status.finalized.map_or(0, |frontier| frontier.batch),
+            Selector::Tag(Tag::Safe) => self.safe().ok_or_else(unknown)?.batch,
+            Selector::Tag(Tag::Finalized) => self.status.finalized.ok_or_else(unknown)?.batch,
             Selector::Tag(Tag::Earliest) => 0,
             Selector::Number(number) => number,
             Selector::Hash { .. } => return Ok(None),
