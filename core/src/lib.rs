@@ -11,7 +11,8 @@
 //!    what stands all comparisons becomes a [`checker::VerifiedBlock`], which nobody else can make.
 //! 5. [`store`] takes what was verified, and nothing else, as one atomic [`store::Commit`].
 //!
-//! [`replica::Replica`] does this for one item of the stream after the other. [`chain`] says which chain it is.
+//! [`replica::Replica`] does this for one item of the stream after the other. [`chain`] says which chain it is. [`rpc`]
+//! answers Ethereum's questions from what was verified.
 //!
 //! There is no I/O here, no clock, no randomness, no thread and no log: the host reads files and sockets, hands in bytes,
 //! and brings a [`store::Store`]. The crate is `no_std`, and built for `wasm32v1-none` it imports nothing.
@@ -67,6 +68,7 @@ pub mod chain;
 pub mod checker;
 pub mod executor;
 pub mod replica;
+pub mod rpc;
 pub mod source;
 pub mod store;
 pub mod tree;

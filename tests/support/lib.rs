@@ -2,8 +2,10 @@
 #![allow(clippy::panic, reason = "a test that cannot go on says so by a panic")]
 
 pub mod answers;
+mod archive;
 mod script;
 
+pub use archive::Archive;
 pub use script::Script;
 
 use std::{

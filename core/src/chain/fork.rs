@@ -109,6 +109,11 @@ impl ForkSchedule {
         self.intervals.get(after.checked_sub(1)?).map(|(_, fork)| *fork)
     }
 
+    /// First batch of each fork, ascending.
+    pub fn intervals(&self) -> &[(u64, ForkId)] {
+        &self.intervals
+    }
+
     /// Somebody said which batch runs which fork.
     pub fn is_known(&self) -> bool {
         !self.intervals.is_empty()

@@ -3,8 +3,9 @@ use crate::{
     executor::{BatchExecution, StateDiff},
     store::{Commit, Key},
     tree::TreeUpdate,
-    types::{BlockRecord, Head},
+    types::{BlockRecord, Head, TransactionPlace},
 };
+use alloy_primitives::keccak256;
 
 /// What came of a check. That it could not be made is an error, never a verdict.
 #[derive(Debug)]
@@ -52,7 +53,14 @@ impl From<&VerifiedBlock> for Commit {
         let mut commit = Self::default();
         block.update.write(&mut commit);
         block.diff.write_codes(&mut commit);
-        commit.put(Key::Block(block.head.number), alloy_rlp::encode(&block.record).into());
+        let number = block.head.number;
+        commit.put(Key::Block(number), alloy_rlp::encode(&block.record).into());
+        commit.put(Key::BlockNumber(block.head.hash), number.to_be_bytes().into());
+        for (index, transaction) in (0..).zip(&block.record.transactions) {
+            let place = TransactionPlace { block: number, index };
+            let hash = keccak256(&transaction.encoded);
+            commit.put(Key::TransactionPlace(hash), alloy_rlp::encode(place).into());
+        }
         commit.put(Key::Head, alloy_rlp::encode(&block.head).into());
         commit
     }

@@ -61,6 +61,21 @@ impl<'r, 'a, 's, S: Store> RollupEvm<'r, 'a, 's, S> {
         Self { inner: Evm::new(context, instructions(rules), Precompiles::of(rules)), rules }
     }
 
+    /// An EVM for calls that nobody has signed: contracts may send, no nonce is looked at, and the gas limit is the host's.
+    pub(super) fn for_calls(
+        rules: &'r Rules,
+        chain_id: u64,
+        block: BlockEnv,
+        state: &'a mut State<'s, S>,
+    ) -> Self {
+        let mut evm = Self::new(rules, chain_id, block, state);
+        let cfg = &mut evm.inner.ctx.cfg;
+        cfg.disable_eip3607 = true;
+        cfg.disable_nonce_check = true;
+        cfg.tx_gas_limit_cap = Some(u64::MAX);
+        evm
+    }
+
     /// Runs a transaction, and forgets everything about it but its result.
     pub(super) fn transact(&mut self, transaction: TxEnv) -> Result<Transacted, EVMError<StoreError>> {
         self.inner.ctx.tx = transaction;

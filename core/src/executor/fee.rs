@@ -5,7 +5,7 @@ use alloy_primitives::U256;
 /// The price charged per gas: `(percentage + 1) / 256` of the signed one, rounded down.
 ///
 /// It is what GASPRICE returns and what the sequencer receives; hashes commit to the signed price.
-pub(super) fn effective_gas_price(signed: u128, percentage: u8) -> u128 {
+pub fn effective_gas_price(signed: u128, percentage: u8) -> u128 {
     let share = U256::from(percentage) + U256::ONE;
     let price: U256 = (U256::from(signed) * share) >> 8;
     price.saturating_to()

@@ -5,6 +5,7 @@
 
 mod batch;
 mod block_info;
+mod call;
 mod evm;
 mod fee;
 mod opcodes;
@@ -19,9 +20,11 @@ mod tests;
 mod transact;
 
 pub use batch::{BatchError, BatchExecution, Discarded};
+pub use call::{Call, CallContext, CallError, CallOutcome, CallResult};
+pub use fee::effective_gas_price;
 pub use prepare::{PreparedBlock, PreparedInput, PreparedTransaction};
 pub use rules::{BlockModel, InitCodeInput, Precompile, ReceiptLogs, ReceiptOutcome, Rules};
-pub use state::{State, StateDiff};
+pub use state::{AccountOverride, State, StateDiff};
 pub use transact::{Skipped, Unrunnable};
 
 use crate::{

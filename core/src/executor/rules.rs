@@ -239,7 +239,7 @@ impl Rules {
     }
 
     /// The logs as a receipt holds them.
-    pub(super) fn receipt_logs<'a>(&self, logs: &'a [Log]) -> Vec<Cow<'a, Log>> {
+    pub fn receipt_logs<'a>(&self, logs: &'a [Log]) -> Vec<Cow<'a, Log>> {
         let kept = logs.iter().filter(|log| match self.receipt_logs {
             ReceiptLogs::Padded => !(log.topics().is_empty() && log.data.data.is_empty()),
             ReceiptLogs::TailAsNumber | ReceiptLogs::Raw => true,

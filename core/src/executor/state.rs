@@ -3,7 +3,10 @@ use crate::{
     store::{Commit, Journal, Key, Store, StoreError},
     tree::{Path, Paths, Smt, StateKey, hash_bytes},
 };
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
 use revm::{
     Database,
@@ -30,6 +33,8 @@ pub struct State<'s, S> {
     codes: BTreeMap<B256, Bytecode>,
     /// Poseidon hashes, by keccak hash, of code deployed in this block.
     deployed: BTreeMap<B256, B256>,
+    /// Accounts of which a simulation replaced all storage.
+    emptied: BTreeSet<Address>,
 }
 
 /// A leaf's value before the block, at the last intermediate root, and now.
@@ -47,6 +52,21 @@ pub struct StateDiff {
     pub leaves: BTreeMap<StateKey, U256>,
     /// Code deployed, by its Poseidon hash.
     pub codes: BTreeMap<B256, Bytes>,
+}
+
+/// What a simulation sees of an account instead of what the chain has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountOverride {
+    /// In wei.
+    pub balance: Option<U256>,
+    /// Nonce.
+    pub nonce: Option<u64>,
+    /// Code.
+    pub code: Option<Bytes>,
+    /// Slots that are not named read as zero.
+    pub clears_storage: bool,
+    /// Storage words by slot.
+    pub storage: BTreeMap<U256, U256>,
 }
 
 impl StateDiff {
@@ -82,7 +102,67 @@ impl<'s, S: Store> State<'s, S> {
             words: BTreeMap::new(),
             codes: BTreeMap::new(),
             deployed: BTreeMap::new(),
+            emptied: BTreeSet::new(),
         }
+    }
+
+    /// Balance of an account, in wei.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the state is not at hand, here and in what follows.
+    pub fn balance(&mut self, address: Address) -> Result<U256, StoreError> {
+        self.read(StateKey::Balance(address))
+    }
+
+    /// Nonce of an account.
+    pub fn nonce(&mut self, address: Address) -> Result<U256, StoreError> {
+        self.read(StateKey::Nonce(address))
+    }
+
+    /// Code of an account; empty for one without.
+    pub fn code(&mut self, address: Address) -> Result<Bytes, StoreError> {
+        match B256::from(self.read(StateKey::CodeHash(address))?) {
+            B256::ZERO => Ok(Bytes::new()),
+            hash => Ok(self.code_by_hash(hash)?.original_bytes()),
+        }
+    }
+
+    /// A word of an account's storage.
+    pub fn slot(&mut self, address: Address, slot: U256) -> Result<U256, StoreError> {
+        self.read(StateKey::Storage(address, slot))
+    }
+
+    /// The account has code.
+    pub(super) fn has_code(&mut self, address: Address) -> Result<bool, StoreError> {
+        Ok(!self.read(StateKey::CodeHash(address))?.is_zero())
+    }
+
+    /// Lets a simulation see other values than the chain's.
+    pub fn override_account(
+        &mut self,
+        address: Address,
+        account: &AccountOverride,
+    ) -> Result<(), StoreError> {
+        if let Some(balance) = account.balance {
+            self.write(StateKey::Balance(address), balance)?;
+        }
+        if let Some(nonce) = account.nonce {
+            self.write(StateKey::Nonce(address), U256::from(nonce))?;
+        }
+        if let Some(code) = &account.code {
+            let hash = if code.is_empty() { B256::ZERO } else { hash_bytes(code) };
+            self.codes.insert(hash, Bytecode::new_legacy(code.clone()));
+            self.write(StateKey::CodeHash(address), hash.into())?;
+            self.write(StateKey::CodeLength(address), U256::from(code.len()))?;
+        }
+        if account.clears_storage {
+            self.emptied.insert(address);
+        }
+        for (slot, value) in &account.storage {
+            self.write(StateKey::Storage(address, *slot), *value)?;
+        }
+        Ok(())
     }
 
     /// The value of a leaf now.
@@ -101,7 +181,11 @@ impl<'s, S: Store> State<'s, S> {
         match self.words.entry(key) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
             Entry::Vacant(entry) => {
-                let value = Smt::new(&self.store).get(self.root, &self.paths.path(key))?;
+                let emptied = matches!(key, StateKey::Storage(address, _) if self.emptied.contains(&address));
+                let value = match emptied {
+                    true => U256::ZERO,
+                    false => Smt::new(&self.store).get(self.root, &self.paths.path(key))?,
+                };
                 Ok(entry.insert(Word { before: value, hashed: value, now: value }))
             }
         }

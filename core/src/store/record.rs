@@ -10,8 +10,12 @@ pub enum Key {
     Value(B256),
     /// A contract's code, by its code hash (linear Poseidon). The record is the code.
     Code(B256),
-    /// A verified block, by number.
+    /// A verified block, by number. The record is a [`crate::types::BlockRecord`] in RLP.
     Block(u64),
+    /// The number of a verified block, by its hash. The record is 8 bytes, big-endian.
+    BlockNumber(B256),
+    /// Where a verified transaction stands, by its hash. The record is a [`crate::types::TransactionPlace`] in RLP.
+    TransactionPlace(B256),
     /// The last verified block. The record is a [`crate::types::Head`] in RLP.
     Head,
 }
@@ -27,6 +31,8 @@ impl Key {
             Self::Value(digest) => (b'v', digest.as_slice()),
             Self::Code(digest) => (b'c', digest.as_slice()),
             Self::Block(number) => (b'b', &number.to_be_bytes()),
+            Self::BlockNumber(hash) => (b'i', hash.as_slice()),
+            Self::TransactionPlace(hash) => (b't', hash.as_slice()),
             Self::Head => (b'h', &[]),
         };
         let mut bytes = [0; Self::MAX_LEN];
@@ -43,6 +49,8 @@ impl fmt::Display for Key {
             Self::Value(digest) => write!(f, "leaf value {digest}"),
             Self::Code(digest) => write!(f, "contract code {digest}"),
             Self::Block(number) => write!(f, "block {number}"),
+            Self::BlockNumber(hash) => write!(f, "number of block {hash}"),
+            Self::TransactionPlace(hash) => write!(f, "place of transaction {hash}"),
             Self::Head => f.write_str("head record"),
         }
     }

@@ -123,3 +123,12 @@ pub struct TransactionRecord {
     /// Share of the signed gas price that was charged: `(n + 1) / 256` of it.
     pub effective_percentage: u8,
 }
+
+/// Where a transaction of a verified block stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, RlpEncodable, RlpDecodable)]
+pub struct TransactionPlace {
+    /// Number of the block.
+    pub block: u64,
+    /// Position among the block's transactions, from 0.
+    pub index: u32,
+}

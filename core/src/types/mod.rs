@@ -11,6 +11,8 @@ mod transaction;
 pub use batch::{
     BatchClaims, BatchEncoding, BatchEnd, BatchInput, BatchKind, BatchPart, BatchStart, UpdateGer,
 };
-pub use block::{Block, BlockClaims, BlockInput, BlockRecord, Head, L1Info, Totals, TransactionRecord};
+pub use block::{
+    Block, BlockClaims, BlockInput, BlockRecord, Head, L1Info, Totals, TransactionPlace, TransactionRecord,
+};
 pub use receipt::Receipt;
 pub use transaction::{EncodedTransaction, Transaction, TransactionError};

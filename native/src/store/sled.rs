@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 use zk_replica_core::store::{Commit, Key, Store, StoreError};
 
 /// Version of everything that is written.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The logs become a run when they have this many records, bytes, or commits.
 const LOG_RECORDS: usize = 16_384;

@@ -40,6 +40,8 @@ fn commit(number: u64, nodes: u64) -> Commit {
         put.push((Key::Code(digest(number)), record(number, (number as usize * 997) % 60_000)));
     }
     put.push((Key::Block(number), record(number, 300 + (number as usize * 331) % 3000)));
+    put.push((Key::BlockNumber(digest(number)), Bytes::copy_from_slice(&number.to_be_bytes())));
+    put.push((Key::TransactionPlace(digest(number)), record(number, 4)));
     put.push((Key::Head, Bytes::copy_from_slice(&number.to_be_bytes())));
     Commit::for_test(put, Vec::new())
 }
@@ -257,9 +259,9 @@ fn another_chain_genesis_or_version_is_refused() {
     assert!(matches!(SledStore::open(path, &other), Err(OpenError::Genesis { chain: 779, .. })));
 
     let format = fs::read_to_string(path.join("format")).unwrap();
-    fs::write(path.join("format"), format.replace("version 1", "version 2")).unwrap();
+    fs::write(path.join("format"), format.replace("version 2", "version 1")).unwrap();
     let error = SledStore::open(path, &CHAIN).unwrap_err();
-    assert!(error.to_string().contains("has format 2, this program reads format 1"), "{error}");
+    assert!(error.to_string().contains("has format 1, this program reads format 2"), "{error}");
 }
 
 #[test]

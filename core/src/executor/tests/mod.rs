@@ -1,5 +1,6 @@
 //! The rules that differ from Ethereum's, each shown by a transaction.
 
+mod call;
 mod forks;
 
 use super::*;

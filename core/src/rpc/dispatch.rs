@@ -1,0 +1,153 @@
+//! Which method is which function.
+
+use super::{
+    Error,
+    envelope::Request,
+    params::Params,
+    reply::{Outcome, Relay},
+    view::View,
+};
+use crate::store::Store;
+use alloc::{collections::BTreeMap, string::ToString};
+use alloy_primitives::{U64, keccak256};
+use serde::Serialize;
+
+/// Blocks that we may be behind the main node without being said to synchronise.
+const SYNCED_WITHIN: u64 = 10;
+
+impl<S: Store> View<'_, S> {
+    pub(super) fn dispatch(&self, request: &Request<'_>) -> Result<Outcome, Error> {
+        let (method, params) = (request.method.as_str(), Params::new(&request.params));
+        if let Some(outcome) = self.without_parameters(method) {
+            return params.at_most(0).and(outcome);
+        }
+        match method.split_once('_') {
+            Some(("eth", _)) => self.eth(method, params),
+            Some(("zkevm", _)) => self.zkevm(method, params),
+            Some(("debug", _)) => self.debug(method, params),
+            _ if method == "web3_sha3" => params.at_most(1)?.data(0).and_then(|data| answer(keccak256(data))),
+            _ => Err(Error::method_not_found(method)),
+        }
+    }
+
+    /// Methods that take none.
+    fn without_parameters(&self, method: &str) -> Option<Result<Outcome, Error>> {
+        let number = |number: u64| answer(U64::from(number));
+        let head = self.head();
+        Some(match method {
+            "eth_chainId" => number(self.rpc.spec.chain_id),
+            "eth_blockNumber" | "zkevm_getLatestDataStreamBlock" => head.and_then(|head| number(head.number)),
+            "eth_syncing" => self.syncing().and_then(answer),
+            "eth_protocolVersion" | "eth_hashrate" | "net_peerCount" => number(0),
+            "eth_mining" => answer(false),
+            "eth_accounts" | "eth_requestAccounts" | "eth_getCompilers" => answer([(); 0]),
+            "eth_coinbase" => self.coinbase().and_then(answer),
+            "eth_gasPrice" | "eth_maxPriorityFeePerGas" => Ok(Outcome::Relay(Relay::Word)),
+
+            "net_version" => answer(self.rpc.spec.chain_id.to_string()),
+            "net_listening" => answer(true),
+            "web3_clientVersion" => answer(&self.rpc.config.client_version),
+            "rpc_modules" => answer(modules()),
+
+            "zkevm_batchNumber" => head.and_then(|head| number(head.batch)),
+            "zkevm_virtualBatchNumber" => answer(self.frontier_batch(self.safe())),
+            "zkevm_verifiedBatchNumber" => answer(self.frontier_batch(self.status.finalized)),
+            "zkevm_consolidatedBlockNumber" => answer(self.consolidated_block()),
+            "zkevm_getForkId" => head.and_then(|head| number(head.fork_id)),
+            "zkevm_getForks" => self.forks().and_then(answer),
+            _ => return None,
+        })
+    }
+
+    fn eth(&self, method: &str, params: Params<'_>) -> Result<Outcome, Error> {
+        let most = |most| params.at_most(most);
+        match method {
+            "eth_getBalance" => answer(self.balance(most(2)?)?),
+            "eth_getTransactionCount" => self.transaction_count(most(2)?),
+            "eth_getCode" => answer(self.code(most(2)?)?),
+            "eth_getStorageAt" => answer(self.storage_at(most(3)?)?),
+            "eth_call" => answer(self.call(most(4)?)?),
+            "eth_estimateGas" => answer(self.estimate_gas(most(4)?)?),
+
+            "eth_getBlockByNumber" => answer(self.block_by_number_object(most(3)?)?),
+            "eth_getBlockByHash" => answer(self.block_by_hash_object(most(3)?)?),
+            "eth_getBlockTransactionCountByNumber" => answer(self.count_by_number(most(1)?)?),
+            "eth_getBlockTransactionCountByHash" => answer(self.count_by_hash(most(1)?)?),
+            "eth_getBlockReceipts" => answer(self.block_receipts(most(1)?)?),
+            "eth_getTransactionByHash" => self.transaction_by_hash(most(2)?),
+            "eth_getTransactionByBlockHashAndIndex" => answer(self.transaction_in_hash(most(3)?)?),
+            "eth_getTransactionByBlockNumberAndIndex" => answer(self.transaction_in_number(most(3)?)?),
+            "eth_getRawTransactionByHash" => answer(self.raw_transaction(most(1)?)?),
+            "eth_getRawTransactionByBlockHashAndIndex" => answer(self.raw_in_hash(most(2)?)?),
+            "eth_getRawTransactionByBlockNumberAndIndex" => answer(self.raw_in_number(most(2)?)?),
+            "eth_getTransactionReceipt" => answer(self.receipt(most(1)?, false)?),
+            "eth_getUncleByBlockHashAndIndex" | "eth_getUncleByBlockNumberAndIndex" => {
+                most(2).and_then(|_| answer(()))
+            }
+            "eth_getUncleCountByBlockHash" => answer(self.count_by_hash(most(1)?)?.map(|_| U64::ZERO)),
+            "eth_getUncleCountByBlockNumber" => answer(self.count_by_number(most(1)?)?.map(|_| U64::ZERO)),
+            "eth_getLogs" => answer(self.logs(most(1)?)?),
+            "eth_feeHistory" => answer(self.fee_history(most(3)?)?),
+
+            "eth_sendRawTransaction" => self.send_raw_transaction(most(1)?),
+            "eth_subscribe" | "eth_unsubscribe" => Err(Error::server("notifications not supported")),
+            _ => Err(Error::method_not_found(method)),
+        }
+    }
+
+    fn zkevm(&self, method: &str, params: Params<'_>) -> Result<Outcome, Error> {
+        let most = |most| params.at_most(most);
+        match method {
+            "zkevm_isBlockVirtualized" => answer(self.is_within(most(1)?, self.safe())?),
+            "zkevm_isBlockConsolidated" => answer(self.is_within(most(1)?, self.status.finalized)?),
+            "zkevm_batchNumberByBlockNumber" => answer(self.batch_of_block(most(1)?)?),
+            "zkevm_getBatchByNumber" => answer(self.batch_by_number(most(2)?)?),
+            "zkevm_getFullBlockByNumber" => answer(self.full_block_by_number(most(2)?)?),
+            "zkevm_getFullBlockByHash" => answer(self.full_block_by_hash(most(2)?)?),
+            "zkevm_getNativeBlockHashesInRange" => answer(self.native_hashes(most(1)?)?),
+            "zkevm_getForkIdByBatchNumber" => answer(self.fork_of_batch(most(1)?)?),
+            "zkevm_getForkById" => answer(self.fork_by_id(most(1)?)?),
+            "zkevm_estimateCounters"
+            | "zkevm_estimateFee"
+            | "zkevm_estimateGasPrice"
+            | "zkevm_getBatchCountersByNumber" => Ok(Outcome::Relay(Relay::Word)),
+            _ => Err(Error::method_not_found(method)),
+        }
+    }
+
+    fn debug(&self, method: &str, params: Params<'_>) -> Result<Outcome, Error> {
+        match method {
+            "debug_getRawHeader" => answer(self.raw_header(params.at_most(1)?)?),
+            "debug_getRawBlock" => answer(self.raw_block(params.at_most(1)?)?),
+            "debug_getRawTransaction" => {
+                answer(self.raw_transaction(params.at_most(1)?)?.unwrap_or_default())
+            }
+            _ => Err(Error::method_not_found(method)),
+        }
+    }
+
+    /// False, or how far we are.
+    fn syncing(&self) -> Result<Syncing, Error> {
+        let current = self.head()?.number;
+        let highest = self.status.highest_block.unwrap_or(current).max(current);
+        if !self.status.halted && highest - current <= SYNCED_WITHIN {
+            return Ok(Syncing::Done(false));
+        }
+        Ok(Syncing::At { current_block: U64::from(current), highest_block: U64::from(highest) })
+    }
+}
+
+fn answer(value: impl Serialize) -> Result<Outcome, Error> {
+    Outcome::of(&value)
+}
+
+#[derive(Serialize)]
+#[serde(untagged, rename_all_fields = "camelCase")]
+enum Syncing {
+    Done(bool),
+    At { current_block: U64, highest_block: U64 },
+}
+
+fn modules() -> BTreeMap<&'static str, &'static str> {
+    ["debug", "eth", "net", "rpc", "web3", "zkevm"].map(|name| (name, "1.0")).into()
+}

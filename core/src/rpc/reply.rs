@@ -1,0 +1,228 @@
+use super::{
+    Error,
+    envelope::{self, Request},
+    json::{self, Json},
+    objects, params,
+};
+use crate::types::{EncodedTransaction, TransactionRecord};
+use alloc::{string::String, vec::Vec};
+use alloy_consensus::{TxLegacy, transaction::RlpEcdsaEncodableTx};
+use alloy_primitives::{B256, Signature, TxKind, U256};
+use serde::Serialize;
+
+/// What is to be done for a request.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// Send this. It is empty when nobody waits for an answer.
+    Answer(String),
+    /// Ask the main node first.
+    Forward(Forward),
+}
+
+/// Requests of which some are for the main node.
+#[derive(Clone, Debug)]
+pub struct Forward {
+    entries: Vec<Entry>,
+    batch: bool,
+}
+
+/// What came of a method.
+pub(super) enum Outcome {
+    /// The result, as JSON.
+    Value(String),
+    Relay(Relay),
+}
+
+impl Outcome {
+    pub(super) fn of(value: &impl Serialize) -> Result<Self, Error> {
+        serde_json::to_string(value).map(Self::Value).map_err(|_| Error::internal())
+    }
+}
+
+/// What the main node's answer is good for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Relay {
+    /// Its word is all there is.
+    Word,
+    /// The hash of a transaction that it was sent: no other is right.
+    Sent { hash: B256 },
+    /// A count that is never less than the verified one.
+    Count { verified: U256 },
+    /// A transaction that is not verified: what it signs must have this hash.
+    Transaction { hash: B256 },
+}
+
+/// One request of a body.
+#[derive(Clone, Debug)]
+pub(super) enum Entry {
+    /// Answered.
+    Answer(String),
+    /// For the main node.
+    Relay { id: String, request: String, relay: Relay },
+}
+
+impl Entry {
+    pub(super) fn relay(request: Request<'_>, relay: Relay) -> Self {
+        let mut forwarded = String::from("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":");
+        json::write_string(&request.method, &mut forwarded);
+        forwarded.push_str(",\"params\":");
+        Json::Array(request.params).write(&mut forwarded);
+        forwarded.push('}');
+        Self::Relay { id: request.id, request: forwarded, relay }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Answer(answer) => answer.len(),
+            Self::Relay { .. } => 0,
+        }
+    }
+}
+
+impl Reply {
+    pub(super) fn single(entries: Vec<Entry>) -> Self {
+        Self::of(entries, false)
+    }
+
+    pub(super) fn batch(entries: Vec<Entry>) -> Self {
+        Self::of(entries, true)
+    }
+
+    fn of(entries: Vec<Entry>, batch: bool) -> Self {
+        let forward = Forward { entries, batch };
+        let answered = forward.requests().next().is_none();
+        if answered { Self::Answer(forward.finish([])) } else { Self::Forward(forward) }
+    }
+}
+
+impl Forward {
+    /// The requests for the main node, each a body of its own.
+    pub fn requests(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().filter_map(|entry| match entry {
+            Entry::Relay { request, .. } => Some(request.as_str()),
+            Entry::Answer(_) => None,
+        })
+    }
+
+    /// The answer to the whole body, given what the main node answered to each of [`Forward::requests`], in order; `None`
+    /// for what did not arrive.
+    ///
+    /// Its errors are passed on as they are. Its results are, where that can be, checked.
+    pub fn finish(self, answers: impl IntoIterator<Item = Option<Vec<u8>>>) -> String {
+        let mut answers = answers.into_iter();
+        let finished = self.entries.into_iter().map(|entry| match entry {
+            Entry::Answer(answer) => answer,
+            Entry::Relay { id, relay, .. } => {
+                let answer = answers.next().flatten();
+                envelope::answer(&id, &relay.result(answer.as_deref()))
+            }
+        });
+        let finished: Vec<String> = finished.collect();
+        match self.batch && !finished.is_empty() {
+            true => alloc::format!("[{}]", finished.join(",")),
+            false => finished.concat(),
+        }
+    }
+}
+
+impl Relay {
+    /// It sends a transaction.
+    pub(super) fn is_transaction(self) -> bool {
+        matches!(self, Self::Sent { .. })
+    }
+
+    fn result(self, answer: Option<&[u8]>) -> Result<String, Error> {
+        let parsed = answer.and_then(|answer| json::parse(answer).ok());
+        let Some(answer) = parsed else {
+            return self.without_answer();
+        };
+        if let Some(error) = answer.get("error").filter(|error| **error != Json::Null) {
+            return match (self, passed_on(error)) {
+                // The verified count is right in any case.
+                (Self::Count { .. }, _) | (_, None) => self.without_answer(),
+                (_, Some(error)) => Err(error),
+            };
+        }
+        match answer.get("result") {
+            Some(result) => self.checked(result).map_or_else(|| self.without_answer(), Ok),
+            None => self.without_answer(),
+        }
+    }
+
+    /// What can be said without the main node.
+    pub(super) fn without_answer(self) -> Result<String, Error> {
+        match self {
+            Self::Word => Err(Error::server("the main node did not answer")),
+            Self::Sent { .. } => Err(Error::server("failed to relay tx to the sequencer node")),
+            Self::Count { verified } => Ok(alloc::format!("\"{verified:#x}\"")),
+            Self::Transaction { .. } => Ok("null".into()),
+        }
+    }
+
+    /// The result, if it can be true.
+    fn checked(self, result: &Json<'_>) -> Option<String> {
+        match self {
+            Self::Word => {
+                let mut text = String::new();
+                result.write(&mut text);
+                Some(text)
+            }
+            Self::Sent { hash } => (params::hash(result) == Ok(hash)).then(|| alloc::format!("\"{hash}\"")),
+            Self::Count { verified } => {
+                let count = params::quantity(result).ok()?.max(verified);
+                Some(alloc::format!("\"{count:#x}\""))
+            }
+            Self::Transaction { hash } => {
+                let record = transaction(result, hash)?;
+                serde_json::to_string(&objects::pending_object(&record).ok()?).ok()
+            }
+        }
+    }
+}
+
+/// An error of the main node, with its code, text and data.
+fn passed_on(error: &Json<'_>) -> Option<Error> {
+    let (Json::Number(code), message) = (error.get("code")?, params::string(error.get("message")?).ok()?)
+    else {
+        return None;
+    };
+    let data = error.get("data").map(|data| {
+        let mut text = String::new();
+        data.write(&mut text);
+        text
+    });
+    Some(Error { code: code.parse().ok()?, message: message.into(), data })
+}
+
+/// The signed transaction that a transaction object stands for, if it has this hash and somebody signed it.
+fn transaction(object: &Json<'_>, hash: B256) -> Option<TransactionRecord> {
+    let quantity = |name| params::quantity(object.get(name)?).ok();
+    let to = match object.get("to") {
+        None | Some(Json::Null) => TxKind::Create,
+        Some(to) => TxKind::Call(params::address(to).ok()?),
+    };
+    let v: u64 = quantity("v")?.try_into().ok()?;
+    let (chain_id, parity) = match v {
+        27 | 28 => (None, v == 28),
+        v => (Some(v.checked_sub(35)? / 2), v % 2 == 0),
+    };
+    let fields = TxLegacy {
+        chain_id,
+        nonce: quantity("nonce")?.try_into().ok()?,
+        gas_price: quantity("gasPrice")?.try_into().ok()?,
+        gas_limit: quantity("gas")?.try_into().ok()?,
+        to,
+        value: quantity("value")?,
+        input: params::data(object.get("input")?).ok()?,
+    };
+    let signature = Signature::new(quantity("r")?, quantity("s")?, parity);
+    let mut encoded = Vec::new();
+    fields.rlp_encode_signed(&signature, &mut encoded);
+    let effective_percentage = u8::MAX;
+    let recovered = EncodedTransaction { encoded: encoded.into(), effective_percentage }.recover().ok()?;
+    (recovered.hash() == hash).then(|| TransactionRecord {
+        encoded: recovered.encoded().clone(),
+        sender: recovered.sender(),
+        effective_percentage,
+    })
+}

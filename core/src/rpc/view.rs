@@ -1,0 +1,204 @@
+use super::{
+    Error, Rpc, Status,
+    params::{Selector, Tag},
+};
+use crate::{
+    executor::{Rules, State},
+    store::{Key, Store, StoreError},
+    tree::Paths,
+    types::{BlockRecord, Head, TransactionPlace},
+};
+use alloc::format;
+use alloy_primitives::{B256, Bloom};
+use alloy_rlp::Decodable;
+
+/// The verified chain as one request sees it: its head is read once, for a whole batch.
+pub(super) struct View<'a, S> {
+    pub(super) rpc: &'a Rpc,
+    pub(super) status: &'a Status,
+    store: &'a S,
+    pub(super) head: Option<Head>,
+}
+
+/// A verified block and its hash.
+pub(super) struct Found {
+    pub(super) hash: B256,
+    pub(super) record: BlockRecord,
+}
+
+impl Found {
+    pub(super) fn number(&self) -> u64 {
+        self.record.header.number
+    }
+}
+
+impl<'a, S: Store> View<'a, S> {
+    pub(super) fn new(rpc: &'a Rpc, status: &'a Status, store: &'a S) -> Result<Self, StoreError> {
+        let head = read(store, Key::Head, "not a head record")?;
+        Ok(Self { rpc, status, store, head })
+    }
+
+    pub(super) fn head(&self) -> Result<&Head, Error> {
+        self.head.as_ref().ok_or_else(Error::not_ready)
+    }
+
+    /// The number that a tag stands for.
+    fn tagged(&self, tag: Tag) -> Result<u64, Error> {
+        let frontier = match tag {
+            Tag::Earliest => return Ok(0),
+            Tag::Latest | Tag::Pending => return self.head().map(|head| head.number),
+            // Finalized is safe, and what is not verified yet is neither.
+            Tag::Safe => self.status.safe.max(self.status.finalized),
+            Tag::Finalized => self.status.finalized,
+        };
+        let frontier = frontier.ok_or_else(|| Error::new(Error::UNKNOWN_BLOCK, "unknown block"))?;
+        Ok(frontier.block.min(self.head()?.number))
+    }
+
+    /// The number that a number or a tag stands for, be there such a block or not.
+    pub(super) fn number(&self, selector: Selector) -> Result<Option<u64>, Error> {
+        match selector {
+            Selector::Tag(tag) => self.tagged(tag).map(Some),
+            Selector::Number(number) => Ok(Some(number)),
+            Selector::Hash { hash, .. } => Ok(self.block_by_hash(hash)?.map(|found| found.number())),
+        }
+    }
+
+    /// The block, or `None` if there is none.
+    pub(super) fn block(&self, selector: Selector) -> Result<Option<Found>, Error> {
+        match selector {
+            Selector::Tag(tag) => self.block_by_number(self.tagged(tag)?),
+            Selector::Number(number) => self.block_by_number(number),
+            Selector::Hash { hash, .. } => self.block_by_hash(hash),
+        }
+    }
+
+    /// The block whose state is asked for. That there is none is an error here.
+    pub(super) fn state_block(&self, selector: Selector) -> Result<Found, Error> {
+        self.block(selector)?.ok_or_else(|| match selector {
+            Selector::Hash { hash, require_canonical: true } if self.knows_number_of(hash) => {
+                Error::new(Error::INTERNAL, format!("hash {hash} is not currently canonical"))
+            }
+            Selector::Hash { hash, .. } => Error::server(format!("block {hash} not found")),
+            Selector::Number(number) => Error::server(format!("block with number {number} not found")),
+            Selector::Tag(_) => Error::not_ready(),
+        })
+    }
+
+    pub(super) fn block_by_number(&self, number: u64) -> Result<Option<Found>, Error> {
+        if number > self.head()?.number {
+            return Ok(None);
+        }
+        let key = Key::Block(number);
+        let record: BlockRecord =
+            read(self.store, key, "not a block record")?.ok_or(StoreError::Missing(key))?;
+        Ok(Some(Found { hash: record.header.hash_slow(), record }))
+    }
+
+    pub(super) fn block_by_hash(&self, hash: B256) -> Result<Option<Found>, Error> {
+        let Some(number) = self.number_of(hash)? else {
+            return Ok(None);
+        };
+        // The record of a block that was taken back may still be there.
+        Ok(self.block_by_number(number)?.filter(|found| found.hash == hash))
+    }
+
+    fn number_of(&self, hash: B256) -> Result<Option<u64>, StoreError> {
+        let key = Key::BlockNumber(hash);
+        let Some(record) = self.store.get(&key)? else {
+            return Ok(None);
+        };
+        let number = <[u8; 8]>::try_from(record.as_ref());
+        let number = number.map_err(|_| StoreError::Corrupt { key, reason: "a block number has 8 bytes" })?;
+        Ok(Some(u64::from_be_bytes(number)))
+    }
+
+    fn knows_number_of(&self, hash: B256) -> bool {
+        matches!(self.number_of(hash), Ok(Some(_)))
+    }
+
+    /// The block with this transaction, and the transaction's position there.
+    pub(super) fn transaction(&self, hash: B256) -> Result<Option<(Found, usize)>, Error> {
+        let key = Key::TransactionPlace(hash);
+        let place: Option<TransactionPlace> = read(self.store, key, "not the place of a transaction")?;
+        let Some(TransactionPlace { block, index }) = place else {
+            return Ok(None);
+        };
+        let index = usize::try_from(index).map_err(|_| Error::internal())?;
+        let found = self.block_by_number(block)?;
+        let stands = |found: &Found| {
+            let transaction = found.record.transactions.get(index);
+            transaction.is_some_and(|transaction| alloy_primitives::keccak256(&transaction.encoded) == hash)
+        };
+        Ok(found.filter(stands).map(|found| (found, index)))
+    }
+
+    /// The bloom filter of a block, without decoding what comes behind its header.
+    pub(super) fn bloom(&self, number: u64) -> Result<Bloom, Error> {
+        let key = Key::Block(number);
+        let record = self.store.get(&key)?.ok_or(StoreError::Missing(key))?;
+        let mut rest = record.as_ref();
+        let header = alloy_rlp::Header::decode(&mut rest)
+            .and_then(|_| alloy_consensus::Header::decode(&mut rest))
+            .map_err(|_| StoreError::Corrupt { key, reason: "not a block record" })?;
+        Ok(header.logs_bloom)
+    }
+
+    /// Looks at the state after a block.
+    pub(super) fn with_state<T, E>(
+        &self,
+        found: &Found,
+        look: impl FnOnce(&mut State<'_, S>) -> Result<T, E>,
+    ) -> Result<T, Error>
+    where
+        Error: From<StateError<E>>,
+    {
+        let mut paths = Paths::new();
+        let mut state = State::at(self.store, self.state_root(found)?, &mut paths);
+        look(&mut state).map_err(|error| StateError { number: found.number(), error }.into())
+    }
+
+    /// An exit root that came behind the last block is part of the latest state.
+    fn state_root(&self, found: &Found) -> Result<B256, Error> {
+        let head = self.head()?;
+        let latest = found.number() == head.number;
+        Ok(if latest { head.state_root } else { found.record.header.state_root })
+    }
+
+    /// The rules of a block. Genesis names no fork: calls on it run by those of the first batch.
+    pub(super) fn rules(&self, found: &Found) -> Result<&'static Rules, Error> {
+        if found.record.fork_id != 0 {
+            return Rules::of_number(found.record.fork_id).map_err(|_| Error::internal());
+        }
+        match (self.rpc.spec.forks.fork_of(1), self.block_by_number(1)?) {
+            (Some(fork), _) => Ok(Rules::of(fork)),
+            (None, Some(next)) => Rules::of_number(next.record.fork_id).map_err(|_| Error::internal()),
+            (None, None) => Err(Error::not_ready()),
+        }
+    }
+}
+
+/// Why the state after a block could not be looked at.
+pub(super) struct StateError<E> {
+    pub(super) number: u64,
+    pub(super) error: E,
+}
+
+impl From<StateError<StoreError>> for Error {
+    fn from(StateError { number, error }: StateError<StoreError>) -> Self {
+        match error {
+            // The block is here, its state is not.
+            StoreError::Missing(_) => {
+                Self::new(Self::PRUNED, format!("state of block {number} is not available"))
+            }
+            error => error.into(),
+        }
+    }
+}
+
+fn read<T: Decodable, S: Store>(store: &S, key: Key, reason: &'static str) -> Result<Option<T>, StoreError> {
+    let Some(record) = store.get(&key)? else {
+        return Ok(None);
+    };
+    T::decode(&mut record.as_ref()).map(Some).map_err(|_| StoreError::Corrupt { key, reason })
+}

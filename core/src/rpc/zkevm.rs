@@ -1,0 +1,250 @@
+//! Batches, forks, and blocks with all that is known of them (`spec/rpc.md` §3.3, `spec/sync.md` §3.3).
+
+use super::{
+    Error, Frontier,
+    objects::{BlockObject, Form, TransactionObject},
+    params::{self, Params, Selector, Tag},
+    view::{Found, View},
+};
+use crate::{chain::ForkId, store::Store};
+use alloc::vec::Vec;
+use alloy_primitives::{Address, B256, U64, keccak256};
+use serde::Serialize;
+
+/// Which batches run a fork.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ForkObject {
+    fork_id: U64,
+    from_batch_number: U64,
+    to_batch_number: U64,
+    version: &'static str,
+    block_number: U64,
+}
+
+/// A batch, as far as our own blocks tell. What only L1 knows is zero or null.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct BatchObject {
+    number: U64,
+    coinbase: Address,
+    state_root: B256,
+    timestamp: U64,
+    blocks: Vec<Item<BlockObject>>,
+    transactions: Vec<Item<TransactionObject>>,
+    global_exit_root: B256,
+    mainnet_exit_root: B256,
+    rollup_exit_root: B256,
+    local_exit_root: B256,
+    send_sequences_tx_hash: Option<B256>,
+    verify_batch_tx_hash: Option<B256>,
+    acc_input_hash: B256,
+    closed: bool,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Item<T> {
+    Hash(B256),
+    Object(T),
+}
+
+impl<S: Store> View<'_, S> {
+    /// Finalized is safe.
+    pub(super) fn safe(&self) -> Option<Frontier> {
+        self.status.safe.max(self.status.finalized)
+    }
+
+    pub(super) fn frontier_batch(&self, frontier: Option<Frontier>) -> U64 {
+        U64::from(frontier.map_or(0, |frontier| frontier.batch))
+    }
+
+    pub(super) fn consolidated_block(&self) -> U64 {
+        U64::from(self.status.finalized.map_or(0, |frontier| frontier.block))
+    }
+
+    /// False for a block that is not there.
+    pub(super) fn is_within(&self, params: Params<'_>, frontier: Option<Frontier>) -> Result<bool, Error> {
+        let number = self.number(params.number_or_tag(0)?)?;
+        let last =
+            frontier.map(|frontier| frontier.block.min(self.head.as_ref().map_or(0, |head| head.number)));
+        Ok(number.zip(last).is_some_and(|(number, last)| number <= last))
+    }
+
+    pub(super) fn batch_of_block(&self, params: Params<'_>) -> Result<Option<U64>, Error> {
+        Ok(self.block(params.number_or_tag(0)?)?.map(|found| U64::from(found.record.batch)))
+    }
+
+    pub(super) fn full_block_by_number(&self, params: Params<'_>) -> Result<Option<BlockObject>, Error> {
+        self.full_block(params.number_or_tag(0)?, params)
+    }
+
+    pub(super) fn full_block_by_hash(&self, params: Params<'_>) -> Result<Option<BlockObject>, Error> {
+        self.full_block(Selector::Hash { hash: params.hash(0)?, require_canonical: false }, params)
+    }
+
+    fn full_block(&self, selector: Selector, params: Params<'_>) -> Result<Option<BlockObject>, Error> {
+        let full = params.flag(1)?;
+        let form = Form { full, extra: true, receipts: full };
+        self.block(selector)?.map(|found| found.object(form)).transpose()
+    }
+
+    /// The state roots of a range of blocks: that is what the protocol calls native hashes.
+    pub(super) fn native_hashes(&self, params: Params<'_>) -> Result<Vec<B256>, Error> {
+        let end = |name: &'static str| {
+            params.required(0, |value| match value.get(name) {
+                Some(number) => params::number_or_tag(number),
+                None => Err(alloc::format!("{name} is missing")),
+            })
+        };
+        let from = self.number(end("fromBlock")?)?.unwrap_or(0);
+        let to = self.number(end("toBlock")?)?.unwrap_or(0);
+        if from > to {
+            return Err(Error::invalid("invalid block range params"));
+        }
+        let limit = self.rpc.config.limits.native_hashes;
+        if to - from >= limit {
+            let reason = alloc::format!("native block hashes are limited to a {limit} block range");
+            return Err(Error::invalid(reason));
+        }
+        let mut roots = Vec::new();
+        for number in from..=to {
+            let found = self.state_block(Selector::Number(number))?;
+            roots.push(found.record.header.state_root);
+        }
+        Ok(roots)
+    }
+
+    pub(super) fn fork_of_batch(&self, params: Params<'_>) -> Result<U64, Error> {
+        let batch = params.count(0)?;
+        let fork = match self.rpc.spec.forks.fork_of(batch) {
+            Some(fork) => fork.number(),
+            None => self.batch_block(batch)?.map_or(0, |found| found.record.fork_id),
+        };
+        Ok(U64::from(fork))
+    }
+
+    pub(super) fn fork_by_id(&self, params: Params<'_>) -> Result<Option<ForkObject>, Error> {
+        let id = U64::from(params.count(0)?);
+        Ok(self.forks()?.into_iter().find(|fork| fork.fork_id == id))
+    }
+
+    /// The schedule of the chain, or when nobody gave one, the fork that runs now.
+    pub(super) fn forks(&self) -> Result<Vec<ForkObject>, Error> {
+        let intervals = self.rpc.spec.forks.intervals();
+        let ends = intervals.iter().skip(1).map(|(next, _)| next.saturating_sub(1)).chain([u64::MAX]);
+        intervals.iter().zip(ends).map(|((first, fork), last)| self.fork(*first, last, *fork)).collect()
+    }
+
+    fn fork(&self, first: u64, last: u64, fork: ForkId) -> Result<ForkObject, Error> {
+        let number = self.first_block_from(first)?;
+        Ok(ForkObject {
+            fork_id: U64::from(fork.number()),
+            from_batch_number: U64::from(first),
+            to_batch_number: U64::from(last),
+            version: "",
+            block_number: U64::from(number.unwrap_or(0)),
+        })
+    }
+
+    pub(super) fn batch_by_number(&self, params: Params<'_>) -> Result<Option<BatchObject>, Error> {
+        let (selector, full) = (params.number_or_tag(0)?, params.flag(1)?);
+        let head = self.head()?;
+        let unknown = || Error::new(Error::UNKNOWN_BLOCK, "unknown block");
+        let number = match selector {
+            Selector::Tag(Tag::Latest) if head.batch_closed => head.batch,
+            Selector::Tag(Tag::Latest) => head.batch.saturating_sub(1),
+            Selector::Tag(Tag::Pending) => head.batch,
+            Selector::Tag(Tag::Safe) => self.safe().ok_or_else(unknown)?.batch,
+            Selector::Tag(Tag::Finalized) => self.status.finalized.ok_or_else(unknown)?.batch,
+            Selector::Tag(Tag::Earliest) => 0,
+            Selector::Number(number) => number,
+            Selector::Hash { .. } => return Ok(None),
+        };
+        if number > head.batch { Ok(None) } else { self.batch(number, full).map(Some) }
+    }
+
+    fn batch(&self, number: u64, full: bool) -> Result<BatchObject, Error> {
+        let (mut blocks, mut transactions) = (Vec::new(), Vec::new());
+        let (mut global_exit_root, mut last) = (B256::ZERO, None);
+        let mut next = self.first_block_from(number)?;
+        // A batch without blocks leaves the state of the one before it.
+        let before = next.unwrap_or(self.head()?.number + 1).saturating_sub(1);
+        while let Some(found) = next.map_or(Ok(None), |next| self.block_by_number(next))? {
+            if found.record.batch != number {
+                break;
+            }
+            add(&found, full, &mut blocks, &mut transactions)?;
+            let root = found.record.l1_info.global_exit_root;
+            global_exit_root = if root.is_zero() { global_exit_root } else { root };
+            next = Some(found.number() + 1);
+            last = Some(found);
+        }
+        let last = match last {
+            Some(last) => last,
+            None => self.state_block(Selector::Number(before))?,
+        };
+        let (head, header) = (self.head()?, &last.record.header);
+        let local_exit_root = self.with_state(&last, |state| state.local_exit_root());
+        Ok(BatchObject {
+            number: U64::from(number),
+            coinbase: header.beneficiary,
+            state_root: header.state_root,
+            timestamp: U64::from(header.timestamp),
+            blocks,
+            transactions,
+            global_exit_root,
+            mainnet_exit_root: B256::ZERO,
+            rollup_exit_root: B256::ZERO,
+            local_exit_root: local_exit_root?,
+            send_sequences_tx_hash: None,
+            verify_batch_tx_hash: None,
+            acc_input_hash: B256::ZERO,
+            closed: number < head.batch || head.batch_closed,
+        })
+    }
+
+    /// The first block of a batch, or of the first batch behind it that has any.
+    fn first_block_from(&self, batch: u64) -> Result<Option<u64>, Error> {
+        let (mut low, mut high) = (0, self.head()?.number + 1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let found = self.block_by_number(middle)?.ok_or_else(Error::internal)?;
+            if found.record.batch < batch {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok((low <= self.head()?.number).then_some(low))
+    }
+
+    /// A block of this batch, if it has any.
+    fn batch_block(&self, batch: u64) -> Result<Option<Found>, Error> {
+        let first = self.first_block_from(batch)?;
+        let found = first.map_or(Ok(None), |first| self.block_by_number(first))?;
+        Ok(found.filter(|found| found.record.batch == batch))
+    }
+}
+
+fn add(
+    found: &Found,
+    full: bool,
+    blocks: &mut Vec<Item<BlockObject>>,
+    transactions: &mut Vec<Item<TransactionObject>>,
+) -> Result<(), Error> {
+    blocks.push(match full {
+        true => Item::Object(found.object(Form { full: false, extra: true, receipts: false })?),
+        false => Item::Hash(found.hash),
+    });
+    for (index, transaction) in found.record.transactions.iter().enumerate() {
+        transactions.push(match full {
+            true => {
+                let form = Form { full: true, extra: true, receipts: true };
+                Item::Object(found.transaction_object(index, form)?)
+            }
+            false => Item::Hash(keccak256(&transaction.encoded)),
+        });
+    }
+    Ok(())
+}
