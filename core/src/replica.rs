@@ -6,7 +6,7 @@ use crate::{
     executor::PreparedBlock,
     source::datastream::Item,
     store::{Commit, Key, Store, StoreError},
-    types::{BatchEnd, BatchStart, BlockRecord, Head, UpdateGer},
+    types::{BatchEnd, BatchStart, BlockRecord, Head, Totals, UpdateGer},
 };
 use alloc::boxed::Box;
 use alloy_primitives::B256;
@@ -66,6 +66,28 @@ pub enum Halt {
     OutOfOrder(&'static str),
 }
 
+/// Why the chain was not rolled back.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RollBackError {
+    /// The block is not part of the chain, or nothing is.
+    #[error("block {to} is above the last verified block")]
+    Above {
+        /// What was asked for.
+        to: u64,
+    },
+    /// The block is below those that are final.
+    #[error("cannot roll back to block {to}: block {frontier} is final")]
+    Final {
+        /// What was asked for.
+        to: u64,
+        /// The last final block.
+        frontier: u64,
+    },
+    /// The store failed, or does not keep states as old as that.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// The verified chain and its next step.
 #[derive(Clone, Debug)]
 pub struct Replica {
@@ -77,6 +99,8 @@ pub struct Replica {
     resuming: bool,
     /// While resuming: the state after the last block that came again, if nothing has come behind it.
     position: Option<B256>,
+    /// No block up to this one is ever rolled back.
+    frontier: u64,
 }
 
 impl Replica {
@@ -88,7 +112,15 @@ impl Replica {
     pub fn open<S: Store>(spec: ChainSpec, genesis: Genesis, store: &S) -> Result<Self, StoreError> {
         let head = stored_head(store)?;
         let resuming = head.is_some();
-        Ok(Self { checker: Checker::new(spec), genesis, head, batch: None, resuming, position: None })
+        Ok(Self {
+            checker: Checker::new(spec),
+            genesis,
+            head,
+            batch: None,
+            resuming,
+            position: None,
+            frontier: 0,
+        })
     }
 
     /// The last verified block; `None` before genesis.
@@ -99,6 +131,97 @@ impl Replica {
     /// The source has not come to the stored head yet.
     pub fn resuming(&self) -> bool {
         self.resuming
+    }
+
+    /// A verified block, as it is stored; `None` above the last one. (A store may hold records above it that a roll-back
+    /// has left.)
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when it cannot be read.
+    pub fn block<S: Store>(&self, number: u64, store: &S) -> Result<Option<BlockRecord>, StoreError> {
+        match &self.head {
+            Some(head) if number <= head.number => read_block(number, store).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// From now on no block up to this one is rolled back, because L1 has it.
+    pub fn finalize(&mut self, block: u64) {
+        self.frontier = self.frontier.max(block);
+    }
+
+    /// Makes ready for a source that begins with the last verified block, in the midst of the batch that `start` began.
+    ///
+    /// What came after that block (exit roots without a block, the end of the batch, batches without blocks) comes again
+    /// and is verified again. Without a verified block there is nothing to do: the source begins with genesis.
+    ///
+    /// # Errors
+    ///
+    /// [`Halt::Mismatch`] when `start` is not the beginning of that batch.
+    pub fn enter<S: Store>(&mut self, start: &BatchStart, store: &S) -> Result<(), Halt> {
+        let Some(head) = &self.head else {
+            return Ok(());
+        };
+        let record = read_block(head.number, store)?;
+        let compared: [(Claim, Value, Value); 2] = [
+            (Claim::BatchNumber, start.number.into(), record.batch.into()),
+            (Claim::ForkId, start.fork_id.into(), record.fork_id.into()),
+        ];
+        if let Some((claim, expected, computed)) = compared.into_iter().find(|(_, left, right)| left != right)
+        {
+            let (batch, block) = (record.batch, head.number);
+            return Err(Halt::Mismatch(Mismatch { batch, block, claim, expected, computed }));
+        }
+        self.checker.check_batch_identity(start, head.number).map_err(Halt::Mismatch)?;
+        let totals = head.totals;
+        self.place(head_after(&record, totals));
+        self.batch = Some(start.clone());
+        Ok(())
+    }
+
+    /// Makes an earlier verified block the last one; blocks above it are no part of the chain any more.
+    ///
+    /// Tree nodes never change, so nothing has to be undone: the head moves to an older root, in one commit. The end of
+    /// the block's batch has to be verified again. The source goes on behind the block after [`Replica::enter`].
+    ///
+    /// # Errors
+    ///
+    /// [`RollBackError`]; the chain is what it was before.
+    pub fn roll_back<S: Store>(&mut self, to: u64, store: &S) -> Result<(), RollBackError> {
+        let head = match &self.head {
+            Some(head) if to <= head.number => head,
+            _ => return Err(RollBackError::Above { to }),
+        };
+        if to < self.frontier {
+            return Err(RollBackError::Final { to, frontier: self.frontier });
+        }
+        let mut totals = head.totals;
+        let mut commit = Commit::default();
+        for number in to + 1..=head.number {
+            let record = read_block(number, store)?;
+            totals.blocks = totals.blocks.saturating_sub(1);
+            totals.transactions = totals.transactions.saturating_sub(record.transactions.len() as u64);
+            totals.gas = totals.gas.saturating_sub(record.header.gas_used);
+            commit.release(Key::Block(number));
+        }
+        let head = head_after(&read_block(to, store)?, totals);
+        let root = Key::Node(head.state_root);
+        if !head.state_root.is_zero() && store.get(&root)?.is_none() {
+            return Err(StoreError::Missing(root).into());
+        }
+        commit.put(Key::Head, alloy_rlp::encode(&head).into());
+        store.apply(&commit)?;
+        self.place(head);
+        Ok(())
+    }
+
+    /// Stands behind the head's block, which is the first that comes.
+    fn place(&mut self, head: Head) {
+        self.head = Some(head);
+        self.batch = None;
+        self.resuming = true;
+        self.position = None;
     }
 
     /// Checks one input and, when it is true, adds it to `store`.
@@ -196,10 +319,7 @@ fn accept<T>(verdict: Verdict<T>) -> Result<T, Halt> {
 /// root after it.
 fn compare_known<S: Store>(block: &PreparedBlock, start: &BatchStart, store: &S) -> Result<B256, Halt> {
     let number = block.input().number;
-    let key = Key::Block(number);
-    let record = store.get(&key)?.ok_or(StoreError::Missing(key))?;
-    let record = BlockRecord::decode(&mut record.as_ref())
-        .map_err(|_| StoreError::Corrupt { key, reason: "not a block record" })?;
+    let record = read_block(number, store)?;
     let claims = block.claims();
     let compared: [(Claim, Value, Value); 6] = [
         (Claim::BatchNumber, start.number.into(), record.batch.into()),
@@ -214,6 +334,28 @@ fn compare_known<S: Store>(block: &PreparedBlock, start: &BatchStart, store: &S)
         Some((claim, expected, computed)) => {
             Err(Halt::Mismatch(Mismatch { batch: start.number, block: number, claim, expected, computed }))
         }
+    }
+}
+
+fn read_block<S: Store>(number: u64, store: &S) -> Result<BlockRecord, StoreError> {
+    let key = Key::Block(number);
+    let record = store.get(&key)?.ok_or(StoreError::Missing(key))?;
+    BlockRecord::decode(&mut record.as_ref())
+        .map_err(|_| StoreError::Corrupt { key, reason: "not a block record" })
+}
+
+/// The head as it was when this block had just been verified. Batches are numbered from 0 without a gap, and all before
+/// the block's have ended.
+fn head_after(record: &BlockRecord, totals: Totals) -> Head {
+    Head {
+        number: record.header.number,
+        hash: record.header.hash_slow(),
+        state_root: record.header.state_root,
+        timestamp: record.header.timestamp,
+        batch: record.batch,
+        fork_id: record.fork_id,
+        batch_closed: false,
+        totals: Totals { batches: record.batch, ..totals },
     }
 }
 
