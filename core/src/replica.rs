@@ -101,6 +101,17 @@ pub struct Replica {
     position: Option<B256>,
     /// No block up to this one is ever rolled back.
     frontier: u64,
+    /// The head was moved to an earlier block, and no block was verified there yet.
+    branch: Option<Branch>,
+}
+
+/// A chain that may leave the stored one.
+#[derive(Clone, Debug)]
+struct Branch {
+    /// The stored head.
+    left: Head,
+    /// What goes when the branch is taken.
+    released: Commit,
 }
 
 impl Replica {
@@ -120,6 +131,7 @@ impl Replica {
             resuming,
             position: None,
             frontier: 0,
+            branch: None,
         })
     }
 
@@ -189,30 +201,80 @@ impl Replica {
     ///
     /// [`RollBackError`]; the chain is what it was before.
     pub fn roll_back<S: Store>(&mut self, to: u64, store: &S) -> Result<(), RollBackError> {
+        self.branch(to, store)?;
+        let Some(head) = self.head.clone() else {
+            return Err(RollBackError::Above { to });
+        };
+        let mut commit = Commit::default();
+        commit.put(Key::Head, alloy_rlp::encode(&head).into());
+        let written = self.write(commit, true, store);
+        // Nothing to do unless that failed.
+        self.abandon();
+        Ok(written?)
+    }
+
+    /// Goes back to an earlier verified block to see whether another chain goes on from there.
+    ///
+    /// The first block that is verified behind it makes this a roll-back, in one commit with that block. Until then the
+    /// stored chain is what it was, and [`Replica::abandon`] returns to it: a main node that is wrong about a block costs
+    /// nothing that was verified.
+    ///
+    /// # Errors
+    ///
+    /// [`RollBackError`]; the chain is what it was before.
+    pub fn branch<S: Store>(&mut self, to: u64, store: &S) -> Result<(), RollBackError> {
+        self.abandon();
         let head = match &self.head {
-            Some(head) if to <= head.number => head,
+            Some(head) if to <= head.number => head.clone(),
             _ => return Err(RollBackError::Above { to }),
         };
         if to < self.frontier {
             return Err(RollBackError::Final { to, frontier: self.frontier });
         }
         let mut totals = head.totals;
-        let mut commit = Commit::default();
+        let mut released = Commit::default();
         for number in to + 1..=head.number {
             let record = read_block(number, store)?;
             totals.blocks = totals.blocks.saturating_sub(1);
             totals.transactions = totals.transactions.saturating_sub(record.transactions.len() as u64);
             totals.gas = totals.gas.saturating_sub(record.header.gas_used);
-            commit.release(Key::Block(number));
+            released.release(Key::Block(number));
         }
-        let head = head_after(&read_block(to, store)?, totals);
-        let root = Key::Node(head.state_root);
-        if !head.state_root.is_zero() && store.get(&root)?.is_none() {
+        let earlier = head_after(&read_block(to, store)?, totals);
+        let root = Key::Node(earlier.state_root);
+        if !earlier.state_root.is_zero() && store.get(&root)?.is_none() {
             return Err(StoreError::Missing(root).into());
         }
-        commit.put(Key::Head, alloy_rlp::encode(&head).into());
+        self.place(earlier);
+        self.branch = Some(Branch { left: head, released });
+        Ok(())
+    }
+
+    /// Where the stored chain and one that [`Replica::branch`] went back for may part: the numbers of the stored head and
+    /// of the last common block. `None` when the chain is the stored one.
+    pub fn branching(&self) -> Option<(u64, u64)> {
+        let branch = self.branch.as_ref()?;
+        Some((branch.left.number, self.head.as_ref()?.number))
+    }
+
+    /// Returns to the stored chain when no block of another one was verified.
+    pub fn abandon(&mut self) {
+        if let Some(branch) = self.branch.take() {
+            self.place(branch.left);
+        }
+    }
+
+    /// Stores what was verified. On a branch only a block decides: before it the head stays.
+    fn write<S: Store>(&mut self, mut commit: Commit, decides: bool, store: &S) -> Result<(), StoreError> {
+        match &self.branch {
+            Some(branch) if decides => commit.append(branch.released.clone()),
+            Some(_) => commit.keep_head(),
+            None => {}
+        }
         store.apply(&commit)?;
-        self.place(head);
+        if decides {
+            self.branch = None;
+        }
         Ok(())
     }
 
@@ -269,7 +331,7 @@ impl Replica {
             Some(head) => self.checker.check_block(block, start, head, store)?,
         };
         let verified = accept(verdict)?;
-        store.apply(&Commit::from(&verified))?;
+        self.write(Commit::from(&verified), true, store)?;
         self.head = Some(verified.head().clone());
         Ok(Step::Verified(Box::new(verified)))
     }
@@ -283,7 +345,7 @@ impl Replica {
             return Ok(Step::Known);
         }
         let verified = accept(self.checker.check_update(update, start, head, store)?)?;
-        store.apply(&Commit::from(&verified))?;
+        self.write(Commit::from(&verified), false, store)?;
         self.head = Some(verified.head().clone());
         Ok(Step::Updated)
     }
@@ -302,7 +364,7 @@ impl Replica {
         if head.batch == start.number && head.batch_closed {
             return Ok(Step::Known);
         }
-        store.apply(&Commit::from(&verified))?;
+        self.write(Commit::from(&verified), false, store)?;
         self.head = Some(verified.head().clone());
         Ok(Step::Closed)
     }

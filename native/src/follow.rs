@@ -1,7 +1,7 @@
 //! `zk-replica run`: follows a main node over its data stream, for ever.
 //!
 //! Each connection goes the same way: the main node is asked for the last verified block. If it has another one there,
-//! the last common block is looked for, and the chain rolled back to it. Then entries flow from the last verified block
+//! the last common block is looked for, and the chain rolled back to it once the block behind is verified. Then entries flow from the last verified block
 //! on, through the same stages as in a replay. However the connection ends, the next one begins where the chain is then:
 //! there is no other state that could be out of step, and so nothing to repair.
 
@@ -118,6 +118,7 @@ impl<'a> Follower<'a> {
         while !self.stop.load(Ordering::Relaxed) {
             let before = self.position();
             let ended = self.connection();
+            self.replica.abandon();
             self.disk.flush()?;
             match ended {
                 Ok(()) | Err(End::Line(LineError::Stopped)) => continue,
@@ -149,7 +150,8 @@ impl<'a> Follower<'a> {
         self.receive(line, assembler)
     }
 
-    /// Lets entries flow from the last verified block that the main node has in common.
+    /// Lets entries flow from the last verified block that the main node has in common. If that is an earlier one, the
+    /// chain is rolled back to it as soon as the main node's next block is verified, and not before: it may be wrong.
     fn begin(&mut self, line: &mut Line<'_>) -> Result<Assembler, End> {
         let Some(head) = self.replica.head() else {
             line.start(Bookmark::Batch(0), None)?;
@@ -158,7 +160,7 @@ impl<'a> Follower<'a> {
         let head = head.number;
         match self.compare(line, head)? {
             Probe::Same => {}
-            found => self.roll_back(line, ForkSearch::new(head, found))?,
+            found => self.branch(line, ForkSearch::new(head, found))?,
         }
         let number = self.replica.head().map_or(0, |head| head.number);
         let anchor = self.anchor(number)?;
@@ -170,7 +172,7 @@ impl<'a> Follower<'a> {
         Ok(Assembler::new().resumed())
     }
 
-    fn roll_back(&mut self, line: &mut Line<'_>, mut search: ForkSearch) -> Result<(), End> {
+    fn branch(&mut self, line: &mut Line<'_>, mut search: ForkSearch) -> Result<(), End> {
         let head = self.replica.head().map_or(0, |head| head.number);
         while let Some(number) = search.probe() {
             let found = self.compare(line, number)?;
@@ -178,10 +180,7 @@ impl<'a> Follower<'a> {
         }
         match search.outcome() {
             Some(ForkPoint::At(to)) => {
-                self.replica.roll_back(to, self.journal)?;
-                self.disk.flush()?;
-                self.disputed = None;
-                self.events.rolled_back(head, to);
+                self.replica.branch(to, self.journal)?;
                 Ok(())
             }
             Some(ForkPoint::EndsAt(end)) => Err(End::Waiting(format!(
@@ -231,7 +230,13 @@ impl<'a> Follower<'a> {
     fn take(&mut self, part: Part<Input>) -> Result<bool, End> {
         match part {
             Part::Item(input) => {
+                let branching = self.replica.branching();
                 let step = self.replica.advance(&input, self.journal)?;
+                if let (Some((from, to)), None) = (branching, self.replica.branching()) {
+                    self.disk.flush()?;
+                    self.disputed = None;
+                    self.events.rolled_back(from, to);
+                }
                 self.disk.keep_up()?;
                 if self.events.is_due() {
                     self.disk.flush()?;
@@ -245,7 +250,8 @@ impl<'a> Follower<'a> {
             }
             Part::Tip => {
                 self.disk.flush()?;
-                if let (Some(head), false) = (self.replica.head(), self.replica.resuming()) {
+                let undecided = self.replica.resuming() || self.replica.branching().is_some();
+                if let (Some(head), false) = (self.replica.head(), undecided) {
                     self.events.at_tip(head);
                 }
             }

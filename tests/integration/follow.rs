@@ -365,6 +365,24 @@ fn a_lie_is_told_once_and_corrected_by_itself() {
 }
 
 #[test]
+fn a_lie_about_a_verified_block_rolls_nothing_back() {
+    let (world, (script, _)) = (World::made(), chains());
+    let mut lie = cut(&script, 100);
+    lie.block(100).state_root.0[31] ^= 1;
+    let node = MainNode::serve(&script.messages);
+    let follower = world.follow(&node);
+    follower.await_block(120);
+    node.replace(&lie.messages);
+    follower.await_line("mismatch at block 100 (batch 4): state root: expected ");
+    follower.await_line("block 120 stays the last verified block");
+    node.replace(&script.messages);
+    follower.await_that("the tip again", || follower.count("at the tip: block 120") == 2);
+    assert_eq!(follower.count("rolled back"), 0, "{:#?}", follower.lines());
+    assert_eq!(follower.stop("TERM"), Some(130));
+    world.assert_holds(&script);
+}
+
+#[test]
 fn another_chain_is_never_followed() {
     let (world, (script, _)) = (World::made(), chains());
     let node = MainNode::serve(&script.messages);
@@ -444,6 +462,12 @@ fn the_recorded_chain_is_followed_through_faults() {
     node.append(&script.messages[block(6000)..block(11_000)]);
     follower.await_block(10_999);
 
+    // The stream is cut, a lie is told about a verified block, and then the truth.
+    let mut lie = script.clone();
+    lie.block(8700).hash.0[0] ^= 1;
+    node.rewrite(block(8700), &lie.messages[block(8700)..block(8701)]);
+    follower.await_line("mismatch at block 8700 (batch 50): block hash: ");
+    follower.await_line("block 10999 stays the last verified block");
     node.replace(&script.messages);
     follower.await_block(11_317);
     assert_eq!(follower.stop("TERM"), Some(130));
