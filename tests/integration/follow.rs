@@ -423,6 +423,26 @@ fn killed_at_any_point_it_continues() {
 }
 
 #[test]
+fn killed_while_it_rolls_back_it_continues() {
+    let (world, (script, other)) = (World::made(), chains());
+    let node = MainNode::serve(&script.messages);
+    for round in 0_u64..12 {
+        let messages = if round % 2 == 0 { &script.messages } else { &other.messages };
+        node.replace(messages);
+        let mut follower = world.follow(&node);
+        // No sleep decides whether the test passes, only what it gets to see.
+        thread::sleep(Duration::from_millis(10 + round * 7919 % 190));
+        follower.child.kill().expect("it was started");
+        follower.child.wait().expect("it was started");
+    }
+    node.replace(&script.messages);
+    let follower = world.follow(&node);
+    follower.await_line("at the tip: block 120");
+    assert_eq!(follower.stop("TERM"), Some(130));
+    world.assert_holds(&script);
+}
+
+#[test]
 fn an_address_that_is_none_is_unusable() {
     let world = World::made();
     let db = world.folder.path().join("db");
