@@ -6,7 +6,7 @@ use crate::{
     executor::PreparedBlock,
     source::datastream::Item,
     store::{Commit, Key, Store, StoreError},
-    types::{BatchEnd, BatchStart, BlockRecord, Head, UpdateGer},
+    types::{BatchEnd, BatchStart, BlockRecord, Head, Totals, UpdateGer},
 };
 use alloc::boxed::Box;
 use alloy_primitives::B256;
@@ -66,6 +66,28 @@ pub enum Halt {
     OutOfOrder(&'static str),
 }
 
+/// Why the chain was not rolled back.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RollBackError {
+    /// The block is not part of the chain, or nothing is.
+    #[error("block {to} is above the last verified block")]
+    Above {
+        /// What was asked for.
+        to: u64,
+    },
+    /// The block is below those that are final.
+    #[error("cannot roll back to block {to}: block {frontier} is final")]
+    Final {
+        /// What was asked for.
+        to: u64,
+        /// The last final block.
+        frontier: u64,
+    },
+    /// The store failed, or does not keep states as old as that.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// The verified chain and its next step.
 #[derive(Clone, Debug)]
 pub struct Replica {
@@ -77,6 +99,19 @@ pub struct Replica {
     resuming: bool,
     /// While resuming: the state after the last block that came again, if nothing has come behind it.
     position: Option<B256>,
+    /// No block up to this one is ever rolled back.
+    frontier: u64,
+    /// The head was moved to an earlier block, and no block was verified there yet.
+    branch: Option<Branch>,
+}
+
+/// A chain that may leave the stored one.
+#[derive(Clone, Debug)]
+struct Branch {
+    /// The stored head.
+    left: Head,
+    /// What goes when the branch is taken.
+    released: Commit,
 }
 
 impl Replica {
@@ -88,7 +123,16 @@ impl Replica {
     pub fn open<S: Store>(spec: ChainSpec, genesis: Genesis, store: &S) -> Result<Self, StoreError> {
         let head = stored_head(store)?;
         let resuming = head.is_some();
-        Ok(Self { checker: Checker::new(spec), genesis, head, batch: None, resuming, position: None })
+        Ok(Self {
+            checker: Checker::new(spec),
+            genesis,
+            head,
+            batch: None,
+            resuming,
+            position: None,
+            frontier: 0,
+            branch: None,
+        })
     }
 
     /// The last verified block; `None` before genesis.
@@ -99,6 +143,147 @@ impl Replica {
     /// The source has not come to the stored head yet.
     pub fn resuming(&self) -> bool {
         self.resuming
+    }
+
+    /// A verified block, as it is stored; `None` above the last one. (A store may hold records above it that a roll-back
+    /// has left.)
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when it cannot be read.
+    pub fn block<S: Store>(&self, number: u64, store: &S) -> Result<Option<BlockRecord>, StoreError> {
+        match &self.head {
+            Some(head) if number <= head.number => read_block(number, store).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// From now on no block up to this one is rolled back, because L1 has it.
+    pub fn finalize(&mut self, block: u64) {
+        self.frontier = self.frontier.max(block);
+    }
+
+    /// Makes ready for a source that begins with the last verified block, in the midst of the batch that `start` began.
+    ///
+    /// What came after that block (exit roots without a block, the end of the batch, batches without blocks) comes again
+    /// and is verified again. Without a verified block there is nothing to do: the source begins with genesis.
+    ///
+    /// # Errors
+    ///
+    /// [`Halt::Mismatch`] when `start` is not the beginning of that batch.
+    pub fn enter<S: Store>(&mut self, start: &BatchStart, store: &S) -> Result<(), Halt> {
+        let Some(head) = &self.head else {
+            return Ok(());
+        };
+        let record = read_block(head.number, store)?;
+        let compared: [(Claim, Value, Value); 2] = [
+            (Claim::BatchNumber, start.number.into(), record.batch.into()),
+            (Claim::ForkId, start.fork_id.into(), record.fork_id.into()),
+        ];
+        if let Some((claim, expected, computed)) = compared.into_iter().find(|(_, left, right)| left != right)
+        {
+            let (batch, block) = (record.batch, head.number);
+            return Err(Halt::Mismatch(Mismatch { batch, block, claim, expected, computed }));
+        }
+        self.checker.check_batch_identity(start, head.number).map_err(Halt::Mismatch)?;
+        let totals = head.totals;
+        self.place(head_after(&record, totals));
+        self.batch = Some(start.clone());
+        Ok(())
+    }
+
+    /// Makes an earlier verified block the last one; blocks above it are no part of the chain any more.
+    ///
+    /// Tree nodes never change, so nothing has to be undone: the head moves to an older root, in one commit. The end of
+    /// the block's batch has to be verified again. The source goes on behind the block after [`Replica::enter`].
+    ///
+    /// # Errors
+    ///
+    /// [`RollBackError`]; the chain is what it was before.
+    pub fn roll_back<S: Store>(&mut self, to: u64, store: &S) -> Result<(), RollBackError> {
+        self.branch(to, store)?;
+        let Some(head) = self.head.clone() else {
+            return Err(RollBackError::Above { to });
+        };
+        let mut commit = Commit::default();
+        commit.put(Key::Head, alloy_rlp::encode(&head).into());
+        let written = self.write(commit, true, store);
+        // Nothing to do unless that failed.
+        self.abandon();
+        Ok(written?)
+    }
+
+    /// Goes back to an earlier verified block to see whether another chain goes on from there.
+    ///
+    /// The first block that is verified behind it makes this a roll-back, in one commit with that block. Until then the
+    /// stored chain is what it was, and [`Replica::abandon`] returns to it: a main node that is wrong about a block costs
+    /// nothing that was verified.
+    ///
+    /// # Errors
+    ///
+    /// [`RollBackError`]; the chain is what it was before.
+    pub fn branch<S: Store>(&mut self, to: u64, store: &S) -> Result<(), RollBackError> {
+        self.abandon();
+        let head = match &self.head {
+            Some(head) if to <= head.number => head.clone(),
+            _ => return Err(RollBackError::Above { to }),
+        };
+        if to < self.frontier {
+            return Err(RollBackError::Final { to, frontier: self.frontier });
+        }
+        let mut totals = head.totals;
+        let mut released = Commit::default();
+        for number in to + 1..=head.number {
+            let record = read_block(number, store)?;
+            totals.blocks = totals.blocks.saturating_sub(1);
+            totals.transactions = totals.transactions.saturating_sub(record.transactions.len() as u64);
+            totals.gas = totals.gas.saturating_sub(record.header.gas_used);
+            released.release(Key::Block(number));
+        }
+        let earlier = head_after(&read_block(to, store)?, totals);
+        let root = Key::Node(earlier.state_root);
+        if !earlier.state_root.is_zero() && store.get(&root)?.is_none() {
+            return Err(StoreError::Missing(root).into());
+        }
+        self.place(earlier);
+        self.branch = Some(Branch { left: head, released });
+        Ok(())
+    }
+
+    /// Where the stored chain and one that [`Replica::branch`] went back for may part: the numbers of the stored head and
+    /// of the last common block. `None` when the chain is the stored one.
+    pub fn branching(&self) -> Option<(u64, u64)> {
+        let branch = self.branch.as_ref()?;
+        Some((branch.left.number, self.head.as_ref()?.number))
+    }
+
+    /// Returns to the stored chain when no block of another one was verified.
+    pub fn abandon(&mut self) {
+        if let Some(branch) = self.branch.take() {
+            self.place(branch.left);
+        }
+    }
+
+    /// Stores what was verified. On a branch only a block decides: before it the head stays.
+    fn write<S: Store>(&mut self, mut commit: Commit, decides: bool, store: &S) -> Result<(), StoreError> {
+        match &self.branch {
+            Some(branch) if decides => commit.append(branch.released.clone()),
+            Some(_) => commit.keep_head(),
+            None => {}
+        }
+        store.apply(&commit)?;
+        if decides {
+            self.branch = None;
+        }
+        Ok(())
+    }
+
+    /// Stands behind the head's block, which is the first that comes.
+    fn place(&mut self, head: Head) {
+        self.head = Some(head);
+        self.batch = None;
+        self.resuming = true;
+        self.position = None;
     }
 
     /// Checks one input and, when it is true, adds it to `store`.
@@ -146,7 +331,7 @@ impl Replica {
             Some(head) => self.checker.check_block(block, start, head, store)?,
         };
         let verified = accept(verdict)?;
-        store.apply(&Commit::from(&verified))?;
+        self.write(Commit::from(&verified), true, store)?;
         self.head = Some(verified.head().clone());
         Ok(Step::Verified(Box::new(verified)))
     }
@@ -160,7 +345,7 @@ impl Replica {
             return Ok(Step::Known);
         }
         let verified = accept(self.checker.check_update(update, start, head, store)?)?;
-        store.apply(&Commit::from(&verified))?;
+        self.write(Commit::from(&verified), false, store)?;
         self.head = Some(verified.head().clone());
         Ok(Step::Updated)
     }
@@ -179,7 +364,7 @@ impl Replica {
         if head.batch == start.number && head.batch_closed {
             return Ok(Step::Known);
         }
-        store.apply(&Commit::from(&verified))?;
+        self.write(Commit::from(&verified), false, store)?;
         self.head = Some(verified.head().clone());
         Ok(Step::Closed)
     }
@@ -196,10 +381,7 @@ fn accept<T>(verdict: Verdict<T>) -> Result<T, Halt> {
 /// root after it.
 fn compare_known<S: Store>(block: &PreparedBlock, start: &BatchStart, store: &S) -> Result<B256, Halt> {
     let number = block.input().number;
-    let key = Key::Block(number);
-    let record = store.get(&key)?.ok_or(StoreError::Missing(key))?;
-    let record = BlockRecord::decode(&mut record.as_ref())
-        .map_err(|_| StoreError::Corrupt { key, reason: "not a block record" })?;
+    let record = read_block(number, store)?;
     let claims = block.claims();
     let compared: [(Claim, Value, Value); 6] = [
         (Claim::BatchNumber, start.number.into(), record.batch.into()),
@@ -214,6 +396,28 @@ fn compare_known<S: Store>(block: &PreparedBlock, start: &BatchStart, store: &S)
         Some((claim, expected, computed)) => {
             Err(Halt::Mismatch(Mismatch { batch: start.number, block: number, claim, expected, computed }))
         }
+    }
+}
+
+fn read_block<S: Store>(number: u64, store: &S) -> Result<BlockRecord, StoreError> {
+    let key = Key::Block(number);
+    let record = store.get(&key)?.ok_or(StoreError::Missing(key))?;
+    BlockRecord::decode(&mut record.as_ref())
+        .map_err(|_| StoreError::Corrupt { key, reason: "not a block record" })
+}
+
+/// The head as it was when this block had just been verified. Batches are numbered from 0 without a gap, and all before
+/// the block's have ended.
+fn head_after(record: &BlockRecord, totals: Totals) -> Head {
+    Head {
+        number: record.header.number,
+        hash: record.header.hash_slow(),
+        state_root: record.header.state_root,
+        timestamp: record.header.timestamp,
+        batch: record.batch,
+        fork_id: record.fork_id,
+        batch_closed: false,
+        totals: Totals { batches: record.batch, ..totals },
     }
 }
 

@@ -14,6 +14,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Replay(Replay),
+    Run(Run),
 }
 
 const AFTER_REPLAY: &str = "\
@@ -81,6 +82,70 @@ pub(crate) struct Replay {
     pub(crate) json: bool,
 }
 
+const AFTER_RUN: &str = "\
+Exit codes:
+  1    could not go on: the database cannot be read or written, the disk is full
+  2    unusable input: one line on standard error says what is wrong and where
+  130  stopped by ctrl-c or SIGTERM, after the present commit; the next run continues
+
+A main node that cannot be reached, closes, is silent or is wrong is no reason to end: it is tried again, after waits that
+grow to a second and a half.
+
+Standard output has a line for each block at the tip, once it is verified and on the disk. Standard error has a line for
+each event: connected, lost, waiting, catching up, at the tip, rolled back, mismatch, corrected; on a terminal also a
+status line.
+
+Examples:
+  Follow a main node, from genesis or from where the database ends:
+    zk-replica run --stream sequencer.example.org:6900 --genesis genesis-allocs.json --chain chainspec.json --db ./db
+
+  Catch up with a recording first, which is faster, then follow:
+    zk-replica replay --stream data-stream.bin.gz --genesis genesis-allocs.json --chain chainspec.json --db ./db
+    zk-replica run --stream 127.0.0.1:6900 --genesis genesis-allocs.json --chain chainspec.json --db ./db";
+
+/// Follow a main node over its data stream, and verify each block as it comes.
+///
+/// Continues after the last verified block of the database. When the main node rolls back, the last common block is found
+/// and the database goes back to it. When the main node is wrong, that is said, the last verified block is kept, and
+/// following goes on by itself once the main node is right.
+#[derive(Args, Debug)]
+#[command(after_long_help = AFTER_RUN, after_help = "--help shows exit codes and examples.")]
+pub(crate) struct Run {
+    /// The main node's data stream (TCP)
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse_address)]
+    pub(crate) stream: String,
+
+    /// Accounts at genesis: balance, nonce, code and storage of each address (cdk-erigon's *-allocs.json)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) genesis: PathBuf,
+
+    /// Chain id and forks (cdk-erigon's *-chainspec.json)
+    ///
+    /// `forks` in it holds what the main node's `zkevm_getForks` returns. Without it the forks are those of a known
+    /// chain, or else what the main node says of each batch, as long as they never go back.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) chain: PathBuf,
+
+    /// Genesis root, timestamp and gas limit (cdk-erigon's *-conf.json); checked against what is computed
+    #[arg(long, value_name = "FILE")]
+    pub(crate) conf: Option<PathBuf>,
+
+    /// Keep what is verified in this directory, and continue from it
+    ///
+    /// It is made if it does not exist. A run that is killed at any point loses nothing that it reported.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) db: PathBuf,
+}
+
+/// A host's name or address and a port. Whether they exist is found out by connecting, again and again.
+fn parse_address(text: &str) -> Result<String, String> {
+    let (host, port) = text.rsplit_once(':').ok_or("expected HOST:PORT")?;
+    if host.is_empty() || port.parse::<u16>().is_err() {
+        return Err("expected HOST:PORT with a port from 1 to 65535".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +154,16 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_address_has_host_and_port() {
+        for good in ["localhost:6900", "127.0.0.1:1", "[::1]:6900"] {
+            assert_eq!(parse_address(good).as_deref(), Ok(good));
+        }
+        for bad in ["localhost", ":6900", "localhost:", "localhost:http", "localhost:65536"] {
+            assert!(parse_address(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

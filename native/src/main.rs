@@ -15,7 +15,13 @@
     )
 )]
 
+mod backoff;
+mod chain_files;
 mod cli;
+mod datastream;
+mod disk;
+mod events;
+mod follow;
 mod output;
 mod pipeline;
 mod progress;
@@ -26,6 +32,7 @@ mod writer;
 
 use clap::Parser as _;
 use cli::{Cli, Command};
+use follow::FollowError;
 use output::Outcome;
 use replay::ReplayError;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -36,11 +43,28 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 fn main() -> ExitCode {
-    let Command::Replay(options) = Cli::parse().command;
-    let result =
-        stop_on_signals().map_err(ReplayError::Signals).and_then(|stop| replay::run(&options, &stop));
+    match Cli::parse().command {
+        Command::Replay(options) => replay(&options),
+        Command::Run(options) => follow(&options),
+    }
+}
+
+fn replay(options: &cli::Replay) -> ExitCode {
+    let result = stop_on_signals().map_err(ReplayError::Signals).and_then(|stop| replay::run(options, &stop));
     match result {
         Ok(outcome) => report(&outcome, options.json),
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn follow(options: &cli::Run) -> ExitCode {
+    let result = stop_on_signals().map_err(FollowError::Signals).and_then(|stop| follow::run(options, &stop));
+    match result {
+        Ok(Some(outcome)) => report(&outcome, false),
+        Ok(None) => ExitCode::from(130),
         Err(error) => {
             complain(&error);
             ExitCode::from(error.exit_code())

@@ -1,7 +1,18 @@
 //! Three stages, each on threads of its own, with the order of items kept.
 
+use std::num::NonZero;
 use std::sync::{Condvar, Mutex, PoisonError, mpsc};
 use std::thread;
+use zk_replica_core::source::datastream::Entry;
+
+/// Blocks that may wait before and behind each thread that prepares them.
+const BLOCKS_AHEAD: usize = 16;
+
+/// Memory that they may need together: a block may have megabytes.
+const BYTES_AHEAD: usize = 32 << 20;
+
+/// What an entry needs in memory, beyond twice its data (once as sent, once decoded): a transaction in all its forms.
+const ENTRY_OVERHEAD: usize = 512;
 
 /// How a run of the pipeline is laid out.
 #[derive(Clone, Copy, Debug)]
@@ -12,6 +23,24 @@ pub(crate) struct Layout {
     pub(crate) ahead: usize,
     /// What all items that wait may weigh together. A heavier one goes alone.
     pub(crate) weight_ahead: usize,
+}
+
+impl Layout {
+    /// For blocks of the stream, on the cores there are.
+    pub(crate) fn of_this_machine() -> Self {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        Self {
+            // Verifying and writing have a core each.
+            workers: cores.saturating_sub(2).clamp(1, 16),
+            ahead: BLOCKS_AHEAD,
+            weight_ahead: BYTES_AHEAD,
+        }
+    }
+}
+
+/// What an entry adds to the weight of its block: bytes of memory.
+pub(crate) fn weight(entry: &Entry) -> usize {
+    2 * entry.data.len() + ENTRY_OVERHEAD
 }
 
 /// Runs `produce` on one thread, `prepare` on several, and `consume` on the caller's, in the order of production.

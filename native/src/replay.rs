@@ -3,45 +3,23 @@
 //! Three stages on threads of their own: reading (decompress, decode, assemble) and preparing (senders, hashes) ahead of
 //! everything, verifying on the caller's thread, and with a database writing behind it.
 
+use crate::chain_files::{self, ChainFileError};
 use crate::cli::Replay;
+use crate::disk::Disk;
 use crate::output::{Disagreement, Outcome, Summary};
 use crate::pipeline::{self, Layout};
 use crate::progress::Progress;
 use crate::store::{Identity, OpenError, SledStore};
 use crate::stream_file::{StreamFile, StreamFileError};
-use crate::writer::Writer;
-use alloy_primitives::{B256, Keccak256};
-use std::fs;
 use std::io;
 use std::mem;
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
-use zk_replica_core::chain::{ChainSpec, ChainSpecError, Genesis, GenesisError};
 use zk_replica_core::checker::Mismatch;
 use zk_replica_core::replica::{Halt, Input, Replica};
 use zk_replica_core::source::datastream::{Assembler, DecodeError, FileDecoder, Item};
 use zk_replica_core::store::{Journal, Memory, Store, StoreError};
 use zk_replica_core::types::Head;
-
-/// A commit is handed to the disk when it has so many records, or is so old: large ones are cheaper, and what has not
-/// been handed over is in memory (some 20 MB).
-const GROUP_RECORDS: usize = 50_000;
-const GROUP_AGE: Duration = Duration::from_secs(2);
-
-/// Commits that may wait for the disk, beside the one that is being written: a third would only be memory.
-const COMMITS_AHEAD: usize = 0;
-
-/// Blocks that may wait before and behind each thread that prepares them.
-const BLOCKS_AHEAD: usize = 16;
-
-/// Memory that they may need together: a block may have megabytes.
-const BYTES_AHEAD: usize = 32 << 20;
-
-/// What an entry needs in memory, beyond twice its data (once as sent, once decoded): a transaction in all its forms.
-const ENTRY_OVERHEAD: usize = 512;
 
 /// Why a run could not find out. A disagreement is not among these: it is an [`Outcome`].
 #[derive(Debug, thiserror::Error)]
@@ -94,30 +72,9 @@ pub(crate) enum ReplayError {
         /// What came when it could not.
         reason: &'static str,
     },
-    /// Another input file.
-    #[error("cannot read {path}: {error}", path = path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system says.
-        error: io::Error,
-    },
-    /// The chain specification.
-    #[error("{path}: {error}", path = path.display())]
-    Chain {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        error: ChainSpecError,
-    },
-    /// Genesis, or its configuration.
-    #[error("{path}: {error}", path = path.display())]
-    Genesis {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        error: GenesisError,
-    },
+    /// The files that say which chain it is.
+    #[error(transparent)]
+    ChainFiles(#[from] ChainFileError),
     /// The database cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -141,7 +98,7 @@ impl ReplayError {
 
 /// Verifies the stream that `options` name, until its end, a disagreement, or `stop`.
 pub(crate) fn run(options: &Replay, stop: &AtomicBool) -> Result<Outcome, ReplayError> {
-    let (spec, genesis) = read_chain(options)?;
+    let (spec, genesis) = chain_files::read(&options.chain, &options.genesis, options.conf.as_deref())?;
     let chain_id = spec.chain_id;
     let stream = StreamFile::open(&options.stream)?;
     let run = Run { options, stop };
@@ -153,8 +110,8 @@ pub(crate) fn run(options: &Replay, stop: &AtomicBool) -> Result<Outcome, Replay
             (end, replica.head().cloned())
         }
         Some(path) => {
-            let genesis_hash = identify(&genesis);
-            let base = SledStore::open(path, &Identity { chain_id, genesis: genesis_hash })?;
+            let identity = Identity { chain_id, genesis: chain_files::identify(&genesis) };
+            let base = SledStore::open(path, &identity)?;
             let journal = Journal::new(base.clone());
             let mut replica = Replica::open(spec, genesis, &journal)?;
             run.check_target(path, replica.head())?;
@@ -215,13 +172,6 @@ impl Run<'_> {
         store: &S,
         mut after: impl FnMut() -> Result<(), StoreError>,
     ) -> Result<End, ReplayError> {
-        let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        let layout = Layout {
-            // Verifying and writing have a core each.
-            workers: cores.saturating_sub(2).clamp(1, 16),
-            ahead: BLOCKS_AHEAD,
-            weight_ahead: BYTES_AHEAD,
-        };
         let mut end = End::Reached;
         let mut last = None;
         let mut progress = None;
@@ -258,7 +208,7 @@ impl Run<'_> {
             }
             Ok(true)
         };
-        pipeline::run(layout, |send| self.read(stream, send), prepare, consume)?;
+        pipeline::run(Layout::of_this_machine(), |send| self.read(stream, send), prepare, consume)?;
         match (&end, last, replica.head()) {
             (End::Reached, None, _) => Err(ReplayError::Empty(self.options.stream.clone())),
             (End::Reached, Some(end), Some(head)) if replica.resuming() => {
@@ -282,7 +232,7 @@ impl Run<'_> {
             decoder.push(chunk);
             while let Some(entry) = decoder.next().map_err(unsound)? {
                 let number = entry.number;
-                weight += 2 * entry.data.len() + ENTRY_OVERHEAD;
+                weight += pipeline::weight(&entry);
                 let Some(part) = assembler.push(entry).map_err(unsound)? else {
                     continue;
                 };
@@ -301,80 +251,6 @@ impl Run<'_> {
 /// Works out what needs no state.
 fn prepare(Placed { part, entry, entries }: Placed<Item>) -> Placed<Input> {
     Placed { part: part.into(), entry, entries }
-}
-
-/// The database behind a journal.
-struct Disk<'a> {
-    journal: &'a Journal<SledStore>,
-    writer: Writer,
-    sealed: Instant,
-}
-
-impl<'a> Disk<'a> {
-    fn new(journal: &'a Journal<SledStore>, base: SledStore) -> Self {
-        Self { journal, writer: Writer::start(base, COMMITS_AHEAD), sealed: Instant::now() }
-    }
-
-    /// Hands over what has gathered, when it is time.
-    fn keep_up(&mut self) -> Result<(), StoreError> {
-        let pending = self.journal.pending();
-        if pending < GROUP_RECORDS && (pending == 0 || self.sealed.elapsed() < GROUP_AGE) {
-            return Ok(());
-        }
-        self.hand_over()?;
-        (0..self.writer.acknowledged()?).for_each(|_| self.journal.settle());
-        Ok(())
-    }
-
-    fn hand_over(&mut self) -> Result<(), StoreError> {
-        self.sealed = Instant::now();
-        self.writer.write(self.journal.seal())
-    }
-
-    /// Returns when everything is on the disk.
-    fn finish(mut self) -> Result<(), StoreError> {
-        if self.journal.pending() > 0 {
-            self.hand_over()?;
-        }
-        self.writer.finish().map(drop)
-    }
-}
-
-fn read_chain(options: &Replay) -> Result<(ChainSpec, Genesis), ReplayError> {
-    let bad_genesis = |path: &Path| {
-        let path = path.to_owned();
-        move |error| ReplayError::Genesis { path, error }
-    };
-    let spec = ChainSpec::from_json(&read_file(&options.chain)?)
-        .map_err(|error| ReplayError::Chain { path: options.chain.clone(), error })?;
-    let mut genesis =
-        Genesis::from_json(&read_file(&options.genesis)?).map_err(bad_genesis(&options.genesis))?;
-    if let Some(path) = &options.conf {
-        genesis = genesis.with_conf(&read_file(path)?).map_err(bad_genesis(path))?;
-    }
-    Ok((spec, genesis))
-}
-
-fn read_file(path: &Path) -> Result<Vec<u8>, ReplayError> {
-    fs::read(path).map_err(|error| ReplayError::File { path: path.to_owned(), error })
-}
-
-/// Tells two genesis states apart, however their files are written. It is no state root: that is for the checker.
-fn identify(genesis: &Genesis) -> B256 {
-    let mut hasher = Keccak256::new();
-    for (address, account) in &genesis.accounts {
-        hasher.update(address);
-        hasher.update(account.balance.to_be_bytes::<32>());
-        hasher.update(account.nonce.to_be_bytes());
-        hasher.update((account.code.len() as u64).to_be_bytes());
-        hasher.update(&account.code);
-        hasher.update((account.storage.len() as u64).to_be_bytes());
-        for (slot, word) in &account.storage {
-            hasher.update(slot.to_be_bytes::<32>());
-            hasher.update(word.to_be_bytes::<32>());
-        }
-    }
-    hasher.finalize()
 }
 
 impl From<Mismatch> for Disagreement {

@@ -19,6 +19,8 @@ pub(crate) struct Writer {
     commits: Option<SyncSender<Commit>>,
     done: Receiver<Result<(), StoreError>>,
     thread: Option<JoinHandle<()>>,
+    /// Commits handed over and not counted as durable yet.
+    waiting: usize,
 }
 
 impl Writer {
@@ -38,18 +40,35 @@ impl Writer {
                 }
             }
         });
-        Self { commits: Some(commits), done, thread: Some(thread) }
+        Self { commits: Some(commits), done, thread: Some(thread), waiting: 0 }
     }
 
     /// Hands over a commit. The error may be that of an earlier one.
     pub(crate) fn write(&mut self, commit: Commit) -> Result<(), StoreError> {
         let sent = self.commits.as_ref().is_some_and(|commits| commits.send(commit).is_ok());
-        if sent { Ok(()) } else { Err(self.failure()) }
+        if !sent {
+            return Err(self.failure());
+        }
+        self.waiting += 1;
+        Ok(())
     }
 
     /// How many commits have become durable since the last call. Does not wait.
     pub(crate) fn acknowledged(&mut self) -> Result<usize, StoreError> {
-        self.done.try_iter().try_fold(0, |count, result| result.map(|()| count + 1))
+        let count = self.done.try_iter().try_fold(0, |count, result| result.map(|()| count + 1))?;
+        self.waiting -= count;
+        Ok(count)
+    }
+
+    /// Waits until everything handed over so far is durable; how many commits have become so since they were last
+    /// counted.
+    pub(crate) fn wait(&mut self) -> Result<usize, StoreError> {
+        let count = self.waiting;
+        for _ in 0..count {
+            self.done.recv().map_err(|_| panicked())??;
+            self.waiting -= 1;
+        }
+        Ok(count)
     }
 
     /// Waits for everything handed over; how many commits have become durable since they were last counted.
@@ -129,6 +148,26 @@ mod tests {
         settled += writer.finish().unwrap();
         assert_eq!(settled, 100);
         assert!(store.applied.lock().unwrap().iter().map(|head| head[0]).eq(0..100));
+    }
+
+    #[test]
+    fn waiting_counts_what_has_not_been_counted() {
+        let store = Noting::default();
+        let mut writer = Writer::start(store.clone(), 2);
+        let mut settled = 0;
+        for number in 0..10 {
+            writer.write(commit(number)).unwrap();
+            if number % 3 == 0 {
+                settled += writer.acknowledged().unwrap();
+            }
+        }
+        settled += writer.wait().unwrap();
+        assert_eq!((settled, store.applied.lock().unwrap().len()), (10, 10));
+        assert_eq!(writer.wait(), Ok(0));
+
+        let mut writer = Writer::start(Noting { fails_at: Some(0), ..Noting::default() }, 1);
+        writer.write(commit(0)).unwrap();
+        assert!(writer.wait().is_err());
     }
 
     #[test]

@@ -14,20 +14,12 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::OnceLock,
     thread,
     time::Instant,
 };
 use tempfile::TempDir;
-use zk_replica_core::{
-    chain::{ChainSpec, Genesis},
-    checker::{self, Claim, Mismatch},
-    replica::{Halt, Input, Replica},
-    source::datastream::{Assembler, BlockEnd, Bookmark, Entry, FileEncoder, L2Block, Message},
-    store::Memory,
-    types::{BatchEnd, BatchKind, BatchStart, Head},
-};
-use zk_replica_tests::{Recording, Script, vectors};
+use zk_replica_core::source::datastream::FileEncoder;
+use zk_replica_tests::{Made, Recording, Script, vectors};
 
 /// A chain, and what is known to be true of it.
 struct Chain {
@@ -51,13 +43,12 @@ impl Chain {
     }
 
     fn made() -> Self {
-        static MADE: OnceLock<(Vec<u8>, Head)> = OnceLock::new();
-        let (stream, head) = MADE.get_or_init(Maker::make);
+        let Made { stream, head } = Made::chain();
         let mut chain = Self {
             folder: TempDir::new().expect("a temporary directory"),
             stream: stream.clone(),
             files: Vec::new(),
-            chain_id: MADE_ID,
+            chain_id: Made::CHAIN_ID,
             tip: head.number,
             line: format!(
                 "verified {tip} blocks, 0 transactions, {batches} batches; tip {tip} state root {root} hash {hash}",
@@ -71,7 +62,7 @@ impl Chain {
         chain.files = vec![
             ("--stream", chain.file("stream", stream)),
             ("--genesis", chain.file("genesis.json", b"{}")),
-            ("--chain", chain.file("chain.json", &made_spec())),
+            ("--chain", chain.file("chain.json", Made::spec().as_bytes())),
         ];
         chain
     }
@@ -158,123 +149,6 @@ impl Chain {
         let end = script.whole_block(block).end;
         script.messages.truncate(end);
         script.write()
-    }
-}
-
-const MADE_ID: u64 = 4242;
-const MADE_BLOCKS: u64 = 900;
-const MADE_BATCH: u64 = 100;
-
-fn made_spec() -> Vec<u8> {
-    format!(r#"{{"chainId":{MADE_ID}}}"#).into_bytes()
-}
-
-/// Makes a chain of empty blocks over an empty genesis: what a block has to claim, the checker itself says.
-struct Maker {
-    replica: Replica,
-    store: Memory,
-    assembler: Assembler,
-    file: FileEncoder,
-}
-
-impl Maker {
-    fn make() -> (Vec<u8>, Head) {
-        let spec = ChainSpec::from_json(&made_spec()).expect("a specification");
-        let genesis = Genesis::from_json(b"{}").expect("a genesis");
-        let store = Memory::new();
-        let mut maker = Self {
-            replica: Replica::open(spec, genesis, &store).expect("an empty store"),
-            store,
-            assembler: Assembler::new(),
-            file: FileEncoder::new(),
-        };
-        maker.open_batch(0);
-        maker.block(0);
-        for number in 1..=MADE_BLOCKS {
-            if number % MADE_BATCH == 1 {
-                maker.close_batch();
-                maker.open_batch(number / MADE_BATCH + 1);
-            }
-            maker.block(number);
-        }
-        (maker.file.finish(), maker.replica.head().expect("made").clone())
-    }
-
-    fn open_batch(&mut self, number: u64) {
-        self.say(Message::Bookmark(Bookmark::Batch(number)));
-        self.say(Message::BatchStart(BatchStart {
-            number,
-            kind: BatchKind::Regular,
-            fork_id: if number == 0 { 0 } else { 9 },
-            chain_id: MADE_ID,
-        }));
-    }
-
-    fn close_batch(&mut self) {
-        let head = self.replica.head().expect("made");
-        self.say(Message::BatchEnd(BatchEnd {
-            number: head.batch,
-            local_exit_root: Default::default(),
-            state_root: head.state_root,
-        }));
-    }
-
-    fn block(&mut self, number: u64) {
-        const START: u64 = 1_700_000_000;
-        self.say(Message::Bookmark(Bookmark::Block(number)));
-        let timestamp = START + 3 * number;
-        let mut block = L2Block {
-            number,
-            batch_number: number.div_ceil(MADE_BATCH),
-            timestamp,
-            delta_timestamp: match number {
-                0 => 0,
-                1 => u32::try_from(timestamp).expect("before 2106"),
-                _ => 3,
-            },
-            ..L2Block::default()
-        };
-        let before = self.assembler.clone();
-        while let Err(mismatch) = self.check(&Message::L2Block(block.clone())).and_then(|()| match number {
-            0 => Ok(()),
-            number => self.check(&Message::BlockEnd(BlockEnd { number })),
-        }) {
-            let checker::Value::Hash(computed) = mismatch.computed else {
-                unreachable!("only hashes are unknown: {mismatch}")
-            };
-            match mismatch.claim {
-                Claim::StateRoot => block.state_root = computed,
-                Claim::BlockInfoRoot => block.block_info_root = computed,
-                Claim::BlockHash => block.hash = computed,
-                _ => unreachable!("only roots and the hash are unknown: {mismatch}"),
-            }
-            self.assembler = before.clone();
-        }
-        self.write(&Message::L2Block(block));
-        if number > 0 {
-            self.write(&Message::BlockEnd(BlockEnd { number }));
-        }
-    }
-
-    fn say(&mut self, message: Message) {
-        self.check(&message).expect("true");
-        self.write(&message);
-    }
-
-    fn write(&mut self, message: &Message) {
-        self.file.push_message(message).expect("short");
-    }
-
-    fn check(&mut self, message: &Message) -> Result<(), Mismatch> {
-        let entry = Entry { number: 0, kind: message.kind(), data: message.encode().into() };
-        let Some(item) = self.assembler.push(entry).expect("in order") else {
-            return Ok(());
-        };
-        match self.replica.advance(&Input::from(item), &self.store) {
-            Ok(_) => Ok(()),
-            Err(Halt::Mismatch(mismatch)) => Err(mismatch),
-            Err(other) => unreachable!("{other}"),
-        }
     }
 }
 

@@ -1,11 +1,16 @@
-//! What the tests have in common: the recorded chain, ways to alter it, a replay in memory, and known answers.
+//! What the tests have in common: the recorded chain, ways to alter it, a made chain, a main node that can be told to
+//! misbehave, a replay in memory, and known answers.
 #![allow(clippy::panic, reason = "a test that cannot go on says so by a panic")]
 
 pub mod answers;
 mod archive;
+mod main_node;
+mod maker;
 mod script;
 
 pub use archive::Archive;
+pub use main_node::{Fault, MainNode};
+pub use maker::{Made, Plan};
 pub use script::Script;
 
 use std::{

@@ -18,6 +18,11 @@ impl Commit {
         self.release.push(key);
     }
 
+    /// Leaves the head record as it is.
+    pub(crate) fn keep_head(&mut self) {
+        self.put.retain(|(key, _)| *key != Key::Head);
+    }
+
     /// Any commit at all, for the tests of hosts' stores. No program is built with this feature.
     #[cfg(feature = "test-support")]
     pub fn for_test(put: Vec<(Key, Bytes)>, release: Vec<Key>) -> Self {

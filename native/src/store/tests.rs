@@ -213,6 +213,64 @@ fn a_killed_process_loses_nothing_reported() {
     (0..=head).for_each(|number| assert_holds(&store, &commit(number, nodes_of(number))));
 }
 
+/// A commit of the generation-th chain: its head may be lower than the one before, as after a roll-back.
+fn branch(generation: u64, number: u64) -> Commit {
+    let head = generation << 32 | number;
+    let mut put: Vec<_> =
+        (0..40).map(|index| (Key::Node(digest(head << 8 | index)), record(head, 64))).collect();
+    put.push((Key::Block(number), record(head, 300)));
+    put.push((Key::Head, Bytes::copy_from_slice(&head.to_be_bytes())));
+    Commit::for_test(put, Vec::new())
+}
+
+const ROLL_BACK: &str = "ZK_REPLICA_TEST_ROLL_BACK_UNTIL_KILLED";
+
+/// Not a test by itself: the process that [`a_killed_roll_back_is_whole_or_not_at_all`] kills.
+#[test]
+fn rolls_back_until_killed() {
+    let Some(path) = std::env::var_os(ROLL_BACK) else {
+        return;
+    };
+    let store = open(Path::new(&path));
+    for generation in head(&store).map_or(0, |head| (head >> 32) + 1).. {
+        for number in 100 - generation % 7..100 {
+            store.apply(&branch(generation, number)).unwrap();
+            println!("\ncommitted {}", generation << 32 | number);
+        }
+    }
+}
+
+#[test]
+fn a_killed_roll_back_is_whole_or_not_at_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    for round in 0..12_u64 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "store::tests::rolls_back_until_killed", "--nocapture"])
+            .env(ROLL_BACK, &path)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let reading = std::thread::spawn(move || {
+            let numbers = lines.map_while(Result::ok);
+            numbers.filter_map(|line| line.strip_prefix("committed ")?.parse::<u64>().ok()).last()
+        });
+        // No sleep decides whether the test passes, only what it gets to see.
+        std::thread::sleep(Duration::from_millis(15 + (round * 7919) % 300));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let reported = reading.join().unwrap();
+
+        let store = open(&path);
+        let head = head(&store);
+        assert!(head >= reported, "round {round}: {reported:?} was reported, {head:?} is there");
+        if let Some(head) = head {
+            assert_holds(&store, &branch(head >> 32, head & 0xffff_ffff));
+        }
+    }
+}
+
 const LOCKED: &str = "ZK_REPLICA_TEST_OPEN";
 
 /// Not a test by itself: the other process of [`two_processes_cannot_share_it`].

@@ -6,7 +6,8 @@
 //! 2. [`Message::decode`] reads the protobuf inside an entry;
 //! 3. [`Assembler`] puts the messages together to batches and blocks.
 //!
-//! On the wire, [`Command`] is what a client sends and [`PacketDecoder`] takes the place of the file decoder.
+//! On the wire, [`Command`] is what a client sends and [`PacketDecoder`] takes the place of the file decoder. [`Client`]
+//! is the client's side of a whole connection, and [`ForkSearch`] finds out how far two chains agree.
 //!
 //! Nothing here does I/O: the host hands in bytes as they arrive, in pieces of any size. Everything received is
 //! untrusted: each step holds a bounded amount of it, and a violation of the format is a [`DecodeError`], never a
@@ -42,18 +43,22 @@
 
 mod assembler;
 mod buffer;
+mod client;
 mod entry;
 mod error;
 mod file;
+mod fork_point;
 mod header;
 mod message;
 mod protobuf;
 mod wire;
 
 pub use assembler::{Assembler, Item, Limits};
+pub use client::{Anchor, Client, ClientError, Event, RECENT_BYTES, RECENT_ENTRIES};
 pub use entry::{Entry, EntryKind, EntryTooLong};
 pub use error::DecodeError;
 pub use file::{FileDecoder, FileEncoder, HEADER_PAGE_LEN, MAGIC, PAGE_LEN};
+pub use fork_point::{ForkPoint, ForkSearch, Probe};
 pub use header::{Header, Sender};
 pub use message::{BlockEnd, Bookmark, L2Block, Message, Transaction};
 pub use wire::{Command, CommandResult, Packet, PacketDecoder, ResultCode};

@@ -1,0 +1,235 @@
+//! One connection to the main node's data stream: the socket and the clock around the core's [`Client`].
+//!
+//! It blocks, on a thread of its own: there is one socket, and what takes time is verifying. Each wait is short, so that
+//! a signal ends it soon.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use zk_replica_core::source::datastream::{
+    Anchor, Bookmark, Client, ClientError, DecodeError, Entry, Event, Header, Message, Probe,
+};
+use zk_replica_core::types::BatchStart;
+
+/// To make a connection, for each address of the host.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// Without a byte for so long, something is wrong; or, while entries flow, it is time for a sign of life.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// To get rid of a command.
+const WRITE: Duration = Duration::from_secs(2);
+
+/// The longest wait for bytes between two looks at the stop flag.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Bytes taken at once.
+const CHUNK: usize = 64 << 10;
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LineError {
+    /// The host's name has no address.
+    #[error("cannot resolve the name: {0}")]
+    Resolve(io::Error),
+    /// No connection.
+    #[error("cannot connect: {0}")]
+    Connect(io::Error),
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Io(#[from] io::Error),
+    /// The stream client gave up on it.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// Entries do not form batches and blocks.
+    #[error("unsound data stream: {0}")]
+    Unsound(DecodeError),
+    /// Parts are in an order that cannot be.
+    #[error("unsound data stream: {0}")]
+    Order(&'static str),
+    /// The main node has fewer entries than it has sent.
+    #[error("the stream was cut: it has {total} entries, entry {next} is due")]
+    Cut {
+        /// Entries in the stream.
+        total: u64,
+        /// Number of the next entry.
+        next: u64,
+    },
+    /// The main node has entries that it did not send.
+    #[error("entries are held back: the stream has {total}, entry {next} is due")]
+    HeldBack {
+        /// Entries in the stream.
+        total: u64,
+        /// Number of the next entry.
+        next: u64,
+    },
+    /// Asked to stop.
+    #[error("stopped")]
+    Stopped,
+}
+
+/// A connection on which the server has said what it has.
+#[derive(Debug)]
+pub(crate) struct Line<'a> {
+    socket: TcpStream,
+    client: Client,
+    chunk: Vec<u8>,
+    /// When the last byte came, or the last sign of life was asked for.
+    heard: Instant,
+    /// The last read took all there was.
+    drained: bool,
+    stop: &'a AtomicBool,
+}
+
+impl<'a> Line<'a> {
+    /// Connects, and waits for the header.
+    pub(crate) fn open(address: &str, stop: &'a AtomicBool) -> Result<Self, LineError> {
+        let socket = connect(address, stop)?;
+        socket.set_read_timeout(Some(TICK))?;
+        socket.set_write_timeout(Some(WRITE))?;
+        socket.set_nodelay(true)?;
+        let mut line = Self {
+            socket,
+            client: Client::new(),
+            chunk: vec![0; CHUNK],
+            heard: Instant::now(),
+            drained: true,
+            stop,
+        };
+        match line.event()? {
+            Event::Ready(_) => Ok(line),
+            other => Err(unasked(&other)),
+        }
+    }
+
+    /// Another connection to the same server, to hear what it has now.
+    pub(crate) fn aside(&self, address: &str) -> Result<Self, LineError> {
+        Self::open(address, self.stop)
+    }
+
+    /// What the server said it has.
+    pub(crate) fn header(&self) -> &Header {
+        self.client.header()
+    }
+
+    /// Whether the main node has this block.
+    pub(crate) fn compare(&mut self, anchor: &Anchor) -> Result<Probe, LineError> {
+        let found = self.look_up(Bookmark::Block(anchor.number))?;
+        Ok(match found.map(|entry| (anchor.is(&entry), Message::decode(&entry))) {
+            Some((true, _)) => Probe::Same,
+            Some((_, Ok(Message::L2Block(block)))) if block.number == anchor.number => Probe::Different,
+            // The index may be stale and point to anything.
+            _ => Probe::Missing,
+        })
+    }
+
+    /// How a batch begins; `None` when the main node does not have it.
+    pub(crate) fn batch_start(&mut self, number: u64) -> Result<Option<BatchStart>, LineError> {
+        let found = self.look_up(Bookmark::Batch(number))?;
+        Ok(match found.as_ref().map(Message::decode) {
+            Some(Ok(Message::BatchStart(start))) if start.number == number => Some(start),
+            _ => None,
+        })
+    }
+
+    /// Lets entries flow.
+    pub(crate) fn start(&mut self, bookmark: Bookmark, anchor: Option<Anchor>) -> Result<(), LineError> {
+        self.client.start(bookmark, anchor)?;
+        self.send()
+    }
+
+    /// The next entry that has arrived already.
+    pub(crate) fn entry(&mut self) -> Result<Option<Entry>, LineError> {
+        match self.client.next()? {
+            None => Ok(None),
+            Some(Event::Entry(entry)) => Ok(Some(entry)),
+            Some(other) => Err(unasked(&other)),
+        }
+    }
+
+    /// Number of the next entry in the flow.
+    pub(crate) fn next_entry(&self) -> Option<u64> {
+        self.client.next_entry()
+    }
+
+    /// All that had come when bytes were last taken has been taken.
+    pub(crate) fn drained(&self) -> bool {
+        self.drained
+    }
+
+    /// Waits a moment for more bytes.
+    pub(crate) fn wait(&mut self) -> Result<(), LineError> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(LineError::Stopped);
+        }
+        match self.socket.read(&mut self.chunk) {
+            Ok(0) => return Err(std::mem::take(&mut self.client).closed().into()),
+            Ok(len) => {
+                self.client.push(&self.chunk[..len]);
+                self.drained = len < self.chunk.len();
+                self.heard = Instant::now();
+            }
+            Err(error) if is_time_out(&error) => {
+                self.drained = true;
+                if self.heard.elapsed() >= SILENCE {
+                    self.heard = Instant::now();
+                    self.client.silence()?;
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+        self.send()
+    }
+
+    fn look_up(&mut self, bookmark: Bookmark) -> Result<Option<Entry>, LineError> {
+        self.client.look_up(bookmark)?;
+        match self.event()? {
+            Event::Found(entry) => Ok(entry),
+            other => Err(unasked(&other)),
+        }
+    }
+
+    fn event(&mut self) -> Result<Event, LineError> {
+        self.send()?;
+        self.heard = Instant::now();
+        loop {
+            if let Some(event) = self.client.next()? {
+                self.send()?;
+                return Ok(event);
+            }
+            self.wait()?;
+        }
+    }
+
+    fn send(&mut self) -> Result<(), LineError> {
+        let output = self.client.output();
+        Ok(self.socket.write_all(&output)?)
+    }
+}
+
+fn connect(address: &str, stop: &AtomicBool) -> Result<TcpStream, LineError> {
+    let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in address.to_socket_addrs().map_err(LineError::Resolve)? {
+        if stop.load(Ordering::Relaxed) {
+            return Err(LineError::Stopped);
+        }
+        match TcpStream::connect_timeout(&address, CONNECT) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => failure = error,
+        }
+    }
+    Err(LineError::Connect(failure))
+}
+
+fn is_time_out(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
+}
+
+fn unasked(event: &Event) -> LineError {
+    LineError::Order(match event {
+        Event::Ready(_) => "a header that nobody asked for",
+        Event::Found(_) => "an answer that nobody asked for",
+        Event::Entry(_) => "an entry that nobody asked for",
+    })
+}

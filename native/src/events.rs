@@ -1,0 +1,154 @@
+//! What a follower says while it runs: a line for each event, each block at the tip, and a status line on a terminal.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{self, Write as _};
+use std::time::{Duration, Instant};
+use zk_replica_core::checker::Mismatch;
+use zk_replica_core::types::Head;
+
+/// Time between two drawings of the status line, and between two lines where there is no terminal.
+const DRAW: Duration = Duration::from_millis(100);
+const REPORT: Duration = Duration::from_secs(10);
+
+/// Events go to standard error, blocks at the tip to standard output. Nothing is said twice in a row: a main node that
+/// stays away, or stays wrong, is one line.
+#[derive(Debug)]
+pub(crate) struct Events {
+    status: ProgressBar,
+    /// The last trouble that was told, until it is over.
+    trouble: Option<String>,
+    connected: bool,
+    /// The last block told as the tip; `None` while catching up.
+    tip: Option<u64>,
+    /// When the speed was last told, and the block then.
+    since: (Instant, u64),
+    drawn: Instant,
+}
+
+impl Events {
+    /// Nothing has happened yet.
+    pub(crate) fn new(verified: Option<&Head>) -> Self {
+        // indicatif itself draws nothing where standard error is not a terminal.
+        let status = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+        status
+            .set_style(ProgressStyle::with_template("{spinner} {msg}").expect("the template is well formed"));
+        let now = Instant::now();
+        let number = verified.map_or(0, |head| head.number);
+        Self { status, trouble: None, connected: false, tip: None, since: (now, number), drawn: now }
+    }
+
+    /// The main node has said what it has.
+    pub(crate) fn connected(&mut self, address: &str, entries: u64) {
+        if !self.connected {
+            self.connected = true;
+            self.trouble = None;
+            self.say(&format!("connected to {address}: {entries} entries"));
+        }
+    }
+
+    /// The connection is gone, or was never made.
+    pub(crate) fn lost(&mut self, address: &str, reason: &str) {
+        self.connected = false;
+        self.tip = None;
+        self.trouble(format!("lost {address}: {reason}"));
+    }
+
+    /// There is nothing to be had from the main node at present.
+    pub(crate) fn waiting(&mut self, reason: &str) {
+        self.tip = None;
+        self.trouble(format!("waiting: {reason}"));
+    }
+
+    /// The main node is wrong. Nothing of what it says is kept.
+    pub(crate) fn mismatch(&mut self, mismatch: &Mismatch, head: Option<&Head>) {
+        let kept = match head {
+            Some(head) => format!("block {} stays the last verified block", head.number),
+            None => "nothing is verified".to_owned(),
+        };
+        self.tip = None;
+        self.trouble(format!("mismatch at {mismatch}; {kept}, trying again until the main node is right"));
+    }
+
+    /// The main node is right where it was wrong.
+    pub(crate) fn corrected(&mut self, block: u64) {
+        self.trouble = None;
+        self.say(&format!("corrected: the main node is right again, block {block} is verified"));
+    }
+
+    /// Blocks are no part of the chain any more.
+    pub(crate) fn rolled_back(&mut self, from: u64, to: u64) {
+        self.tip = None;
+        self.trouble = None;
+        self.since.1 = self.since.1.min(to);
+        self.say(&format!(
+            "rolled back from block {from} to block {to}: the main node's chain is another one"
+        ));
+    }
+
+    /// Everything that the main node has sent is verified and on the disk.
+    pub(crate) fn at_tip(&mut self, head: &Head) {
+        self.trouble = None;
+        if self.tip.is_none() {
+            self.say(&format!("at the tip: block {}", head.number));
+        }
+        if self.tip.replace(head.number) != Some(head.number) {
+            let Head { number, state_root, hash, .. } = head;
+            let line = format!("block {number} state root {state_root} hash {hash}");
+            // Nobody may be reading: that is no reason to stop.
+            self.status.suspend(|| drop(writeln!(io::stdout(), "{line}")));
+        }
+        self.draw(head);
+    }
+
+    /// A block was verified. Says whether its number is about to be told, so that it must be on the disk before.
+    pub(crate) fn is_due(&self) -> bool {
+        self.tip.is_none() && self.status.is_hidden() && self.since.0.elapsed() >= REPORT
+    }
+
+    /// Tells how far it is, when it is time.
+    pub(crate) fn progress(&mut self, head: &Head) {
+        if self.is_due() {
+            let speed = self.speed(head);
+            self.since = (Instant::now(), head.number);
+            self.say(&format!("catching up: block {}, {speed:.0} blocks/s", head.number));
+        }
+        if self.drawn.elapsed() >= DRAW {
+            self.draw(head);
+        }
+    }
+
+    fn speed(&self, head: &Head) -> f64 {
+        head.number.saturating_sub(self.since.1) as f64 / self.since.0.elapsed().as_secs_f64().max(0.001)
+    }
+
+    fn draw(&mut self, head: &Head) {
+        self.drawn = Instant::now();
+        if self.status.is_hidden() {
+            return;
+        }
+        let state = match self.tip {
+            Some(_) => "at the tip".to_owned(),
+            None => format!("{:.0} blocks/s", self.speed(head)),
+        };
+        self.status.set_message(format!("block {}, batch {}, {state}", head.number, head.batch));
+        self.status.tick();
+    }
+
+    fn trouble(&mut self, line: String) {
+        if self.trouble.as_ref() != Some(&line) {
+            self.say(&line);
+            self.trouble = Some(line);
+        }
+    }
+
+    fn say(&self, line: &str) {
+        self.status.suspend(|| drop(writeln!(io::stderr(), "{line}")));
+    }
+}
+
+impl Drop for Events {
+    /// Takes the status line off the terminal.
+    fn drop(&mut self) {
+        self.status.finish_and_clear();
+    }
+}

@@ -1,0 +1,400 @@
+//! `zk-replica run`: follows a main node over its data stream, for ever.
+//!
+//! Each connection goes the same way: the main node is asked for the last verified block. If it has another one there,
+//! the last common block is looked for, and the chain rolled back to it once the block behind is verified. Then entries flow from the last verified block
+//! on, through the same stages as in a replay. However the connection ends, the next one begins where the chain is then:
+//! there is no other state that could be out of step, and so nothing to repair.
+
+use crate::backoff::Backoff;
+use crate::chain_files::{self, ChainFileError};
+use crate::cli;
+use crate::datastream::{Line, LineError};
+use crate::disk::Disk;
+use crate::events::Events;
+use crate::output::{Outcome, Summary};
+use crate::pipeline::{self, Layout};
+use crate::store::{Identity, OpenError, SledStore};
+use std::io;
+use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+use zk_replica_core::checker::Mismatch;
+use zk_replica_core::replica::{Halt, Input, Replica, RollBackError, Step};
+use zk_replica_core::source::datastream::{Anchor, Assembler, Bookmark, ForkPoint, ForkSearch, Item, Probe};
+use zk_replica_core::store::{Journal, StoreError};
+use zk_replica_core::types::Head;
+
+/// At the tip without an entry for so long, the main node is asked on another connection how many entries it has: it does
+/// not say so when it cuts its stream, and may fail to send what it wrote when history became present.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// Why following ended. What a main node does or says is never a reason.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FollowError {
+    /// The files that say which chain it is.
+    #[error(transparent)]
+    ChainFiles(#[from] ChainFileError),
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The database failed later.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No handler for signals.
+    #[error("cannot listen for signals: {0}")]
+    Signals(io::Error),
+}
+
+impl FollowError {
+    /// 1: the machine failed. 2: something the caller named cannot be used.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Store(_) | Self::Signals(_) => 1,
+            Self::ChainFiles(_) | Self::Open(_) => 2,
+        }
+    }
+}
+
+/// Follows until `stop`. `None`: not even genesis was verified.
+pub(crate) fn run(options: &cli::Run, stop: &AtomicBool) -> Result<Option<Outcome>, FollowError> {
+    let (spec, genesis) = chain_files::read(&options.chain, &options.genesis, options.conf.as_deref())?;
+    let chain_id = spec.chain_id;
+    let identity = Identity { chain_id, genesis: chain_files::identify(&genesis) };
+    let base = SledStore::open(&options.db, &identity)?;
+    let journal = Journal::new(base.clone());
+    let replica = Replica::open(spec, genesis, &journal)?;
+    let mut follower = Follower {
+        address: &options.stream,
+        stop,
+        events: Events::new(replica.head()),
+        replica,
+        disk: Disk::new(&journal, base),
+        journal: &journal,
+        disputed: None,
+    };
+    let followed = follower.follow();
+    let head = follower.replica.head().cloned();
+    // What was verified before an error is kept, too.
+    follower.disk.finish()?;
+    followed?;
+    Ok(head.map(|head| Outcome::Interrupted(Summary::new(chain_id, &head, true))))
+}
+
+/// Why a connection came to its end.
+#[derive(Debug)]
+enum End {
+    Line(LineError),
+    Mismatch(Mismatch),
+    /// The main node does not have what is needed to go on.
+    Waiting(String),
+    Store(StoreError),
+}
+
+/// A part of the stream.
+enum Part<T> {
+    Item(T),
+    /// Everything that has come so far has been handed over.
+    Tip,
+}
+
+/// How far the chain is, in an order that batch ends count in.
+type Position = (u64, u64, bool);
+
+struct Follower<'a> {
+    address: &'a str,
+    stop: &'a AtomicBool,
+    replica: Replica,
+    journal: &'a Journal<SledStore>,
+    disk: Disk<'a>,
+    events: Events,
+    /// How far the chain was when the main node was found to be wrong, until it is right.
+    disputed: Option<Position>,
+}
+
+impl<'a> Follower<'a> {
+    fn follow(&mut self) -> Result<(), StoreError> {
+        let mut backoff = Backoff::new();
+        while !self.stop.load(Ordering::Relaxed) {
+            let before = self.position();
+            let ended = self.connection();
+            self.replica.abandon();
+            self.disk.flush()?;
+            match ended {
+                Ok(()) | Err(End::Line(LineError::Stopped)) => continue,
+                Err(End::Line(reason)) => self.events.lost(self.address, &reason.to_string()),
+                Err(End::Waiting(reason)) => self.events.waiting(&reason),
+                Err(End::Mismatch(mismatch)) => {
+                    self.disputed = Some(self.position());
+                    self.events.mismatch(&mismatch, self.replica.head());
+                }
+                Err(End::Store(error)) => return Err(error),
+            }
+            if self.position() > before {
+                backoff.reset();
+            }
+            self.sleep(backoff.wait());
+        }
+        Ok(())
+    }
+
+    /// From connecting to the end of the connection; `Ok` when asked to stop.
+    fn connection(&mut self) -> Result<(), End> {
+        let mut line = Line::open(self.address, self.stop)?;
+        let entries = line.header().total_entries;
+        self.events.connected(self.address, entries);
+        if entries == 0 {
+            return Err(End::Waiting("the main node's stream is empty".to_owned()));
+        }
+        let assembler = self.begin(&mut line)?;
+        self.receive(line, assembler)
+    }
+
+    /// Lets entries flow from the last verified block that the main node has in common. If that is an earlier one, the
+    /// chain is rolled back to it as soon as the main node's next block is verified, and not before: it may be wrong.
+    fn begin(&mut self, line: &mut Line<'_>) -> Result<Assembler, End> {
+        let Some(head) = self.replica.head() else {
+            line.start(Bookmark::Batch(0), None)?;
+            return Ok(Assembler::new());
+        };
+        let head = head.number;
+        match self.compare(line, head)? {
+            Probe::Same => {}
+            found => self.branch(line, ForkSearch::new(head, found))?,
+        }
+        let number = self.replica.head().map_or(0, |head| head.number);
+        let anchor = self.anchor(number)?;
+        let Some(start) = line.batch_start(anchor.batch)? else {
+            return Err(End::Waiting(format!("the main node does not have batch {}", anchor.batch)));
+        };
+        self.replica.enter(&start, self.journal)?;
+        line.start(Bookmark::Block(number), Some(anchor))?;
+        Ok(Assembler::new().resumed())
+    }
+
+    fn branch(&mut self, line: &mut Line<'_>, mut search: ForkSearch) -> Result<(), End> {
+        let head = self.replica.head().map_or(0, |head| head.number);
+        while let Some(number) = search.probe() {
+            let found = self.compare(line, number)?;
+            search.tell(found);
+        }
+        match search.outcome() {
+            Some(ForkPoint::At(to)) => {
+                self.replica.branch(to, self.journal)?;
+                Ok(())
+            }
+            Some(ForkPoint::EndsAt(end)) => Err(End::Waiting(format!(
+                "the main node's stream ends at block {end}, before verified block {head}"
+            ))),
+            Some(ForkPoint::OtherChain) => {
+                Err(End::Waiting("the main node serves another chain: its genesis is not ours".to_owned()))
+            }
+            Some(ForkPoint::Empty) | None => {
+                Err(End::Waiting("the main node's stream has no block yet".to_owned()))
+            }
+        }
+    }
+
+    fn compare(&self, line: &mut Line<'_>, number: u64) -> Result<Probe, End> {
+        Ok(line.compare(&self.anchor(number)?)?)
+    }
+
+    /// A verified block, as the main node has to have it.
+    fn anchor(&self, number: u64) -> Result<Anchor, End> {
+        let record = self.replica.block(number, self.journal)?;
+        let record = record.ok_or(LineError::Order("a block above the last verified one"))?;
+        let (hash, state_root) = (record.header.hash_slow(), record.header.state_root);
+        Ok(Anchor { number, hash, state_root, batch: record.batch })
+    }
+
+    /// Verifies what comes.
+    fn receive(&mut self, line: Line<'_>, assembler: Assembler) -> Result<(), End> {
+        // The thread that reads waits for the main node; this tells it that nobody waits for it any more.
+        let ended = AtomicBool::new(false);
+        let reader = Reader::new(line, assembler, self.address, &ended);
+        pipeline::run(
+            Layout::of_this_machine(),
+            |send| reader.run(send),
+            prepare,
+            |part| {
+                let goes_on = self.take(part);
+                if !matches!(goes_on, Ok(true)) {
+                    ended.store(true, Ordering::Relaxed);
+                }
+                goes_on
+            },
+        )
+    }
+
+    /// Verifies one part; `false` when asked to stop.
+    fn take(&mut self, part: Part<Input>) -> Result<bool, End> {
+        match part {
+            Part::Item(input) => {
+                let branching = self.replica.branching();
+                let step = self.replica.advance(&input, self.journal)?;
+                if let (Some((from, to)), None) = (branching, self.replica.branching()) {
+                    self.disk.flush()?;
+                    self.disputed = None;
+                    self.events.rolled_back(from, to);
+                }
+                self.disk.keep_up()?;
+                if self.events.is_due() {
+                    self.disk.flush()?;
+                }
+                if !matches!(step, Step::Opened | Step::Known) {
+                    self.settle_dispute();
+                }
+                if let Some(head) = self.replica.head() {
+                    self.events.progress(head);
+                }
+            }
+            Part::Tip => {
+                self.disk.flush()?;
+                let undecided = self.replica.resuming() || self.replica.branching().is_some();
+                if let (Some(head), false) = (self.replica.head(), undecided) {
+                    self.events.at_tip(head);
+                }
+            }
+        }
+        Ok(!self.stop.load(Ordering::Relaxed))
+    }
+
+    fn settle_dispute(&mut self) {
+        if self.disputed.is_some_and(|disputed| self.position() > disputed) {
+            self.disputed = None;
+            self.events.corrected(self.position().0);
+        }
+    }
+
+    fn position(&self) -> Position {
+        self.replica.head().map_or((0, 0, false), |head: &Head| (head.number, head.batch, head.batch_closed))
+    }
+
+    fn sleep(&self, wait: Duration) {
+        const TICK: Duration = Duration::from_millis(20);
+        let started = Instant::now();
+        while started.elapsed() < wait && !self.stop.load(Ordering::Relaxed) {
+            thread::sleep(TICK.min(wait.saturating_sub(started.elapsed())));
+        }
+    }
+}
+
+/// The thread that reads from the main node.
+struct Reader<'a> {
+    line: Line<'a>,
+    assembler: Assembler,
+    address: &'a str,
+    ended: &'a AtomicBool,
+    /// From this entry on, what comes is new: the stream went so far when the connection was made.
+    live: u64,
+    /// When the last entry came, or the main node was last asked how many it has.
+    heard: Instant,
+    /// The number of entries that the main node had when it was last asked, if they had not all come.
+    owed: Option<u64>,
+    /// Something has been handed over since the last [`Part::Tip`].
+    untold: bool,
+    weight: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn new(line: Line<'a>, assembler: Assembler, address: &'a str, ended: &'a AtomicBool) -> Self {
+        let live = line.header().total_entries;
+        Self {
+            line,
+            assembler,
+            address,
+            ended,
+            live,
+            heard: Instant::now(),
+            owed: None,
+            untold: true,
+            weight: 0,
+        }
+    }
+
+    /// Hands over the parts of the stream, until no more are wanted.
+    fn run(mut self, send: &mut dyn FnMut(Part<Item>, usize) -> bool) -> Result<(), End> {
+        while !self.ended.load(Ordering::Relaxed) {
+            while let Some(entry) = self.line.entry()? {
+                self.heard = Instant::now();
+                self.weight += pipeline::weight(&entry);
+                let item = self.assembler.push(entry).map_err(LineError::Unsound)?;
+                if let Some(item) = item {
+                    self.untold = true;
+                    if !send(Part::Item(item), mem::take(&mut self.weight)) {
+                        return Ok(());
+                    }
+                }
+            }
+            let is_live = self.line.next_entry().is_some_and(|next| next >= self.live);
+            if is_live && self.line.drained() {
+                if mem::take(&mut self.untold) && !send(Part::Tip, 0) {
+                    return Ok(());
+                }
+                self.look_aside()?;
+            }
+            self.line.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Finds out whether the main node has said all that it should.
+    fn look_aside(&mut self) -> Result<(), End> {
+        let Some(next) = self.line.next_entry().filter(|_| self.heard.elapsed() >= QUIET) else {
+            return Ok(());
+        };
+        self.heard = Instant::now();
+        if let Some(total) = self.owed.take().filter(|owed| next < *owed) {
+            return Err(LineError::HeldBack { total, next }.into());
+        }
+        // If it cannot be asked, the connection that there is will show what is wrong.
+        let Ok(aside) = self.line.aside(self.address) else {
+            return Ok(());
+        };
+        let total = aside.header().total_entries;
+        if total < next {
+            return Err(LineError::Cut { total, next }.into());
+        }
+        self.owed = (total > next).then_some(total);
+        Ok(())
+    }
+}
+
+/// Works out what needs no state.
+fn prepare(part: Part<Item>) -> Part<Input> {
+    match part {
+        Part::Item(item) => Part::Item(item.into()),
+        Part::Tip => Part::Tip,
+    }
+}
+
+impl From<LineError> for End {
+    fn from(error: LineError) -> Self {
+        Self::Line(error)
+    }
+}
+
+impl From<StoreError> for End {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Halt> for End {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::Mismatch(mismatch) => Self::Mismatch(mismatch),
+            Halt::Store(error) => Self::Store(error),
+            Halt::OutOfOrder(reason) => Self::Line(LineError::Order(reason)),
+        }
+    }
+}
+
+impl From<RollBackError> for End {
+    fn from(error: RollBackError) -> Self {
+        match error {
+            RollBackError::Store(error) => Self::Store(error),
+            refused => Self::Waiting(refused.to_string()),
+        }
+    }
+}
