@@ -1,6 +1,7 @@
 //! sled, reduced to what the store needs: small values by name, batches, and a write that is really on the disk.
 
 use super::record::{Kind, PIECE, name};
+use super::sled::RELEASE;
 use super::{Damage, Failure};
 use sled::IVec;
 use std::any::Any;
@@ -10,7 +11,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Once;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What sled may keep in memory. It goes several times beyond.
 const CACHE: u64 = 8 << 20;
@@ -29,13 +30,13 @@ pub(super) struct Pages {
 impl Pages {
     /// Opens or makes the files in `path`, which no other process may have open.
     ///
-    /// When a database is closed, threads of sled may hold its file locked for another moment.
+    /// When a database is closed, the lock on sled's file may be held for another moment, as ours may.
     pub(super) fn open(path: &Path) -> Result<Self, Failure> {
-        let deadline = Instant::now() + CLOSING;
+        let deadline = Instant::now() + RELEASE;
         let db = loop {
             match open_sled(path) {
                 Err(Failure::Io(reason)) if reason.contains(LOCKED) && Instant::now() < deadline => {
-                    thread::sleep(Duration::from_millis(5));
+                    thread::sleep(RELEASE / 100);
                 }
                 opened => break opened?,
             }
@@ -113,9 +114,6 @@ impl Pages {
         self.file.sync_data().map_err(|error| Failure::Io(error.to_string()))
     }
 }
-
-/// How long the threads of a closed database may take to end.
-const CLOSING: Duration = Duration::from_secs(20);
 
 /// What sled says of a file that is locked.
 const LOCKED: &str = "could not acquire lock";

@@ -8,6 +8,8 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::thread;
+use std::time::{Duration, Instant};
 use zk_replica_core::store::{Commit, Key, Store, StoreError};
 
 /// Version of everything that is written.
@@ -452,6 +454,10 @@ fn remove_debris(pages: &Pages, manifest: &Manifest) -> Result<(), Failure> {
     pages.remove(logs.into_iter())
 }
 
+/// How long a lock is waited for. One that was just given up may be held for another moment: by a process that is ending,
+/// or by a child that was started meanwhile and has inherited it until it runs its own program.
+pub(super) const RELEASE: Duration = Duration::from_secs(1);
+
 fn cannot(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
     let path = PathBuf::from(path);
     move |error| OpenError::Io { action, path, error }
@@ -472,10 +478,14 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     let name = path.join("lock");
     let mut options = File::options();
     let file = options.create(true).truncate(false).write(true).open(&name).map_err(cannot("open", &name))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_owned())),
-        Err(TryLockError::Error(error)) => Err(cannot("lock", &name)(error)),
+    let deadline = Instant::now() + RELEASE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(RELEASE / 100),
+            Err(TryLockError::WouldBlock) => return Err(OpenError::Locked(path.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(cannot("lock", &name)(error)),
+        }
     }
 }
 
