@@ -1,9 +1,9 @@
 //! `zk-replica run`: follows a main node over its data stream, for ever.
 //!
 //! Each connection goes the same way: the main node is asked for the last verified block. If it has another one there,
-//! the last common block is looked for, and the chain rolled back to it once the block behind is verified. Then entries flow from the last verified block
-//! on, through the same stages as in a replay. However the connection ends, the next one begins where the chain is then:
-//! there is no other state that could be out of step, and so nothing to repair.
+//! the last common block is looked for, and the chain rolled back to it once the block behind is verified. Then entries
+//! flow from the last verified block on, through the same stages as in a replay. However the connection ends, the next
+//! one begins where the chain is then: there is no other state that could be out of step, and so nothing to repair.
 
 use crate::backoff::Backoff;
 use crate::chain_files::{self, ChainFileError};
