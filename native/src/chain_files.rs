@@ -1,5 +1,6 @@
 //! The files that say which chain it is: specification, genesis, configuration.
 
+use crate::cli::ChainFiles;
 use alloy_primitives::{B256, Keccak256};
 use std::fs;
 use std::io;
@@ -36,11 +37,8 @@ pub(crate) enum ChainFileError {
 }
 
 /// Reads the chain specification, the accounts at genesis, and what is published about block 0.
-pub(crate) fn read(
-    chain: &Path,
-    genesis: &Path,
-    conf: Option<&Path>,
-) -> Result<(ChainSpec, Genesis), ChainFileError> {
+pub(crate) fn read(files: &ChainFiles) -> Result<(ChainSpec, Genesis), ChainFileError> {
+    let ChainFiles { genesis, chain, conf } = files;
     let bad_genesis = |path: &Path| {
         let path = path.to_owned();
         move |error| ChainFileError::Genesis { path, error }

@@ -49,20 +49,8 @@ pub(crate) struct Replay {
     #[arg(long, value_name = "FILE")]
     pub(crate) stream: PathBuf,
 
-    /// Accounts at genesis: balance, nonce, code and storage of each address (cdk-erigon's *-allocs.json)
-    #[arg(long, value_name = "FILE")]
-    pub(crate) genesis: PathBuf,
-
-    /// Chain id and forks (cdk-erigon's *-chainspec.json)
-    ///
-    /// `forks` in it holds what the main node's `zkevm_getForks` returns. Without it the forks are those of a known
-    /// chain, or else what the main node says of each batch, as long as they never go back.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) chain: PathBuf,
-
-    /// Genesis root, timestamp and gas limit (cdk-erigon's *-conf.json); checked against what is computed
-    #[arg(long, value_name = "FILE")]
-    pub(crate) conf: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) files: ChainFiles,
 
     /// Keep what is verified in this directory, and continue from it
     ///
@@ -80,6 +68,25 @@ pub(crate) struct Replay {
     /// Print the result as one JSON object instead of a line
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// The files that say which chain it is.
+#[derive(Args, Debug)]
+pub(crate) struct ChainFiles {
+    /// Accounts at genesis: balance, nonce, code and storage of each address (cdk-erigon's *-allocs.json)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) genesis: PathBuf,
+
+    /// Chain id and forks (cdk-erigon's *-chainspec.json)
+    ///
+    /// `forks` in it holds what the main node's `zkevm_getForks` returns. Without it the forks are those of a known
+    /// chain, or else what the main node says of each batch, as long as they never go back.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) chain: PathBuf,
+
+    /// Genesis root, timestamp and gas limit (cdk-erigon's *-conf.json); checked against what is computed
+    #[arg(long, value_name = "FILE")]
+    pub(crate) conf: Option<PathBuf>,
 }
 
 const AFTER_RUN: &str = "\
@@ -115,20 +122,8 @@ pub(crate) struct Run {
     #[arg(long, value_name = "HOST:PORT", value_parser = parse_address)]
     pub(crate) stream: String,
 
-    /// Accounts at genesis: balance, nonce, code and storage of each address (cdk-erigon's *-allocs.json)
-    #[arg(long, value_name = "FILE")]
-    pub(crate) genesis: PathBuf,
-
-    /// Chain id and forks (cdk-erigon's *-chainspec.json)
-    ///
-    /// `forks` in it holds what the main node's `zkevm_getForks` returns. Without it the forks are those of a known
-    /// chain, or else what the main node says of each batch, as long as they never go back.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) chain: PathBuf,
-
-    /// Genesis root, timestamp and gas limit (cdk-erigon's *-conf.json); checked against what is computed
-    #[arg(long, value_name = "FILE")]
-    pub(crate) conf: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) files: ChainFiles,
 
     /// Keep what is verified in this directory, and continue from it
     ///

@@ -58,7 +58,7 @@ impl FollowError {
 
 /// Follows until `stop`. `None`: not even genesis was verified.
 pub(crate) fn run(options: &cli::Run, stop: &AtomicBool) -> Result<Option<Outcome>, FollowError> {
-    let (spec, genesis) = chain_files::read(&options.chain, &options.genesis, options.conf.as_deref())?;
+    let (spec, genesis) = chain_files::read(&options.files)?;
     let chain_id = spec.chain_id;
     let identity = Identity { chain_id, genesis: chain_files::identify(&genesis) };
     let base = SledStore::open(&options.db, &identity)?;

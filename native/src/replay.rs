@@ -98,7 +98,7 @@ impl ReplayError {
 
 /// Verifies the stream that `options` name, until its end, a disagreement, or `stop`.
 pub(crate) fn run(options: &Replay, stop: &AtomicBool) -> Result<Outcome, ReplayError> {
-    let (spec, genesis) = chain_files::read(&options.chain, &options.genesis, options.conf.as_deref())?;
+    let (spec, genesis) = chain_files::read(&options.files)?;
     let chain_id = spec.chain_id;
     let stream = StreamFile::open(&options.stream)?;
     let run = Run { options, stop };

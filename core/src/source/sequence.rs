@@ -172,6 +172,16 @@ pub enum SequenceError {
     /// A contract takes at least one batch and at most 1000.
     #[error("a sequence of {0} batches, not 1 to 1000")]
     Count(U256),
+    /// A batch has more data than the contract takes.
+    #[error("byte {at}: a batch of {found} bytes, at most {most}")]
+    TooLong {
+        /// Where the batch stands.
+        at: usize,
+        /// How long its data is.
+        found: usize,
+        /// How long it may be.
+        most: usize,
+    },
     /// Byte strings use the same bytes, so that together they are longer than the call data. No encoder does this, and
     /// it would make little data a lot.
     #[error("the batches have more bytes than the call data")]
@@ -181,6 +191,10 @@ pub enum SequenceError {
 impl SequenceCall {
     /// The most batches that one call may have (zkevm-contracts, `_MAX_VERIFY_BATCHES`).
     pub const MAX_BATCHES: usize = 1000;
+    /// The most bytes of a batch (`spec/sync.md` §3.5). It is the contract's limit; execution knows none.
+    pub const MAX_BATCH_BYTES: usize = 120_000;
+    /// The most bytes of a forced batch.
+    pub const MAX_FORCED_BATCH_BYTES: usize = 5_000;
 
     /// Reads call data as the contract would: offsets lead where they lead, integers must fit, and what nothing leads
     /// to is ignored. The batches' bytes are not copied.
@@ -281,25 +295,38 @@ impl Abi<'_> {
     }
 
     fn pre_etrog(&mut self, at: usize) -> Result<PreEtrogBatch, SequenceError> {
+        let min_forced_timestamp = self.number(at + 3 * WORD)?;
         Ok(PreEtrogBatch {
-            transactions: self.bytes(at, at)?,
+            transactions: self.data(at, min_forced_timestamp != 0)?,
             global_exit_root: self.word(at + WORD)?,
             timestamp: self.number(at + 2 * WORD)?,
-            min_forced_timestamp: self.number(at + 3 * WORD)?,
+            min_forced_timestamp,
         })
     }
 
     fn pre_etrog_forced(&mut self, at: usize) -> Result<PreEtrogForcedBatch, SequenceError> {
         Ok(PreEtrogForcedBatch {
-            transactions: self.bytes(at, at)?,
+            transactions: self.data(at, true)?,
             global_exit_root: self.word(at + WORD)?,
             min_forced_timestamp: self.number(at + 2 * WORD)?,
         })
     }
 
     fn encoded_batch(&mut self, at: usize) -> Result<Batch, SequenceError> {
-        let data = BatchData::Encoded(self.bytes(at, at)?);
-        self.batch(at, data)
+        let mut batch = self.batch(at, BatchData::Encoded(Bytes::new()))?;
+        batch.data = BatchData::Encoded(self.data(at, batch.forced_timestamp != 0)?);
+        Ok(batch)
+    }
+
+    /// The data of the batch at `at`.
+    fn data(&mut self, at: usize, is_forced: bool) -> Result<Bytes, SequenceError> {
+        let most =
+            if is_forced { SequenceCall::MAX_FORCED_BATCH_BYTES } else { SequenceCall::MAX_BATCH_BYTES };
+        let data = self.bytes(at, at)?;
+        match data.len() {
+            found if found > most => Err(SequenceError::TooLong { at, found, most }),
+            _ => Ok(data),
+        }
     }
 
     fn hashed_batch(&mut self, at: usize) -> Result<Batch, SequenceError> {
@@ -630,6 +657,35 @@ mod tests {
         let data = BatchData::Encoded(Bytes::from_static(b"data"));
         assert_eq!(data.hash(), keccak256(b"data"));
         assert_eq!(BatchData::Hash(data.hash()).hash(), data.hash());
+    }
+
+    #[test]
+    fn a_batch_is_as_long_as_the_contract_takes() {
+        let call = |function, length| {
+            let batches = vec![vec![7; length]];
+            SequenceCall::decode(&Sequence { function, batches, message: Vec::new() }.encode())
+        };
+        // The encoder makes forced batches.
+        for function in [0x5e91_45c9, 0xd8d1_091b, 0x9f26_f840, 0xecef_3f99] {
+            assert!(call(function, 5_000).is_ok(), "{function:#x}");
+            let refused = call(function, 5_001);
+            assert!(
+                matches!(refused, Err(SequenceError::TooLong { found: 5_001, most: 5_000, .. })),
+                "{refused:?}"
+            );
+        }
+        let free = |length| {
+            let batches = vec![vec![7; length]];
+            let mut call = Sequence { function: 0xecef_3f99, batches, message: Vec::new() }.encode().to_vec();
+            // Two arguments, the count, the batch's offset, and of the batch the data's offset and the exit root.
+            let timestamp = ARGUMENTS + 6 * WORD;
+            call[timestamp..timestamp + WORD].fill(0);
+            SequenceCall::decode(&call.into())
+        };
+        assert!(free(120_000).is_ok());
+        assert!(matches!(free(120_001), Err(SequenceError::TooLong { found: 120_001, most: 120_000, .. })));
+        // A validium's data is elsewhere.
+        assert!(call(0x2d72_c248, 200_000).is_ok());
     }
 
     proptest! {
