@@ -45,6 +45,9 @@ pub enum StoreError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// The host wants no more work on this: it takes too long.
+    #[error("interrupted")]
+    Interrupted,
     /// The host's storage failed.
     #[error("the store failed: {0}")]
     Host(String),
