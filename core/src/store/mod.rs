@@ -4,11 +4,13 @@ mod commit;
 mod journal;
 mod memory;
 mod record;
+mod recording;
 
 pub use commit::Commit;
 pub use journal::Journal;
 pub use memory::Memory;
 pub use record::Key;
+pub use recording::Recording;
 
 use alloc::string::String;
 use alloy_primitives::Bytes;
