@@ -14,6 +14,7 @@ use revm::{
         result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction},
     },
     context_interface::transaction::{AccessList, AccessListItem},
+    interpreter::{InstructionResult, SuccessOrHalt},
 };
 
 /// Gas of a transaction that only moves value.
@@ -179,7 +180,7 @@ impl CallContext<'_> {
         }
     }
 
-    fn environment(&self) -> BlockEnv {
+    pub(super) fn environment(&self) -> BlockEnv {
         BlockEnv {
             number: U256::from(self.number),
             beneficiary: self.coinbase,
@@ -203,7 +204,7 @@ fn is_transfer<S: Store>(call: &Call, state: &mut State<'_, S>) -> Result<bool, 
     }
 }
 
-fn transaction(call: &Call, chain_id: u64) -> TxEnv {
+pub(super) fn transaction(call: &Call, chain_id: u64) -> TxEnv {
     let items = call.access_list.iter();
     let items =
         items.map(|(address, slots)| AccessListItem { address: *address, storage_keys: slots.clone() });
@@ -237,6 +238,18 @@ impl From<ExecutionResult> for CallResult {
     }
 }
 
+/// What stopped an instruction or a call, in the words of geth; `None` if nothing did, or it undid itself.
+pub(super) fn fault(result: InstructionResult) -> Option<&'static str> {
+    match SuccessOrHalt::<HaltReason>::from(result) {
+        SuccessOrHalt::Success(_) | SuccessOrHalt::Revert => None,
+        SuccessOrHalt::Halt(reason) => match halt(&reason) {
+            CallOutcome::Halt(reason) => Some(reason),
+            _ => Some("out of gas"),
+        },
+        SuccessOrHalt::FatalExternalError | SuccessOrHalt::Internal(_) => Some("internal failure"),
+    }
+}
+
 fn halt(reason: &HaltReason) -> CallOutcome {
     CallOutcome::Halt(match reason {
         HaltReason::OutOfGas(_) => return CallOutcome::OutOfGas,
@@ -263,7 +276,7 @@ fn halt(reason: &HaltReason) -> CallOutcome {
 /// How geth begins to say that a limit is below what any such transaction costs.
 const INTRINSIC: &str = "intrinsic gas too low";
 
-fn refusal(call: &Call, error: &InvalidTransaction) -> String {
+pub(super) fn refusal(call: &Call, error: &InvalidTransaction) -> String {
     match error {
         InvalidTransaction::LackOfFundForMaxFee { fee, balance } => {
             let from = call.from;

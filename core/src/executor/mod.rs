@@ -18,6 +18,7 @@ mod state;
 mod system;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod transact;
 
 pub use batch::{BatchError, BatchExecution, Discarded};
@@ -27,6 +28,10 @@ pub use interrupt::Interrupt;
 pub use prepare::{PreparedBlock, PreparedInput, PreparedTransaction};
 pub use rules::{BlockModel, InitCodeInput, Precompile, ReceiptLogs, ReceiptOutcome, Rules};
 pub use state::{AccountOverride, State, StateDiff};
+pub use trace::{
+    AccountTrace, CallFrame, CallLog, CallsConfig, PrestateConfig, PrestateTrace, Step, StepTrace, StepsConfig, Trace,
+    TraceError, TraceRequest, Traced, Tracer, trace_block,
+};
 pub use transact::{Skipped, Unrunnable};
 
 use crate::{
