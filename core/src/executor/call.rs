@@ -111,9 +111,7 @@ impl CallContext<'_> {
         let mut evm = RollupEvm::for_calls(self.rules, self.chain_id, self.environment(), state);
         match evm.transact(transaction(call, self.chain_id)) {
             Ok((result, _)) => Ok(result.into()),
-            Err(EVMError::Database(error)) => Err(error.into()),
-            Err(EVMError::Transaction(error)) => Err(CallError::Refused(refusal(call, &error))),
-            Err(error) => Err(CallError::Refused(error.to_string())),
+            Err(failed) => Err(error(call, failed)),
         }
     }
 
@@ -273,10 +271,19 @@ fn halt(reason: &HaltReason) -> CallOutcome {
     })
 }
 
+/// Why there is no result of `call`.
+pub(super) fn error(call: &Call, error: EVMError<StoreError>) -> CallError {
+    match error {
+        EVMError::Database(error) => error.into(),
+        EVMError::Transaction(error) => CallError::Refused(refusal(call, &error)),
+        error => CallError::Refused(error.to_string()),
+    }
+}
+
 /// How geth begins to say that a limit is below what any such transaction costs.
 const INTRINSIC: &str = "intrinsic gas too low";
 
-pub(super) fn refusal(call: &Call, error: &InvalidTransaction) -> String {
+fn refusal(call: &Call, error: &InvalidTransaction) -> String {
     match error {
         InvalidTransaction::LackOfFundForMaxFee { fee, balance } => {
             let from = call.from;

@@ -37,6 +37,7 @@ mod send;
 mod state;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod view;
 mod zkevm;
 

@@ -170,7 +170,9 @@ impl Calls {
         if frame.error.is_none() {
             frame.to = frame.to.or(created);
         }
-        if returned && !(result.output.is_empty() && frame.error.is_some()) && budget.take(2 * result.output.len())
+        if returned
+            && !(result.output.is_empty() && frame.error.is_some())
+            && budget.take(2 * result.output.len())
         {
             frame.output = Some(result.output.clone());
         }
@@ -197,7 +199,11 @@ impl Calls {
     }
 
     /// What SELFDESTRUCT moves, it is about to move.
-    pub(super) fn step<S: Store>(&mut self, interpreter: &mut Interpreter, context: &Surroundings<'_, '_, S>) {
+    pub(super) fn step<S: Store>(
+        &mut self,
+        interpreter: &mut Interpreter,
+        context: &Surroundings<'_, '_, S>,
+    ) {
         self.sending = None;
         if interpreter.bytecode.opcode() != opcode::SELFDESTRUCT || self.config.only_top_call {
             return;

@@ -13,8 +13,7 @@ pub use prestate::{AccountTrace, PrestateConfig, PrestateTrace};
 pub use steps::{Step, StepTrace, StepsConfig};
 
 use super::{
-    BatchContext, Call, CallContext, CallError, Invalid, Parent, PreparedInput,
-    call::{refusal, transaction},
+    BatchContext, Call, CallContext, CallError, Invalid, Parent, PreparedInput, call,
     evm::RollupEvm,
     state::State,
     system::Opening,
@@ -77,6 +76,8 @@ pub struct Traced {
     pub gas_used: u64,
     /// What was recorded.
     pub trace: Trace,
+    /// How much of the budget is left after it.
+    pub budget_left: usize,
 }
 
 /// Why there is no trace.
@@ -147,14 +148,14 @@ pub fn trace_block<S: Store>(
             if recorder.is_full() {
                 return Err(TraceError::TooLarge);
             }
-            let (result, accounts) = result.map_err(|error| failed(error, |error| unrunnable(error)))?;
+            let (result, accounts) = result.map_err(|error| failed(error, unrunnable))?;
             let trace = recorder.finish(&environment, &result, &accounts, evm.state())?;
             budget = recorder.left();
             let (success, gas_used) = (result.is_success(), result.tx_gas_used());
-            traces.push(Traced { index, success, gas_used, trace });
+            traces.push(Traced { index, success, gas_used, trace, budget_left: budget });
             (result, accounts)
         } else {
-            evm.transact(environment).map_err(|error| failed(error, |error| unrunnable(error)))?
+            evm.transact(environment).map_err(|error| failed(error, unrunnable))?
         };
         if request.only == Some(index) {
             break;
@@ -187,15 +188,12 @@ impl CallContext<'_> {
     ) -> Result<Trace, TraceError> {
         let mut evm = RollupEvm::for_calls(self.rules, self.chain_id, self.environment(), state);
         let mut recorder = Recorder::new(tracer, budget, 0);
-        let environment = transaction(call, self.chain_id);
+        let environment = call::transaction(call, self.chain_id);
         let result = evm.inspect(environment.clone(), &mut recorder);
         if recorder.is_full() {
             return Err(TraceError::TooLarge);
         }
-        let (result, accounts) = result.map_err(|error| match error {
-            EVMError::Transaction(error) => CallError::Refused(refusal(call, &error)).into(),
-            error => failed(error, |reason| CallError::Refused(reason).into()),
-        })?;
+        let (result, accounts) = result.map_err(|error| call::error(call, error))?;
         recorder.finish(&environment, &result, &accounts, evm.state())
     }
 }

@@ -102,7 +102,8 @@ fn before<S: Store>(
         budget.take(trace.code.as_ref().map_or(0, |code| 2 * code.len()));
     }
     if !config.disable_storage && budget.take(SLOT * account.storage.len()) {
-        let words = account.storage.iter().map(|(slot, word)| (B256::from(*slot), word.original_value().into()));
+        let words =
+            account.storage.iter().map(|(slot, word)| (B256::from(*slot), word.original_value().into()));
         trace.storage = words.collect();
     }
     Ok(trace)
@@ -132,7 +133,8 @@ fn changes<S: Store>(
         before.storage.clear();
         for (slot, word) in account.changed_storage_slots() {
             changed = true;
-            for (trace, value) in [(&mut *before, word.original_value()), (&mut after, word.present_value())] {
+            for (trace, value) in [(&mut *before, word.original_value()), (&mut after, word.present_value())]
+            {
                 if !value.is_zero() {
                     trace.storage.insert(B256::from(*slot), value.into());
                 }

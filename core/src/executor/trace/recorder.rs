@@ -19,8 +19,7 @@ use revm::{
     inspector::Inspector,
     interpreter::{
         CallInputs, CallOutcome, CreateInputs, CreateOutcome, InstructionResult, Interpreter,
-        interpreter::EthInterpreter,
-        interpreter_types::{Jumps, LoopControl},
+        interpreter::EthInterpreter, interpreter_types::LoopControl,
     },
     state::EvmState,
 };
@@ -169,7 +168,11 @@ impl<S: Store> Inspector<Surroundings<'_, '_, S>, EthInterpreter> for Recorder {
         }
     }
 
-    fn call(&mut self, context: &mut Surroundings<'_, '_, S>, inputs: &mut CallInputs) -> Option<CallOutcome> {
+    fn call(
+        &mut self,
+        context: &mut Surroundings<'_, '_, S>,
+        inputs: &mut CallInputs,
+    ) -> Option<CallOutcome> {
         let (tracers, budget) = self.active();
         for tracer in tracers {
             match tracer {
@@ -238,9 +241,9 @@ fn stop<S: Store>(interpreter: &mut Interpreter, context: &mut Surroundings<'_, 
 impl FourByte {
     fn call<S: Store>(&mut self, inputs: &CallInputs, context: &Surroundings<'_, '_, S>) {
         let input = inputs.input.bytes(context);
-        let name = input.split_first_chunk::<4>().map(|(selector, arguments)| {
-            format!("{}-{}", hex::encode_prefixed(selector), arguments.len())
-        });
+        let name = input
+            .split_first_chunk::<4>()
+            .map(|(selector, arguments)| format!("{}-{}", hex::encode_prefixed(selector), arguments.len()));
         self.open.push(name);
     }
 
