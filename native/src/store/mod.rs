@@ -50,7 +50,7 @@ mod sled;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::sled::{Extent, Identity, Part, SledStore, VERSION, lock};
+pub(crate) use self::sled::{Extent, Identity, SledStore, VERSION, lock};
 pub(crate) use error::OpenError;
 
 use pages::Pages;

@@ -483,7 +483,8 @@ fn damage(path: &Path, seed: &mut u64) -> String {
     let mut bytes = fs::read(path).unwrap();
     let mut below = |limit: usize| (random(seed) % limit.max(1) as u64) as usize;
     let (kind, at) = (below(4), below(bytes.len()));
-    let len = below(1 << below(18)).min(bytes.len() - at);
+    let longest = 1 << below(18);
+    let len = below(longest).min(bytes.len() - at);
     match kind {
         0 => bytes[at] ^= 1 << below(8),
         1 => bytes.truncate(at),
