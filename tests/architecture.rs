@@ -21,6 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("executor", &["types", "chain", "source", "store", "tree"]),
     ("checker", &["types", "chain", "store", "tree", "executor"]),
     ("rpc", &["types", "chain", "store", "tree", "executor"]),
+    ("evidence", &["types", "chain", "store", "tree", "executor", "checker", "replica"]),
     ("replica", &["types", "chain", "source", "store", "tree", "executor", "checker"]),
 ];
 

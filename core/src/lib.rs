@@ -11,6 +11,8 @@
 //!    what stands all comparisons becomes a [`checker::VerifiedBlock`], which nobody else can make.
 //! 5. [`store`] takes what was verified, and nothing else, as one atomic [`store::Commit`].
 //!
+//! [`evidence`] makes of a mismatch a file with which anyone can repeat the check.
+//!
 //! [`replica::Replica`] does this for one item of the stream after the other. [`chain`] says which chain it is. [`rpc`]
 //! answers Ethereum's questions from what was verified.
 //!
@@ -66,6 +68,7 @@ extern crate alloc;
 
 pub mod chain;
 pub mod checker;
+pub mod evidence;
 pub mod executor;
 pub mod replica;
 pub mod rpc;

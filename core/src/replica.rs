@@ -105,6 +105,25 @@ pub struct Replica {
     branch: Option<Branch>,
 }
 
+/// All that the outcome of the next input depends on, beside the input and the store.
+#[derive(Clone, Debug)]
+pub(crate) struct Situation {
+    pub(crate) spec: ChainSpec,
+    /// What the chain begins with; only of interest as long as it has not begun.
+    pub(crate) genesis: Option<Genesis>,
+    pub(crate) head: Option<Head>,
+    pub(crate) batch: Option<BatchStart>,
+    pub(crate) resuming: bool,
+    pub(crate) position: Option<B256>,
+}
+
+impl From<Situation> for Replica {
+    fn from(Situation { spec, genesis, head, batch, resuming, position }: Situation) -> Self {
+        let (checker, genesis) = (Checker::new(spec), genesis.unwrap_or_default());
+        Self { checker, genesis, head, batch, resuming, position, frontier: 0, branch: None }
+    }
+}
+
 /// A chain that may leave the stored one.
 #[derive(Clone, Debug)]
 struct Branch {
@@ -133,6 +152,18 @@ impl Replica {
             frontier: 0,
             branch: None,
         })
+    }
+
+    /// All that the outcome of the next input depends on.
+    pub(crate) fn situation(&self) -> Situation {
+        Situation {
+            spec: self.checker.spec().clone(),
+            genesis: self.head.is_none().then(|| self.genesis.clone()),
+            head: self.head.clone(),
+            batch: self.batch.clone(),
+            resuming: self.resuming,
+            position: self.position.filter(|_| self.resuming),
+        }
     }
 
     /// The last verified block; `None` before genesis.

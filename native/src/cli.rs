@@ -15,6 +15,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Replay(Replay),
     Run(Run),
+    Db(crate::db::Db),
+    Evidence(crate::evidence::Evidence),
 }
 
 const AFTER_REPLAY: &str = "\
@@ -65,13 +67,24 @@ pub(crate) struct Replay {
     #[arg(long, value_name = "BLOCK")]
     pub(crate) to: Option<u64>,
 
+    /// Write the evidence of a mismatch into this directory [default: `evidence` in the database, or the present one]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) evidence_dir: Option<PathBuf>,
+
     /// Print the result as one JSON object instead of a line
     #[arg(long)]
     pub(crate) json: bool,
 }
 
+impl Replay {
+    /// A replay of all of a stream.
+    pub(crate) fn into_database(stream: PathBuf, files: ChainFiles, db: PathBuf, json: bool) -> Self {
+        Self { stream, files, db: Some(db), to: None, evidence_dir: None, json }
+    }
+}
+
 /// The files that say which chain it is.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct ChainFiles {
     /// Accounts at genesis: balance, nonce, code and storage of each address (cdk-erigon's *-allocs.json)
     #[arg(long, value_name = "FILE")]
@@ -130,6 +143,10 @@ pub(crate) struct Run {
     /// It is made if it does not exist. A run that is killed at any point loses nothing that it reported.
     #[arg(long, value_name = "DIR")]
     pub(crate) db: PathBuf,
+
+    /// Write the evidence of a mismatch into this directory [default: `evidence` in the database]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) evidence_dir: Option<PathBuf>,
 }
 
 /// A host's name or address and a port. Whether they exist is found out by connecting, again and again.

@@ -69,6 +69,11 @@ impl Events {
         self.trouble(format!("mismatch at {mismatch}; {kept}, trying again until the main node is right"));
     }
 
+    /// What became of a mismatch's evidence.
+    pub(crate) fn evidence(&self, line: &str) {
+        self.say(line);
+    }
+
     /// The main node is right where it was wrong.
     pub(crate) fn corrected(&mut self, block: u64) {
         self.trouble = None;

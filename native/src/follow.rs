@@ -11,6 +11,7 @@ use crate::cli;
 use crate::datastream::{Line, LineError};
 use crate::disk::Disk;
 use crate::events::Events;
+use crate::evidence::Folder;
 use crate::output::{Outcome, Summary};
 use crate::pipeline::{self, Layout};
 use crate::store::{Identity, OpenError, SledStore};
@@ -20,6 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use zk_replica_core::checker::Mismatch;
+use zk_replica_core::evidence::{Evidence, EvidenceError};
 use zk_replica_core::replica::{Halt, Input, Replica, RollBackError, Step};
 use zk_replica_core::source::datastream::{Anchor, Assembler, Bookmark, ForkPoint, ForkSearch, Item, Probe};
 use zk_replica_core::store::{Journal, StoreError};
@@ -68,6 +70,7 @@ pub(crate) fn run(options: &cli::Run, stop: &AtomicBool) -> Result<Option<Outcom
         address: &options.stream,
         stop,
         events: Events::new(replica.head()),
+        evidence: Folder::choose(options.evidence_dir.as_deref(), Some(&options.db)),
         replica,
         disk: Disk::new(&journal, base),
         journal: &journal,
@@ -108,6 +111,7 @@ struct Follower<'a> {
     journal: &'a Journal<SledStore>,
     disk: Disk<'a>,
     events: Events,
+    evidence: Folder,
     /// How far the chain was when the main node was found to be wrong, until it is right.
     disputed: Option<Position>,
 }
@@ -167,7 +171,10 @@ impl<'a> Follower<'a> {
         let Some(start) = line.batch_start(anchor.batch)? else {
             return Err(End::Waiting(format!("the main node does not have batch {}", anchor.batch)));
         };
-        self.replica.enter(&start, self.journal)?;
+        if let Err(halt) = self.replica.enter(&start, self.journal) {
+            self.keep_evidence(&halt, || Evidence::of_entering(&self.replica, &start, self.journal));
+            return Err(halt.into());
+        }
         line.start(Bookmark::Block(number), Some(anchor))?;
         Ok(Assembler::new().resumed())
     }
@@ -231,7 +238,13 @@ impl<'a> Follower<'a> {
         match part {
             Part::Item(input) => {
                 let branching = self.replica.branching();
-                let step = self.replica.advance(&input, self.journal)?;
+                let step = match self.replica.advance(&input, self.journal) {
+                    Ok(step) => step,
+                    Err(halt) => {
+                        self.keep_evidence(&halt, || Evidence::of_input(&self.replica, &input, self.journal));
+                        return Err(halt.into());
+                    }
+                };
                 if let (Some((from, to)), None) = (branching, self.replica.branching()) {
                     self.disk.flush()?;
                     self.disputed = None;
@@ -257,6 +270,19 @@ impl<'a> Follower<'a> {
             }
         }
         Ok(!self.stop.load(Ordering::Relaxed))
+    }
+
+    /// Writes what shows that the main node is wrong, if it is. Why that cannot be done is told, and no reason to stop.
+    fn keep_evidence(
+        &self,
+        halt: &Halt,
+        collect: impl FnOnce() -> Result<Option<Evidence>, EvidenceError>,
+    ) {
+        if let Halt::Mismatch(_) = halt
+            && let Some(line) = self.evidence.keep_and_tell(collect())
+        {
+            self.events.evidence(&line);
+        }
     }
 
     fn settle_dispute(&mut self) {

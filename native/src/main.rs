@@ -19,8 +19,10 @@ mod backoff;
 mod chain_files;
 mod cli;
 mod datastream;
+mod db;
 mod disk;
 mod events;
+mod evidence;
 mod follow;
 mod output;
 mod pipeline;
@@ -46,6 +48,8 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Replay(options) => replay(&options),
         Command::Run(options) => follow(&options),
+        Command::Db(options) => db::run(&options),
+        Command::Evidence(options) => evidence::run(&options),
     }
 }
 

@@ -6,16 +6,18 @@
 use crate::chain_files::{self, ChainFileError};
 use crate::cli::Replay;
 use crate::disk::Disk;
+use crate::evidence::Folder;
 use crate::output::{Disagreement, Outcome, Summary};
 use crate::pipeline::{self, Layout};
 use crate::progress::Progress;
 use crate::store::{Identity, OpenError, SledStore};
 use crate::stream_file::{StreamFile, StreamFileError};
-use std::io;
+use std::io::{self, Write as _};
 use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use zk_replica_core::checker::Mismatch;
+use zk_replica_core::evidence::{Evidence, EvidenceError};
 use zk_replica_core::replica::{Halt, Input, Replica};
 use zk_replica_core::source::datastream::{Assembler, DecodeError, FileDecoder, Item};
 use zk_replica_core::store::{Journal, Memory, Store, StoreError};
@@ -187,6 +189,7 @@ impl Run<'_> {
             match replica.advance(&part, store) {
                 Ok(_) => {}
                 Err(Halt::Mismatch(mismatch)) => {
+                    self.keep_evidence(Evidence::of_input(replica, &part, store));
                     end = End::Mismatch(mismatch);
                     return Ok(false);
                 }
@@ -215,6 +218,15 @@ impl Run<'_> {
                 Err(ReplayError::Behind { path: self.options.stream.clone(), end, head: head.number })
             }
             _ => Ok(end),
+        }
+    }
+
+    fn keep_evidence(&self, found: Result<Option<Evidence>, EvidenceError>) {
+        let Replay { evidence_dir, db, .. } = self.options;
+        let folder = Folder::choose(evidence_dir.as_deref(), db.as_deref());
+        if let Some(line) = folder.keep_and_tell(found) {
+            // The result says what is wrong; whether anybody reads this line is no part of it.
+            drop(writeln!(io::stderr(), "{line}"));
         }
     }
 

@@ -6,7 +6,12 @@
 use alloy_primitives::{U256, hex};
 use std::ops::Range;
 use zk_replica_core::{
-    checker::Claim::{self, *},
+    checker::{
+        Claim::{self, *},
+        Mismatch,
+    },
+    evidence::{Evidence, EvidenceError, Judgement},
+    replica::{Halt, Input},
     source::datastream::{BlockEnd, Bookmark, Item, Message, Transaction},
     types::{BatchKind, UpdateGer},
 };
@@ -536,7 +541,8 @@ impl Checkpoints {
         Self { script, stops }
     }
 
-    /// Replays an altered script from the last stop before its first difference.
+    /// Replays an altered script from the last stop before its first difference. Every mismatch must leave evidence that
+    /// shows it.
     fn replay(&self, altered: &Script) -> Result<(), Failure> {
         let pairs = self.script.messages.iter().zip(&altered.messages);
         let difference = pairs.take_while(|(honest, altered)| honest == altered).count();
@@ -548,10 +554,25 @@ impl Checkpoints {
             self.stops.iter().rev().find(|stop| stop.message <= difference).expect("the first stop is at 0");
         let mut replay = stop.replay.clone();
         for item in items(&altered.write()).skip(stop.items) {
-            replay.advance(item?)?;
+            let input = Input::from(item?);
+            if let Err(halt) = replay.replica.advance(&input, &replay.store) {
+                if let Halt::Mismatch(mismatch) = &halt {
+                    assert_evidence(mismatch, Evidence::of_input(&replay.replica, &input, &replay.store));
+                }
+                return Err(halt.into());
+            }
         }
         Ok(())
     }
+}
+
+fn assert_evidence(mismatch: &Mismatch, evidence: Result<Option<Evidence>, EvidenceError>) {
+    let evidence = evidence.expect("collected").unwrap_or_else(|| panic!("{mismatch}: no evidence"));
+    let bytes = evidence.encode().expect("not too large");
+    let read = Evidence::decode(&bytes).unwrap_or_else(|error| panic!("{mismatch}: {error}"));
+    assert_eq!(read, evidence, "{mismatch}");
+    let judgement = read.check().unwrap_or_else(|error| panic!("{mismatch}: {error}"));
+    assert_eq!(judgement, Judgement::MainNodeIsWrong(mismatch.clone()));
 }
 
 #[test]
@@ -662,6 +683,14 @@ fn every_lie_about_genesis_is_caught_by_name() {
         let mut altered = recording.clone();
         tell(&mut altered);
         let failure = altered.replay().expect_err(name);
+        let mut replay = altered.begin();
+        for item in items(&altered.stream) {
+            let input = Input::from(item.expect("well-formed"));
+            if let Err(Halt::Mismatch(mismatch)) = replay.replica.advance(&input, &replay.store) {
+                assert_evidence(&mismatch, Evidence::of_input(&replay.replica, &input, &replay.store));
+                break;
+            }
+        }
         let mismatch = failure.mismatch().unwrap_or_else(|| panic!("{name}: {failure}"));
         assert_eq!((mismatch.claim, mismatch.block), (*claim, 0), "{name}: {failure}");
     }

@@ -1,9 +1,10 @@
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use alloy_primitives::{Address, B256, Bytes, U256};
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 /// The state that a chain begins with.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Genesis {
     /// Accounts, each once, in order of address.
     pub accounts: BTreeMap<Address, GenesisAccount>,
@@ -12,7 +13,8 @@ pub struct Genesis {
 }
 
 /// One account of the genesis state. Zero and empty are the same as absent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GenesisAccount {
     /// In wei.
     pub balance: U256,
@@ -25,7 +27,7 @@ pub struct GenesisAccount {
 }
 
 /// The fields of block 0, as in cdk-erigon's `*-conf.json`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GenesisConf {
     /// State root.

@@ -34,6 +34,11 @@ impl Checker {
         Self { spec, executor: Executor::new() }
     }
 
+    /// The chain that is checked.
+    pub fn spec(&self) -> &ChainSpec {
+        &self.spec
+    }
+
     /// Checks what a batch says of itself before any block.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 use crate::{
     tree::hash_bytes,
-    types::{Block, BlockClaims, BlockInput, L1Info, Transaction, TransactionError},
+    types::{Block, BlockClaims, BlockInput, EncodedTransaction, L1Info, Transaction, TransactionError},
 };
 use alloc::vec::Vec;
 use alloy_consensus::proofs::ordered_trie_root_with_encoder;
@@ -15,6 +15,8 @@ pub struct PreparedBlock {
     input: PreparedInput,
     claims: BlockClaims,
     transactions_root: B256,
+    /// As they came. The bytes are shared with what was prepared of them.
+    encoded: Vec<EncodedTransaction>,
 }
 
 /// The part of a block that execution reads, prepared.
@@ -45,7 +47,8 @@ impl From<Block> for PreparedBlock {
         let transactions_root = ordered_trie_root_with_encoder(&input.transactions, |item, out| {
             out.extend_from_slice(&item.encoded)
         });
-        Self { input: input.into(), claims, transactions_root }
+        let encoded = input.transactions.clone();
+        Self { input: input.into(), claims, transactions_root, encoded }
     }
 }
 
@@ -66,6 +69,14 @@ impl PreparedBlock {
     /// What the main node says came out.
     pub fn claims(&self) -> &BlockClaims {
         &self.claims
+    }
+
+    /// The block as the main node sent it.
+    pub fn to_block(&self) -> Block {
+        let PreparedInput { number, timestamp, coinbase, l1_info, .. } = self.input;
+        let transactions = self.encoded.clone();
+        let input = BlockInput { number, timestamp, coinbase, l1_info, transactions };
+        Block { input, claims: self.claims.clone() }
     }
 
     /// Root of the transactions' trie, as the header commits to it.

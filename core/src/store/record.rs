@@ -42,6 +42,24 @@ impl Key {
     }
 }
 
+impl Key {
+    /// The key that [`Key::encode`] makes these bytes of, if there is one.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (tag, body) = bytes.split_first()?;
+        let digest = || B256::try_from(body).ok();
+        match tag {
+            b'n' => digest().map(Self::Node),
+            b'v' => digest().map(Self::Value),
+            b'c' => digest().map(Self::Code),
+            b'b' => body.try_into().ok().map(u64::from_be_bytes).map(Self::Block),
+            b'i' => digest().map(Self::BlockNumber),
+            b't' => digest().map(Self::TransactionPlace),
+            b'h' => body.is_empty().then_some(Self::Head),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

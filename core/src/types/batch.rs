@@ -1,9 +1,11 @@
 use super::L1Info;
 use alloc::collections::BTreeMap;
 use alloy_primitives::{Address, B256, Bytes};
+use serde::{Deserialize, Serialize};
 
 /// How a batch came to be (`BatchType` in cdk-erigon's `datastream.proto`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum BatchKind {
     /// Made by the sequencer: its data names every L2 block.
     Regular,
@@ -16,7 +18,8 @@ pub enum BatchKind {
 }
 
 /// The main node opens a batch.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BatchStart {
     /// Batch number; 0 is genesis.
     pub number: u64,
@@ -29,7 +32,8 @@ pub struct BatchStart {
 }
 
 /// The main node closes a batch. Both roots are claims.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BatchEnd {
     /// Batch number.
     pub number: u64,
@@ -40,7 +44,8 @@ pub struct BatchEnd {
 }
 
 /// A global exit root that came without a block: only in batches of forks below 7.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UpdateGer {
     /// Batch that brings it.
     pub batch_number: u64,
@@ -48,7 +53,8 @@ pub struct UpdateGer {
     pub timestamp: u64,
     /// The root.
     pub global_exit_root: B256,
-    /// The sequencer.
+    /// The sequencer. Nothing is compared with it and nothing made of it: without a block there is no header and no fee
+    /// that it could show in, and the state root would be the same with any other.
     pub coinbase: Address,
     /// Protocol version of the batch.
     pub fork_id: u64,

@@ -3,9 +3,11 @@ use alloc::vec::Vec;
 use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, Bytes};
 use alloy_rlp::{RlpDecodable, RlpEncodable};
+use serde::{Deserialize, Serialize};
 
 /// One L2 block as the main node sent it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Block {
     /// What execution needs.
     pub input: BlockInput,
@@ -14,7 +16,8 @@ pub struct Block {
 }
 
 /// The part of a block that execution reads.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BlockInput {
     /// Block number.
     pub number: u64,
@@ -29,7 +32,8 @@ pub struct BlockInput {
 }
 
 /// The leaf of the L1 info tree that a block refers to. All zero for most blocks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, RlpEncodable, RlpDecodable)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, RlpEncodable, RlpDecodable, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct L1Info {
     /// Index of the leaf; 0 refers to none.
     pub index: u32,
@@ -42,7 +46,8 @@ pub struct L1Info {
 }
 
 /// The part of a block that execution must reproduce, or that must agree with the block's surroundings.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BlockClaims {
     /// Batch the block is said to be part of.
     pub batch: u64,
@@ -61,7 +66,8 @@ pub struct BlockClaims {
 }
 
 /// The last verified block: all that is needed to check the next one.
-#[derive(Clone, Debug, PartialEq, Eq, RlpEncodable, RlpDecodable)]
+#[derive(Clone, Debug, PartialEq, Eq, RlpEncodable, RlpDecodable, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Head {
     /// Block number.
     pub number: u64,
@@ -82,7 +88,8 @@ pub struct Head {
 }
 
 /// How much has been verified since genesis.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, RlpEncodable, RlpDecodable)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, RlpEncodable, RlpDecodable, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Totals {
     /// Blocks executed (genesis is not executed).
     pub blocks: u64,

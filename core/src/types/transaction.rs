@@ -5,9 +5,11 @@ use alloy_consensus::{
 };
 use alloy_primitives::{Address, B256, Bytes, Signature, keccak256};
 use k256::ecdsa;
+use serde::{Deserialize, Serialize};
 
 /// A transaction as the main node sent it: nothing in it has been looked at yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EncodedTransaction {
     /// Signed transaction in Ethereum's RLP (not the encoding of batch data).
     pub encoded: Bytes,

@@ -1,3 +1,4 @@
+use super::REMEDY;
 use alloy_primitives::B256;
 use std::io;
 use std::path::PathBuf;
@@ -5,6 +6,9 @@ use std::path::PathBuf;
 /// Why a database could not be opened. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenError {
+    /// There is no database.
+    #[error("there is no database in {0}: name the directory that --db named when it was made")]
+    None(PathBuf),
     /// The path names something else than a directory.
     #[error("{0} is not a directory: name a directory for the database, it is made if it does not exist")]
     NotADirectory(PathBuf),
@@ -32,7 +36,7 @@ pub(crate) enum OpenError {
     /// The database was made by another version of this program.
     #[error(
         "the database {path} has format {found}, this program reads format {expected}: \
-         use the program that made it, or replay into a new directory",
+         use the program that made it, or make it anew with `zk-replica db rebuild`",
         path = path.display()
     )]
     Version {
@@ -70,8 +74,7 @@ pub(crate) enum OpenError {
     },
     /// The files are not what was once written.
     #[error(
-        "the database {path} is damaged ({reason}): move it away and replay from the beginning, \
-         everything in it can be computed again",
+        "the database {path} is damaged ({reason}): everything in it can be computed again, {REMEDY}",
         path = path.display()
     )]
     Damaged {

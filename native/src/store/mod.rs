@@ -11,8 +11,13 @@
 //!   4 KiB, under ascending names. A run never changes. In memory it has a fence (the first key's beginning) for each
 //!   page and a filter: about two bytes for each record. A lookup reads one page of one run, as a rule.
 //! - Sixteen runs of a level are **merged** into one of the next, so there are few.
-//! - The **manifest** says which logs and runs count. It is replaced, together with the head record, by one atomic batch
-//!   of sled, after all that it names is on the disk. What it does not name is debris of a crash and removed at opening.
+//! - The **manifest** is the commit record: it has the head record, and says which logs and runs count. It is replaced by
+//!   one atomic batch of sled, after all that it names is on the disk. What it does not name is debris of a crash and
+//!   removed at opening.
+//!
+//! Everything has a checksum (CRC-32 of name and bytes): sled's own say nothing about a page that stands in another's
+//! place, and a record that was read wrong would look like a main node that is wrong. Opening checks the commit record,
+//! the logs and what runs hold in memory; reading a page checks the page; [`SledStore::scan`] checks all of it.
 //!
 //! # Files
 //!
@@ -24,16 +29,16 @@
 //!
 //! # Names in sled
 //!
-//! A letter, a number (8 bytes) and a part (4 bytes), both big-endian.
+//! A letter, a number (8 bytes) and a part (4 bytes), both big-endian. What is cut into parts has its checksum where its
+//! length is: in the manifest, or in the page that names it.
 //!
 //! | name | value |
 //! |---|---|
-//! | `m` | the manifest, JSON |
-//! | `h` | the head record |
+//! | `m` | the manifest, JSON, checksum |
 //! | `l` number, part | records of a small commit, sorted by key |
-//! | `p` run, page | records sorted by key |
+//! | `p` run, page | records sorted by key, checksum |
 //! | `i` run, part | the run's fences (16 bytes each, big-endian), then its filter |
-//! | `x` number, part | a record of more than 1 KiB, of which the page has number and length only |
+//! | `x` number, part | a record of more than 1 KiB, of which the page has number, length and checksum only |
 //!
 //! Values are kept near 4 KiB, at most 5 (the manifest grows to some 8): see [`record`].
 
@@ -45,11 +50,14 @@ mod sled;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::sled::{Identity, SledStore};
+pub(crate) use self::sled::{Extent, Identity, SledStore, VERSION, lock};
 pub(crate) use error::OpenError;
 
 use pages::Pages;
 use std::fmt;
+
+/// What to do about a damaged database.
+const REMEDY: &str = "`zk-replica db rebuild --db DIR --stream FILE ...` does it";
 
 /// Something that was once written cannot have been this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

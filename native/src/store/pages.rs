@@ -1,6 +1,6 @@
 //! sled, reduced to what the store needs: small values by name, batches, and a write that is really on the disk.
 
-use super::record::{Kind, PIECE, name};
+use super::record::{Kind, PIECE, checksum, name};
 use super::sled::RELEASE;
 use super::{Damage, Failure};
 use sled::IVec;
@@ -10,6 +10,8 @@ use std::fs::File;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Once;
+#[cfg(test)]
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
@@ -19,12 +21,21 @@ const CACHE: u64 = 8 << 20;
 /// sled's segment size. It is written into the database: opening with another one is refused.
 const SEGMENT: usize = 512 << 10;
 
+#[cfg(test)]
+thread_local! {
+    /// How many writes and syncs will succeed in files that this thread opens.
+    pub(super) static PERMITS: Cell<u64> = const { Cell::new(u64::MAX) };
+}
+
 /// The files of sled, and the values in them.
 #[derive(Debug)]
 pub(super) struct Pages {
     db: sled::Db,
     /// sled's `flush` ends in `sync_file_range`, which writes no metadata and does not empty the disk's own cache.
     file: File,
+    /// How many more writes and syncs succeed, in tests that let one fail.
+    #[cfg(test)]
+    permits: AtomicU64,
 }
 
 impl Pages {
@@ -42,7 +53,12 @@ impl Pages {
             }
         };
         let file = File::open(path.join("db")).map_err(|error| Failure::Io(error.to_string()))?;
-        Ok(Self { db, file })
+        Ok(Self {
+            db,
+            file,
+            #[cfg(test)]
+            permits: AtomicU64::new(PERMITS.get()),
+        })
     }
 
     /// There are no values at all.
@@ -55,6 +71,23 @@ impl Pages {
         guarded(|| self.db.get(name))
     }
 
+    /// Every write and every sync passes here.
+    #[cfg(not(test))]
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "in tests it is used, and may fail")]
+    fn permit(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// Fails for ever when the permits are used up: a disk that fails once is not to be trusted with the next write.
+    #[cfg(test)]
+    fn permit(&self) -> Result<(), Failure> {
+        let take = |left: u64| left.checked_sub(1);
+        match self.permits.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Failure::Io("no space left on device (in a test)".to_owned())),
+        }
+    }
+
     /// A value that must be there.
     pub(super) fn part(&self, kind: Kind, id: u64, part: u32) -> Result<IVec, Failure> {
         match self.get(name(kind, id, part))? {
@@ -63,8 +96,8 @@ impl Pages {
         }
     }
 
-    /// What [`Pages::write_joined`] wrote: exactly `len` bytes.
-    pub(super) fn joined(&self, kind: Kind, id: u64, len: usize) -> Result<Vec<u8>, Failure> {
+    /// What [`Pages::write_joined`] wrote: exactly `len` bytes with this checksum.
+    pub(super) fn joined(&self, kind: Kind, id: u64, len: usize, sum: u32) -> Result<Vec<u8>, Failure> {
         let mut bytes = Vec::with_capacity(len.min(1 << 20));
         for part in 0.. {
             if bytes.len() >= len {
@@ -76,27 +109,39 @@ impl Pages {
             }
             bytes.extend_from_slice(&piece);
         }
-        if bytes.len() == len { Ok(bytes) } else { Err(Damage("a long value has another length").into()) }
+        if bytes.len() != len {
+            return Err(Damage("a long value has another length").into());
+        }
+        if checksum(kind, id, 0, &bytes) != sum {
+            return Err(Damage("a long value's checksum is wrong").into());
+        }
+        Ok(bytes)
     }
 
     /// Writes a batch. All of it or nothing will be found after a crash, and nothing unless what was written before it.
     pub(super) fn write(&self, batch: sled::Batch) -> Result<(), Failure> {
+        self.permit()?;
         guarded(|| self.db.apply_batch(batch))
     }
 
     /// Writes a value.
     pub(super) fn put(&self, kind: Kind, id: u64, part: u32, value: &[u8]) -> Result<(), Failure> {
+        self.permit()?;
         guarded(|| self.db.insert(name(kind, id, part), value).map(drop))
     }
 
-    /// Writes a long value in pieces, not atomically.
-    pub(super) fn write_joined(&self, kind: Kind, id: u64, bytes: &[u8]) -> Result<(), Failure> {
-        (0..).zip(bytes.chunks(PIECE)).try_for_each(|(part, piece)| self.put(kind, id, part, piece))
+    /// Writes a long value in pieces, not atomically. Gives its checksum.
+    pub(super) fn write_joined(&self, kind: Kind, id: u64, bytes: &[u8]) -> Result<u32, Failure> {
+        (0..).zip(bytes.chunks(PIECE)).try_for_each(|(part, piece)| self.put(kind, id, part, piece))?;
+        Ok(checksum(kind, id, 0, bytes))
     }
 
     /// Removes values, not atomically.
     pub(super) fn remove(&self, mut names: impl Iterator<Item = [u8; 13]>) -> Result<(), Failure> {
-        names.try_for_each(|name| guarded(|| self.db.remove(name).map(drop)))
+        names.try_for_each(|name| {
+            self.permit()?;
+            guarded(|| self.db.remove(name).map(drop))
+        })
     }
 
     /// Names of a kind with `from <= id < to`.
@@ -110,6 +155,7 @@ impl Pages {
 
     /// Returns when everything written so far is on the disk.
     pub(super) fn sync(&self) -> Result<(), Failure> {
+        self.permit()?;
         guarded(|| self.db.flush())?;
         self.file.sync_data().map_err(|error| Failure::Io(error.to_string()))
     }

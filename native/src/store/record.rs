@@ -1,6 +1,7 @@
 //! The bytes of records inside sled's values: names, pages and long values cut into pieces.
 
 use super::Damage;
+use crc32fast::Hasher;
 
 /// Values of sled are kept this small. A value or page of sled above 128 KB would become a file of its own, which sled
 /// never syncs; with at most 17 entries in a page of sled, 5 KiB each stays far below that.
@@ -13,13 +14,11 @@ pub(super) const LONG: usize = 1024;
 #[derive(Clone, Copy, Debug)]
 #[repr(u8)]
 pub(super) enum Kind {
-    /// The head record.
-    Head = b'h',
     /// What a run needs in memory: fences and filter.
     Index = b'i',
     /// Small commits as they came.
     Log = b'l',
-    /// Which runs and logs count.
+    /// The commit record: which runs and logs count, and the head.
     Manifest = b'm',
     /// Sorted records of a run.
     Page = b'p',
@@ -48,13 +47,42 @@ pub(super) enum Value<'a> {
         id: u64,
         /// Length of all pieces together.
         len: u32,
+        /// [`checksum`] of all pieces together.
+        sum: u32,
     },
+}
+
+/// CRC-32 of the bytes under their name: a value that stands where another one belongs is damage, too.
+pub(super) fn checksum(kind: Kind, id: u64, part: u32, bytes: &[u8]) -> u32 {
+    let mut hasher = Hasher::new();
+    hasher.update(&name(kind, id, part));
+    hasher.update(bytes);
+    hasher.finalize()
+}
+
+/// How many bytes [`seal`] appends.
+const SEAL: usize = size_of::<u32>();
+
+/// Appends the checksum to a value.
+pub(super) fn seal(kind: Kind, id: u64, part: u32, bytes: &mut Vec<u8>) {
+    let sum = checksum(kind, id, part, bytes);
+    bytes.extend_from_slice(&sum.to_le_bytes());
+}
+
+/// How long the value is without its checksum, which must be right.
+pub(super) fn unseal(kind: Kind, id: u64, part: u32, bytes: &[u8]) -> Result<usize, Damage> {
+    match bytes.split_last_chunk::<SEAL>() {
+        Some((content, sum)) if u32::from_le_bytes(*sum) == checksum(kind, id, part, content) => {
+            Ok(content.len())
+        }
+        _ => Err(Damage("a page's checksum is wrong")),
+    }
 }
 
 const IS_LONG: u8 = 0x80;
 
 /// Appends one record: length of the key with the top bit for long values, length of the value (little-endian), key,
-/// value or number of the long value.
+/// value or number and checksum of the long value.
 pub(super) fn encode(out: &mut Vec<u8>, key: &[u8], value: Value<'_>) {
     let key_len = u8::try_from(key.len()).expect("keys have at most Key::MAX_LEN bytes");
     let (flag, len) = match value {
@@ -66,7 +94,10 @@ pub(super) fn encode(out: &mut Vec<u8>, key: &[u8], value: Value<'_>) {
     out.extend_from_slice(key);
     match value {
         Value::Short(bytes) => out.extend_from_slice(bytes),
-        Value::Long { id, .. } => out.extend_from_slice(&id.to_le_bytes()),
+        Value::Long { id, sum, .. } => {
+            out.extend_from_slice(&id.to_le_bytes());
+            out.extend_from_slice(&sum.to_le_bytes());
+        }
     }
 }
 
@@ -88,8 +119,8 @@ pub(super) fn decode<'a>(bytes: &mut &'a [u8]) -> Result<Option<(&'a [u8], Value
         (Value::Short(value), rest)
     } else {
         let (id, rest) = rest.split_first_chunk().ok_or(CUT)?;
-        let id = u64::from_le_bytes(*id);
-        (Value::Long { id, len }, rest)
+        let (sum, rest) = rest.split_first_chunk().ok_or(CUT)?;
+        (Value::Long { id: u64::from_le_bytes(*id), len, sum: u32::from_le_bytes(*sum) }, rest)
     };
     *bytes = rest;
     Ok(Some((key, value)))
@@ -104,13 +135,28 @@ mod tests {
         let mut bytes = Vec::new();
         encode(&mut bytes, b"one", Value::Short(b"short"));
         encode(&mut bytes, b"", Value::Short(b""));
-        encode(&mut bytes, b"two", Value::Long { id: 7, len: 9000 });
+        encode(&mut bytes, b"two", Value::Long { id: 7, len: 9000, sum: 3 });
 
         let mut rest = bytes.as_slice();
         assert_eq!(decode(&mut rest), Ok(Some((&b"one"[..], Value::Short(b"short")))));
         assert_eq!(decode(&mut rest), Ok(Some((&b""[..], Value::Short(b"")))));
-        assert_eq!(decode(&mut rest), Ok(Some((&b"two"[..], Value::Long { id: 7, len: 9000 }))));
+        assert_eq!(decode(&mut rest), Ok(Some((&b"two"[..], Value::Long { id: 7, len: 9000, sum: 3 }))));
         assert_eq!(decode(&mut rest), Ok(None));
+    }
+
+    #[test]
+    fn a_sealed_value_is_itself_and_stands_where_it_belongs() {
+        let mut bytes = b"content".to_vec();
+        seal(Kind::Page, 3, 4, &mut bytes);
+        assert_eq!(unseal(Kind::Page, 3, 4, &bytes), Ok(7));
+        assert!(unseal(Kind::Page, 3, 5, &bytes).is_err());
+        assert!(unseal(Kind::Page, 4, 4, &bytes).is_err());
+        assert!((0..bytes.len()).all(|len| unseal(Kind::Page, 3, 4, &bytes[..len]).is_err()));
+        for at in 0..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1;
+            assert!(unseal(Kind::Page, 3, 4, &flipped).is_err(), "byte {at}");
+        }
     }
 
     #[test]

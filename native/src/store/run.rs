@@ -4,6 +4,7 @@ use super::record::{self, Kind, PIECE, Value, name};
 use super::{Damage, Failure, Pages};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
+use std::mem;
 
 /// A page is closed when it has this many bytes. Smaller pages cost more to write, larger ones more to read.
 pub(super) const PAGE: usize = 4096;
@@ -21,6 +22,8 @@ pub(super) struct RunInfo {
     pub(super) filter_blocks: u32,
     /// How many records it has.
     pub(super) records: u64,
+    /// Checksum of what is held in memory.
+    pub(super) sum: u32,
 }
 
 impl RunInfo {
@@ -48,7 +51,7 @@ pub(super) struct Run {
 impl Run {
     /// Reads back what is held in memory.
     pub(super) fn load(info: RunInfo, pages: &Pages) -> Result<Self, Failure> {
-        let bytes = pages.joined(Kind::Index, info.id, info.index_len())?;
+        let bytes = pages.joined(Kind::Index, info.id, info.index_len(), info.sum)?;
         let (fences, blocks) = bytes.split_at(info.pages as usize * size_of::<u128>());
         let fences = fences.as_chunks().0.iter().map(|fence| u128::from_be_bytes(*fence)).collect();
         let filter = Filter::decode(blocks);
@@ -72,9 +75,9 @@ impl Run {
         let fence = fence(key);
         let first = self.fences.partition_point(|other| *other < fence).saturating_sub(1);
         let end = self.fences.partition_point(|other| *other <= fence);
-        for page in first..end {
-            let part = u32::try_from(page).expect("pages are counted in 32 bits");
-            let bytes = pages.part(Kind::Page, self.info.id, part)?;
+        for part in first..end {
+            let part = u32::try_from(part).expect("pages are counted in 32 bits");
+            let bytes = page(pages, self.info.id, part)?;
             let mut rest = bytes.as_ref();
             while let Some((other, value)) = record::decode(&mut rest)? {
                 match other.cmp(key) {
@@ -120,6 +123,7 @@ impl<'a> RunWriter<'a> {
             pages: 0,
             filter_blocks: u32::try_from(filter.blocks.len()).expect("a run has less than 2^37 records"),
             records: 0,
+            sum: 0,
         };
         Ok(Self {
             pages,
@@ -153,7 +157,7 @@ impl<'a> RunWriter<'a> {
         let mut index = Vec::with_capacity(self.info.index_len());
         index.extend(self.fences.iter().flat_map(|fence| fence.to_be_bytes()));
         self.filter.encode(&mut index);
-        self.pages.write_joined(Kind::Index, self.info.id, &index)?;
+        self.info.sum = self.pages.write_joined(Kind::Index, self.info.id, &index)?;
         Ok(Run { info: self.info, fences: self.fences, filter: self.filter })
     }
 
@@ -161,12 +165,20 @@ impl<'a> RunWriter<'a> {
         if self.page.is_empty() {
             return Ok(());
         }
-        let Self { pages, info, .. } = self;
-        pages.put(Kind::Page, info.id, info.pages, &self.page)?;
+        let Self { pages, info, page, .. } = self;
+        record::seal(Kind::Page, info.id, info.pages, page);
+        pages.put(Kind::Page, info.id, info.pages, page)?;
         info.pages += 1;
         self.page.clear();
         Ok(())
     }
+}
+
+/// A page's records.
+fn page(pages: &Pages, id: u64, part: u32) -> Result<sled::IVec, Failure> {
+    let bytes = pages.part(Kind::Page, id, part)?;
+    let len = record::unseal(Kind::Page, id, part, &bytes)?;
+    Ok(bytes.subslice(0, len))
 }
 
 /// Merges runs, oldest first, into one: of records with the same key the youngest stays.
@@ -251,9 +263,40 @@ impl<'a> Cursor<'a> {
                 self.ended = true;
                 return Ok(());
             };
-            self.page = self.pages.part(Kind::Page, self.id, part)?;
+            self.page = page(self.pages, self.id, part)?;
             self.next = 0;
         }
+    }
+}
+
+impl Run {
+    /// Reads every record, in order, and holds it against what is in memory: nothing may be out of its place.
+    pub(super) fn check(
+        &self,
+        pages: &Pages,
+        mut found: impl FnMut(&[u8], Value<'_>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut last: Option<Vec<u8>> = None;
+        let mut records = 0;
+        for (part, expected) in (0..self.info.pages).zip(&self.fences) {
+            let bytes = page(pages, self.info.id, part)?;
+            let (mut rest, mut first) = (bytes.as_ref(), true);
+            while let Some((key, value)) = record::decode(&mut rest)? {
+                if last.as_ref().is_some_and(|last| last.as_slice() >= key) {
+                    return Err(Damage("records are out of order").into());
+                }
+                if mem::take(&mut first) && fence(key) != *expected {
+                    return Err(Damage("a page begins with another record").into());
+                }
+                if !self.filter.may_hold(hash(key)) {
+                    return Err(Damage("a record is not in its filter").into());
+                }
+                found(key, value)?;
+                records += 1;
+                last = Some(key.to_vec());
+            }
+        }
+        if records == self.info.records { Ok(()) } else { Err(Damage("records are missing").into()) }
     }
 }
 

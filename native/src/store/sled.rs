@@ -1,6 +1,6 @@
 use super::record::{self, Kind, LONG, PIECE, Value, name};
 use super::run::{self, PAGE, Run, RunInfo, RunWriter};
-use super::{Failure, OpenError, Pages};
+use super::{Failure, OpenError, Pages, REMEDY};
 use alloy_primitives::{B256, Bytes};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use zk_replica_core::store::{Commit, Key, Store, StoreError};
 
 /// Version of everything that is written.
-const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// The logs become a run when they have this many records, bytes, or commits.
 const LOG_RECORDS: usize = 16_384;
@@ -33,6 +33,26 @@ pub(crate) struct Identity {
     pub(crate) chain_id: u64,
     /// What the chain began with: tells two chains of the same id apart.
     pub(crate) genesis: B256,
+}
+
+/// How many runs and records there are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent {
+    /// Sorted runs.
+    pub(crate) runs: usize,
+    /// Records in them and in the logs, replaced ones among them.
+    pub(crate) records: u64,
+}
+
+/// A run that was read in full, or until it could not.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    /// Its number.
+    pub(crate) run: u64,
+    /// How many records it should have.
+    pub(crate) records: u64,
+    /// What is wrong with it.
+    pub(crate) damage: Option<String>,
 }
 
 /// Records on disk: an archive, nothing is ever released.
@@ -76,9 +96,12 @@ struct Writer {
     failed: bool,
 }
 
-/// Which logs and runs count.
+/// Which logs and runs count, and the head: the commit record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Manifest {
+    /// The head record; none in a database without a block.
+    head: Option<Bytes>,
     /// The number for the next run, log or long record. What has this number or a higher one does not count.
     next_id: u64,
     /// Oldest first.
@@ -93,12 +116,19 @@ struct Manifest {
 struct LogInfo {
     id: u64,
     len: u64,
+    sum: u32,
 }
 
 /// A record and its encoded key.
 type Keyed<'a> = (&'a [u8], &'a Bytes);
 
 impl SledStore {
+    /// Opens a database that is there, whichever chain it holds.
+    pub(crate) fn open_existing(path: &Path) -> Result<(Self, Identity), OpenError> {
+        let identity = Identity::read(path)?;
+        Ok((Self::open(path, &identity)?, identity))
+    }
+
     /// Opens the database in the directory `path`, or makes one if there is nothing yet.
     pub(crate) fn open(path: &Path, identity: &Identity) -> Result<Self, OpenError> {
         Self::open_sized(path, identity, LOG_RECORDS)
@@ -129,6 +159,42 @@ impl SledStore {
             log_records,
             _lock: lock,
         })))
+    }
+
+    /// Reads all that counts, and calls `found` with each record: its key as bytes, and its value. Whatever a run
+    /// or a log has not as it was written is told to `damaged`, and the next one is read.
+    ///
+    /// A record that was replaced may come, too, before the one that replaced it.
+    pub(crate) fn scan(
+        &self,
+        mut part: impl FnMut(Part),
+        mut found: impl FnMut(&[u8], &[u8]),
+    ) {
+        let view = self.0.view();
+        for run in &view.runs {
+            let result = run.check(&self.0.pages, |key, value| match value {
+                Value::Short(record) => {
+                    found(key, record);
+                    Ok(())
+                }
+                Value::Long { id, len, sum } => {
+                    let record = self.0.pages.joined(Kind::Long, id, len as usize, sum)?;
+                    found(key, &record);
+                    Ok(())
+                }
+            });
+            part(Part { run: run.info.id, records: run.info.records, damage: result.err().map(|f| f.to_string()) });
+        }
+        view.log.records.iter().for_each(|(key, record)| found(key, record));
+    }
+
+    /// What it consists of.
+    pub(crate) fn extent(&self) -> Extent {
+        let view = self.0.view();
+        Extent {
+            runs: view.runs.len(),
+            records: view.runs.iter().map(|run| run.info.records).sum::<u64>() + view.log.records.len() as u64,
+        }
     }
 
     #[cfg(test)]
@@ -169,7 +235,7 @@ fn host(failure: &Failure) -> StoreError {
 }
 
 fn damaged(reason: &str) -> String {
-    format!("the database is damaged ({reason}): move it away and replay from the beginning")
+    format!("the database is damaged ({reason}): `zk-replica db check --db DIR` says where, {REMEDY}")
 }
 
 impl Inner {
@@ -218,16 +284,18 @@ impl Inner {
         let mut batch = sled::Batch::default();
         if !bytes.is_empty() {
             let id = manifest.take_id();
-            if bytes.len() <= LOG_IN_BATCH {
+            let sum = if bytes.len() <= LOG_IN_BATCH {
                 for (part, piece) in (0..).zip(bytes.chunks(PIECE)) {
                     batch.insert(&name(Kind::Log, id, part), piece);
                 }
+                record::checksum(Kind::Log, id, 0, &bytes)
             } else {
-                self.pages.write_joined(Kind::Log, id, &bytes)?;
+                let sum = self.pages.write_joined(Kind::Log, id, &bytes)?;
                 self.pages.sync()?;
-            }
+                sum
+            };
             let len = bytes.len() as u64;
-            manifest.logs.push(LogInfo { id, len });
+            manifest.logs.push(LogInfo { id, len, sum });
         }
         self.make_count(manifest, head, batch)?;
 
@@ -260,9 +328,9 @@ impl Inner {
                     writer.push(key, Value::Short(record))?;
                 } else {
                     let id = manifest.take_id();
-                    self.pages.write_joined(Kind::Long, id, record)?;
+                    let sum = self.pages.write_joined(Kind::Long, id, record)?;
                     let len = u32::try_from(record.len()).expect("records are shorter than 4 GB");
-                    writer.push(key, Value::Long { id, len })?;
+                    writer.push(key, Value::Long { id, len, sum })?;
                 }
             }
             writer.finish()?
@@ -305,15 +373,14 @@ impl Inner {
     /// The one moment in which a commit happens: an atomic batch, after all that it refers to, and then the disk.
     fn make_count(
         &self,
-        manifest: &Manifest,
+        manifest: &mut Manifest,
         head: Option<&Bytes>,
         mut batch: sled::Batch,
     ) -> Result<(), Failure> {
-        let text = serde_json::to_vec(manifest).expect("a manifest has only numbers and lists");
-        batch.insert(&name(Kind::Manifest, 0, 0), text);
         if let Some(head) = head {
-            batch.insert(&name(Kind::Head, 0, 0), head.as_ref());
+            manifest.head = Some(head.clone());
         }
+        batch.insert(&name(Kind::Manifest, 0, 0), manifest.encode());
         self.pages.write(batch)?;
         self.pages.sync()
     }
@@ -335,15 +402,14 @@ fn sorted<'a>(records: impl Iterator<Item = Keyed<'a>>) -> Vec<Keyed<'a>> {
 
 impl View {
     fn load(pages: &Pages, manifest: &Manifest) -> Result<Self, Failure> {
-        let head = pages.get(name(Kind::Head, 0, 0))?;
-        let mut view = Self { head: head.map(|head| Bytes::copy_from_slice(&head)), ..Self::default() };
+        let mut view = Self { head: manifest.head.clone(), ..Self::default() };
         for info in &manifest.runs {
             view.runs.push(Run::load(info.clone(), pages)?);
         }
         for log in &manifest.logs {
             let len =
                 usize::try_from(log.len).map_err(|_| Failure::Damage("a log has an impossible length"))?;
-            let bytes = pages.joined(Kind::Log, log.id, len)?;
+            let bytes = pages.joined(Kind::Log, log.id, len, log.sum)?;
             let mut rest = bytes.as_slice();
             while let Some((key, value)) = record::decode(&mut rest)? {
                 let Value::Short(record) = value else {
@@ -368,7 +434,9 @@ impl View {
         for run in self.runs.iter().rev() {
             let found = run.get(key, hash, pages, |value| match value {
                 Value::Short(record) => Ok(Bytes::copy_from_slice(record)),
-                Value::Long { id, len } => pages.joined(Kind::Long, id, len as usize).map(Bytes::from),
+                Value::Long { id, len, sum } => {
+                    pages.joined(Kind::Long, id, len as usize, sum).map(Bytes::from)
+                }
             })?;
             if found.is_some() {
                 return Ok(found);
@@ -401,6 +469,20 @@ impl LogInfo {
 }
 
 impl Manifest {
+    /// JSON, and behind it the checksum.
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = serde_json::to_vec(self).expect("a manifest has only numbers, bytes and lists");
+        record::seal(Kind::Manifest, 0, 0, &mut bytes);
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Failure> {
+        let len = record::unseal(Kind::Manifest, 0, 0, bytes)
+            .map_err(|_| Failure::Damage("the commit record's checksum is wrong"))?;
+        serde_json::from_slice(&bytes[..len])
+            .map_err(|_| Failure::Damage("the commit record cannot be read"))
+    }
+
     fn take_id(&mut self) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
@@ -420,9 +502,8 @@ impl Manifest {
 
 /// The manifest; for a new database, an empty one is written. `known`: the format file says that there is a database.
 fn read_manifest(pages: &Pages, known: bool) -> Result<Manifest, Failure> {
-    if let Some(text) = pages.get(name(Kind::Manifest, 0, 0))? {
-        let manifest =
-            serde_json::from_slice(&text).map_err(|_| Failure::Damage("the manifest cannot be read"))?;
+    if let Some(bytes) = pages.get(name(Kind::Manifest, 0, 0))? {
+        let manifest = Manifest::decode(&bytes)?;
         // Without the format file, creation was interrupted before anything could be stored.
         if known || manifest == Manifest::default() {
             return Ok(manifest);
@@ -431,12 +512,11 @@ fn read_manifest(pages: &Pages, known: bool) -> Result<Manifest, Failure> {
     }
     // sled makes a new file where it finds none, and forgets the end of one that was cut.
     if known || !pages.is_empty()? {
-        return Err(Failure::Damage("the manifest is missing"));
+        return Err(Failure::Damage("the commit record is missing"));
     }
     let manifest = Manifest::default();
     let mut batch = sled::Batch::default();
-    let text = serde_json::to_vec(&manifest).expect("a manifest has only numbers and lists");
-    batch.insert(&name(Kind::Manifest, 0, 0), text);
+    batch.insert(&name(Kind::Manifest, 0, 0), manifest.encode());
     pages.write(batch)?;
     pages.sync()?;
     Ok(manifest)
@@ -464,7 +544,7 @@ fn cannot(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenEr
 }
 
 /// Makes the directory and locks it.
-fn lock(path: &Path) -> Result<File, OpenError> {
+pub(crate) fn lock(path: &Path) -> Result<File, OpenError> {
     match fs::metadata(path) {
         Ok(metadata) if !metadata.is_dir() => return Err(OpenError::NotADirectory(path.to_owned())),
         Ok(_) => {}
@@ -511,12 +591,36 @@ fn format_text(version: u32, identity: &Identity) -> String {
     format!("zk-replica database\nversion {version}\nchain {chain_id}\ngenesis {genesis}\n")
 }
 
-/// Reads the format file; `false` if there is none.
+impl Identity {
+    /// Which chain the database in `path` holds.
+    pub(crate) fn read(path: &Path) -> Result<Self, OpenError> {
+        read_format(path)?.ok_or_else(|| OpenError::None(path.to_owned()))
+    }
+}
+
+/// Holds the format file against what is expected; `false` if there is none.
 fn check_format(path: &Path, identity: &Identity) -> Result<bool, OpenError> {
+    let Some(found) = read_format(path)? else {
+        return Ok(false);
+    };
+    let path = path.to_owned();
+    if found.chain_id != identity.chain_id {
+        let (found, expected) = (found.chain_id, identity.chain_id);
+        return Err(OpenError::Chain { path, found, expected });
+    }
+    if found.genesis != identity.genesis {
+        let Identity { chain_id: chain, genesis: expected } = *identity;
+        return Err(OpenError::Genesis { path, chain, found: found.genesis, expected });
+    }
+    Ok(true)
+}
+
+/// Reads the format file, if there is one.
+fn read_format(path: &Path) -> Result<Option<Identity>, OpenError> {
     let name = path.join("format");
     let bytes = match fs::read(&name) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(cannot("read", &name)(error)),
     };
     let text = String::from_utf8_lossy(&bytes);
@@ -529,17 +633,9 @@ fn check_format(path: &Path, identity: &Identity) -> Result<bool, OpenError> {
         let (found, expected) = (version.to_owned(), VERSION);
         return Err(OpenError::Version { path, found, expected });
     }
-    let chain = field("chain").and_then(|text| text.parse().ok()).ok_or_else(damaged)?;
-    if chain != identity.chain_id {
-        let (found, expected) = (chain, identity.chain_id);
-        return Err(OpenError::Chain { path, found, expected });
-    }
+    let chain_id = field("chain").and_then(|text| text.parse().ok()).ok_or_else(damaged)?;
     let genesis = field("genesis").and_then(|text| text.parse().ok()).ok_or_else(damaged)?;
-    if genesis != identity.genesis {
-        let (found, expected) = (genesis, identity.genesis);
-        return Err(OpenError::Genesis { path, chain, found, expected });
-    }
-    Ok(true)
+    Ok(Some(Identity { chain_id, genesis }))
 }
 
 /// Writes the format file: it is there in full, or not at all.

@@ -1,5 +1,6 @@
 //! The store as its users meet it: beside a model, across openings, killed, locked, damaged.
 
+use super::pages::PERMITS;
 use super::{Identity, OpenError, SledStore};
 use alloy_primitives::{B256, Bytes, keccak256};
 use std::collections::HashMap;
@@ -317,9 +318,9 @@ fn another_chain_genesis_or_version_is_refused() {
     assert!(matches!(SledStore::open(path, &other), Err(OpenError::Genesis { chain: 779, .. })));
 
     let format = fs::read_to_string(path.join("format")).unwrap();
-    fs::write(path.join("format"), format.replace("version 2", "version 1")).unwrap();
+    fs::write(path.join("format"), format.replace("version 3", "version 2")).unwrap();
     let error = SledStore::open(path, &CHAIN).unwrap_err();
-    assert!(error.to_string().contains("has format 1, this program reads format 2"), "{error}");
+    assert!(error.to_string().contains("has format 2, this program reads format 3"), "{error}");
 }
 
 #[test]
@@ -369,7 +370,7 @@ fn damaged_files_are_an_error() {
         fs::write(path.join(file), bytes).unwrap();
 
         match SledStore::open(&path, &CHAIN) {
-            Err(error) => assert!(error.to_string().contains("move it away"), "case {case}: {error}"),
+            Err(error) => assert!(error.to_string().contains("db rebuild"), "case {case}: {error}"),
             // Damage that opening does not meet: each record is right, or an error.
             Ok(store) => {
                 for number in 0..head(&store).map_or(0, |head| head + 1) {
@@ -385,6 +386,158 @@ fn damaged_files_are_an_error() {
             }
         }
     }
+}
+
+/// A store that may write and sync so often.
+fn open_with(permits: u64, path: &Path) -> Result<SledStore, OpenError> {
+    PERMITS.set(permits);
+    let store = SledStore::open_sized(path, &CHAIN, 500);
+    PERMITS.set(u64::MAX);
+    store
+}
+
+/// What is in `path` is the state after one of the `commits`, and not an earlier one than `reported`.
+fn assert_committed(path: &Path, commits: &[Commit], reported: Option<u64>, case: &str) {
+    let store = open(path);
+    let head = head(&store);
+    assert!(head >= reported, "{case}: {reported:?} was reported, {head:?} is there");
+    let count = head.map_or(0, |head| head as usize + 1);
+    commits[..count].iter().for_each(|commit| assert_holds(&store, commit));
+    let mut damage = Vec::new();
+    store.scan(|part| damage.extend(part.damage), |_, _| {});
+    assert!(damage.is_empty(), "{case}: {damage:?}");
+}
+
+/// Lets the write after each `permits` fail, and looks at what is there: in the files as they are at that moment, as if
+/// the process had been killed, and after the store was closed.
+fn fail_each(start: &Path, from: u64, commits: &[Commit], every: impl Iterator<Item = u64>) {
+    let directory = tempfile::tempdir().unwrap();
+    for permits in every {
+        let (path, image) = (directory.path().join("db"), directory.path().join("image"));
+        copy(start, &path);
+        let mut reported = from.checked_sub(1);
+        let failed = match open_with(permits, &path) {
+            Err(OpenError::Io { .. }) => {
+                copy(&path, &image);
+                true
+            }
+            Err(other) => panic!("{permits} writes: {other}"),
+            Ok(store) => {
+                let failed = (from..commits.len() as u64).any(|number| {
+                    let result = store.apply(&commits[number as usize]);
+                    if result.is_ok() {
+                        reported = Some(number);
+                    }
+                    result.is_err()
+                });
+                if failed {
+                    let error = store.apply(&commits[0]).unwrap_err();
+                    assert!(error.to_string().contains("an earlier write failed"), "{error}");
+                }
+                copy(&path, &image);
+                failed
+            }
+        };
+        assert_committed(&image, commits, reported, &format!("killed after {permits} writes"));
+        assert_committed(&path, commits, reported, &format!("closed after {permits} writes"));
+        fs::remove_dir_all(&path).unwrap();
+        fs::remove_dir_all(&image).unwrap();
+        if !failed {
+            return;
+        }
+    }
+    panic!("the last write did not succeed");
+}
+
+#[test]
+fn each_write_may_fail() {
+    let empty = tempfile::tempdir().unwrap();
+    // Logs in the batch and before it, runs, long records.
+    let commits: Vec<_> =
+        [3, 60, 480, 700, 20].iter().zip(0..).map(|(nodes, number)| commit(number, *nodes)).collect();
+    fail_each(empty.path(), 0, &commits, 0..);
+}
+
+#[test]
+fn each_write_of_a_merge_may_fail() {
+    let directory = tempfile::tempdir().unwrap();
+    let commits: Vec<_> = (0..17).map(|number| commit(number, if number < 16 { 501 } else { 3 })).collect();
+    let store = open(directory.path());
+    commits[..15].iter().for_each(|commit| store.apply(commit).unwrap());
+    assert_eq!(store.runs().len(), 15);
+    drop(store);
+    // Its first and last writes, and some of those in between, which are all alike.
+    fail_each(directory.path(), 15, &commits, (0..4).chain((4..).step_by(13)));
+}
+
+/// Splitmix64.
+fn random(seed: &mut u64) -> u64 {
+    *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut mixed = (*seed ^ (*seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// Damages a file somewhere: flips a byte, cuts, fills with zeros, or repeats another part of it.
+fn damage(path: &Path, seed: &mut u64) -> String {
+    let mut bytes = fs::read(path).unwrap();
+    let mut below = |limit: usize| (random(seed) % limit.max(1) as u64) as usize;
+    let (kind, at) = (below(4), below(bytes.len()));
+    let longest = 1 << below(18);
+    let len = below(longest).min(bytes.len() - at);
+    match kind {
+        0 => bytes[at] ^= 1 << below(8),
+        1 => bytes.truncate(at),
+        2 => bytes[at..at + len].fill(0),
+        _ => {
+            let from = below(bytes.len() - len);
+            bytes.copy_within(from..from + len, at);
+        }
+    }
+    fs::write(path, bytes).unwrap();
+    format!("{} damaged by way {kind} at {at}, {len} bytes", path.display())
+}
+
+#[test]
+fn damage_anywhere_is_an_error_or_does_no_harm() {
+    let directory = tempfile::tempdir().unwrap();
+    let sound = directory.path().join("sound");
+    let store = open(&sound);
+    let commits: Vec<_> = (0..6).map(|number| commit(number, [700, 40][number as usize % 2])).collect();
+    commits.iter().for_each(|commit| store.apply(commit).unwrap());
+    drop(store);
+    let files: Vec<_> =
+        fs::read_dir(sound.join("sled")).unwrap().map(|entry| entry.unwrap()).collect();
+    let files: Vec<_> =
+        files.iter().filter(|entry| entry.file_type().unwrap().is_file()).map(|e| e.file_name()).collect();
+    let (mut refused, mut seed) = (0, 20_250_101);
+    println!("seed {seed}");
+    for round in 0..80 {
+        let path = directory.path().join(round.to_string());
+        copy(&sound, &path);
+        let which = random(&mut seed) as usize % (files.len() + 2);
+        let name = files.get(which).cloned().unwrap_or_else(|| "db".into());
+        let case = damage(&path.join("sled").join(name), &mut seed);
+        match SledStore::open_sized(&path, &CHAIN, 500) {
+            Err(error @ (OpenError::Damaged { .. } | OpenError::Io { .. })) => {
+                assert!(error.to_string().contains(&*path.to_string_lossy()), "{case}: {error}");
+                refused += 1;
+            }
+            Err(error) => panic!("{case}: {error}"),
+            Ok(store) => {
+                let known = head(&store).map_or(0, |head| head as usize + 1);
+                for (key, record) in commits[..known].iter().flat_map(|commit| commit.records()) {
+                    match store.get(key) {
+                        _ if *key == Key::Head => {}
+                        Ok(found) => assert_eq!(found.as_ref(), Some(record), "{case}: {key}"),
+                        Err(_) => break,
+                    }
+                }
+            }
+        }
+        fs::remove_dir_all(&path).unwrap();
+    }
+    assert!(refused > 0, "no damage was found out");
 }
 
 fn copy(from: &Path, to: &Path) {

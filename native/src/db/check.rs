@@ -1,0 +1,364 @@
+use super::info::{Tip, head};
+use super::{refuse, say};
+use crate::store::{OpenError, SledStore};
+use alloy_primitives::{B256, U256, keccak256};
+use alloy_rlp::Decodable;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use zk_replica_core::executor::PreparedBlock;
+use zk_replica_core::store::{Key, Store, StoreError};
+use zk_replica_core::tree::{Node, hash_bytes, hash_value};
+use zk_replica_core::types::{
+    Block, BlockClaims, BlockInput, BlockRecord, EncodedTransaction, Head, Totals, TransactionPlace,
+};
+
+const AFTER_CHECK: &str = "\
+Exit codes:
+  0  sound
+  2  cannot be looked at: no database, in use, another version, no permission
+  3  damaged: each finding is a line; `zk-replica db rebuild` makes the database anew
+
+Without --deep the upper part of the head's state tree is hashed again; with it all of the tree, every node, value and
+code of every block's state, the indexes, and each transaction's signature.
+
+Example:
+  zk-replica db check --db ./db --deep";
+
+/// Check that a database is what was written into it.
+///
+/// Every run, page and log is held against its checksum, every block against the hash of the block behind it, the totals
+/// against the blocks, the state against the head's state root. Nothing is changed but the debris of a crash, which
+/// opening always removes.
+#[derive(Args, Debug)]
+#[command(after_long_help = AFTER_CHECK)]
+pub(super) struct Check {
+    /// Directory of the database
+    #[arg(long, value_name = "DIR")]
+    db: PathBuf,
+
+    /// Hash all of the state again, look up all indexes, recover all senders
+    #[arg(long)]
+    deep: bool,
+
+    /// Print the result as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// More findings than these are only counted.
+const TOLD: usize = 20;
+
+/// The levels of the state tree that are always hashed again: at most 2047 nodes.
+const UPPER_LEVELS: u32 = 10;
+
+/// No path in the tree is longer.
+const DEPTH: u32 = 256;
+
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    sound: bool,
+    deep: bool,
+    chain_id: u64,
+    head: Option<Tip>,
+    runs: u64,
+    records: u64,
+    blocks: u64,
+    tree_nodes: u64,
+    findings: Vec<String>,
+    /// Findings that are not told.
+    more: u64,
+}
+
+pub(super) fn run(options: &Check) -> ExitCode {
+    let report = match check(&options.db, options.deep) {
+        Ok(report) => report,
+        // It was found out what is wrong, though not more than that.
+        Err(error @ OpenError::Damaged { .. }) => Report {
+            deep: options.deep,
+            findings: vec![error.to_string()],
+            ..Report::default()
+        },
+        Err(error) => return refuse(&error, 2),
+    };
+    let code = if report.sound { 0 } else { 3 };
+    if options.json {
+        say(&serde_json::to_string(&report).expect("plain data with names for keys"), code)
+    } else {
+        say(&report.to_string(), code)
+    }
+}
+
+fn check(path: &Path, deep: bool) -> Result<Report, OpenError> {
+    let (store, identity) = SledStore::open_existing(path)?;
+    // indicatif itself draws nothing where standard error is not a terminal.
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+    bar.set_style(ProgressStyle::with_template("{msg} {wide_bar} {pos}").expect("the template is well formed"));
+    let report = Report { deep, chain_id: identity.chain_id, ..Report::default() };
+    let mut check = Checking { store: &store, bar, report };
+    check.files();
+    match head(&store) {
+        Ok(Some(head)) => {
+            check.report.head = Some(Tip::from(&head));
+            check.blocks(&head);
+            check.tree(head.state_root);
+        }
+        Ok(None) => {}
+        Err(error) => check.found(error.to_string()),
+    }
+    let Checking { bar, mut report, .. } = check;
+    bar.finish_and_clear();
+    report.sound = report.findings.is_empty();
+    Ok(report)
+}
+
+struct Checking<'a> {
+    store: &'a SledStore,
+    bar: ProgressBar,
+    report: Report,
+}
+
+impl Checking<'_> {
+    fn found(&mut self, finding: String) {
+        if self.report.findings.len() < TOLD {
+            self.report.findings.push(finding);
+        } else {
+            self.report.more += 1;
+        }
+    }
+
+    /// The record, decoded; what is wrong with it is told.
+    fn read<T: Decodable>(&mut self, key: Key) -> Option<T> {
+        let decoded = self.store.get(&key).and_then(|record| {
+            let record = record.ok_or(StoreError::Missing(key))?;
+            let mut rest = record.as_ref();
+            match T::decode(&mut rest) {
+                Ok(value) if rest.is_empty() => Ok(value),
+                _ => Err(StoreError::Corrupt { key, reason: "it cannot be read" }),
+            }
+        });
+        decoded.map_err(|error| self.found(error.to_string())).ok()
+    }
+
+    /// All that is written, page by page; in depth, each record that is named by its hash against its name.
+    fn files(&mut self) {
+        let store = self.store;
+        let total = store.extent().records;
+        self.begin("records", total);
+        let (bar, deep) = (self.bar.clone(), self.report.deep);
+        let (mut parts, mut false_names, mut records) = (Vec::new(), Vec::new(), 0);
+        store.scan(
+            |part| parts.push(part),
+            |key, record| {
+                records += 1;
+                bar.inc(1);
+                if let Some(finding) = deep.then(|| false_name(key, record)).flatten() {
+                    false_names.push(finding);
+                }
+            },
+        );
+        self.report.records = records;
+        self.report.runs = parts.len() as u64;
+        for part in parts {
+            if let Some(damage) = part.damage {
+                self.found(format!("run {} of {} records: {damage}", part.run, part.records));
+            }
+        }
+        false_names.into_iter().for_each(|finding| self.found(finding));
+    }
+
+    /// From the head to genesis, each block by the hash that the one behind it has for its parent.
+    fn blocks(&mut self, head: &Head) {
+        self.begin("blocks", head.number.saturating_add(1));
+        let mut expected = Some(head.hash);
+        let mut counted = Totals { batches: head.totals.batches, ..Totals::default() };
+        let mut complete = true;
+        for number in (0..=head.number).rev() {
+            self.bar.inc(1);
+            let Some(record) = self.read::<BlockRecord>(Key::Block(number)) else {
+                (expected, complete) = (None, false);
+                if self.report.more > 1000 {
+                    self.found(format!("block {number} and those below were not looked at"));
+                    return;
+                }
+                continue;
+            };
+            self.report.blocks += 1;
+            self.block(number, expected, &record);
+            if number > 0 {
+                counted.blocks += 1;
+                counted.transactions += record.transactions.len() as u64;
+                counted.gas = counted.gas.saturating_add(record.header.gas_used);
+            }
+            expected = Some(record.header.parent_hash);
+        }
+        if complete && counted != head.totals {
+            self.found(format!("the head counts {:?}, its blocks are {counted:?}", head.totals));
+        }
+    }
+
+    fn block(&mut self, number: u64, expected: Option<B256>, record: &BlockRecord) {
+        let hash = record.header.hash_slow();
+        if record.header.number != number {
+            self.found(format!("block {number} says that it is block {}", record.header.number));
+        }
+        if let Some(expected) = expected.filter(|expected| *expected != hash) {
+            self.found(format!("block {number} has hash {hash}, not {expected}, which the one behind it is linked to"));
+        }
+        if record.receipts.len() != record.transactions.len() {
+            let (receipts, transactions) = (record.receipts.len(), record.transactions.len());
+            self.found(format!("block {number} has {receipts} receipts of {transactions} transactions"));
+        }
+        match self.store.get(&Key::BlockNumber(hash)) {
+            Ok(Some(found)) if found.as_ref() == number.to_be_bytes() => {}
+            Ok(found) => {
+                let said = if found.is_some() { "another number" } else { "nothing" };
+                self.found(format!("the index has {said} for the hash of block {number}"));
+            }
+            Err(error) => self.found(error.to_string()),
+        }
+        if self.report.deep {
+            self.transactions(number, record);
+        }
+    }
+
+    /// The transactions against the header, their senders against their signatures, the index against both.
+    fn transactions(&mut self, number: u64, record: &BlockRecord) {
+        let stored = &record.transactions;
+        let encoded = stored.iter().map(|transaction| EncodedTransaction {
+            encoded: transaction.encoded.clone(),
+            effective_percentage: transaction.effective_percentage,
+        });
+        let prepared = PreparedBlock::from(Block {
+            input: BlockInput {
+                number,
+                timestamp: record.header.timestamp,
+                coinbase: record.header.beneficiary,
+                l1_info: record.l1_info,
+                transactions: encoded.collect(),
+            },
+            claims: BlockClaims {
+                batch: record.batch,
+                delta_timestamp: None,
+                gas_limit: None,
+                hash: B256::ZERO,
+                state_root: record.header.state_root,
+                block_info_root: record.block_info_root,
+                intermediate_state_roots: Vec::new(),
+            },
+        });
+        if prepared.transactions_root() != record.header.transactions_root {
+            self.found(format!("the transactions of block {number} are not those of its header"));
+        }
+        for ((index, prepared), stored) in (0..).zip(&prepared.input().transactions).zip(stored) {
+            if !matches!(prepared, Ok(prepared) if prepared.transaction().sender() == stored.sender) {
+                self.found(format!("transaction {index} of block {number} has another sender"));
+            }
+            let key = Key::TransactionPlace(keccak256(&stored.encoded));
+            let place = TransactionPlace { block: number, index };
+            if let Some(found) = self.read::<TransactionPlace>(key).filter(|found| *found != place) {
+                // The same transaction may have come again in a later block, where it failed.
+                if found.block < number {
+                    self.found(format!("the index has transaction {index} of block {number} at {found:?}"));
+                }
+            }
+        }
+    }
+
+    /// The head's state from its root down, each node by the hash that the one above has for it.
+    fn tree(&mut self, root: B256) {
+        self.begin("tree nodes", 0);
+        let deepest = if self.report.deep { DEPTH } else { UPPER_LEVELS };
+        let mut ahead = vec![(root, 0)];
+        while let Some((digest, depth)) = ahead.pop() {
+            if digest.is_zero() || depth > deepest {
+                continue;
+            }
+            self.bar.inc(1);
+            self.report.tree_nodes += 1;
+            match self.node(digest) {
+                Ok(Node::Branch { left, right }) => {
+                    ahead.extend([(left.into(), depth + 1), (right.into(), depth + 1)]);
+                }
+                Ok(Node::Leaf { value_hash, .. }) => {
+                    if let Err(finding) = self.value(value_hash.into()) {
+                        self.found(finding);
+                    }
+                }
+                Err(finding) => self.found(finding),
+            }
+        }
+    }
+
+    fn node(&self, digest: B256) -> Result<Node, String> {
+        let key = Key::Node(digest);
+        let record = self.store.get(&key).map_err(|error| error.to_string())?;
+        let record = record.ok_or_else(|| format!("{key} of the head's state is missing"))?;
+        let node = Node::decode(&record).map_err(|error| format!("{key}: {error}"))?;
+        match B256::from(node.digest()) {
+            found if found == digest => Ok(node),
+            found => Err(format!("{key} has hash {found}")),
+        }
+    }
+
+    fn value(&self, hash: B256) -> Result<(), String> {
+        let key = Key::Value(hash);
+        let record = self.store.get(&key).map_err(|error| error.to_string())?;
+        let record = record.ok_or_else(|| format!("{key} of the head's state is missing"))?;
+        false_name(key.encode().as_ref(), &record).map_or(Ok(()), Err)
+    }
+
+    fn begin(&self, what: &'static str, total: u64) {
+        self.bar.reset();
+        self.bar.set_length(total);
+        self.bar.set_message(what);
+    }
+}
+
+/// What is wrong with a record that is named by its hash.
+fn false_name(key: &[u8], record: &[u8]) -> Option<String> {
+    let Some(key) = Key::decode(key) else {
+        return Some(format!("a record has the name {}, which nothing has", alloy_primitives::hex::encode(key)));
+    };
+    let (expected, found) = match key {
+        Key::Node(digest) => match Node::decode(record) {
+            Ok(node) => (digest, node.digest().into()),
+            Err(error) => return Some(format!("{key}: {error}")),
+        },
+        Key::Value(digest) => match <[u8; 32]>::try_from(record) {
+            Ok(value) => (digest, hash_value(U256::from_be_bytes(value)).into()),
+            Err(_) => return Some(format!("{key} has {} bytes, not 32", record.len())),
+        },
+        Key::Code(digest) => (digest, hash_bytes(record)),
+        Key::Block(_) | Key::BlockNumber(_) | Key::TransactionPlace(_) | Key::Head => return None,
+    };
+    (found != expected).then(|| format!("{key} has hash {found}"))
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { deep, records, runs, blocks, tree_nodes, more, .. } = self;
+        for finding in &self.findings {
+            writeln!(f, "damage: {finding}")?;
+        }
+        if *more > 0 {
+            writeln!(f, "damage: {more} more")?;
+        }
+        f.write_str(if self.sound { "sound" } else { "damaged" })?;
+        write!(f, ": {records} records in {runs} runs, {blocks} blocks, {tree_nodes} tree nodes")?;
+        if let Some(head) = &self.head {
+            write!(f, "; {head}")?;
+        }
+        f.write_str(if *deep { "; in depth" } else { "" })
+    }
+}
+
+impl fmt::Display for Tip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { number, hash, state_root, .. } = self;
+        write!(f, "tip {number} state root {state_root} hash {hash}")
+    }
+}
