@@ -6,7 +6,7 @@ use crate::{
     executor::PreparedBlock,
     source::datastream::Item,
     store::{Commit, Key, Store, StoreError},
-    types::{BatchEnd, BatchStart, BlockRecord, Head, Totals, UpdateGer},
+    types::{BatchEnd, BatchStart, BlockRecord, ConsolidatedBatch, Head, Totals, UpdateGer},
 };
 use alloc::boxed::Box;
 use alloy_primitives::B256;
@@ -192,6 +192,29 @@ impl Replica {
     /// From now on no block up to this one is rolled back, because L1 has it.
     pub fn finalize(&mut self, block: u64) {
         self.frontier = self.frontier.max(block);
+    }
+
+    /// Compares what was proved on L1 with the verified chain. When they agree, no block up to the one in the verdict is
+    /// rolled back any more, as by [`Replica::finalize`].
+    ///
+    /// `None` when it cannot be compared (yet): see [`Checker::check_consolidated`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when a record cannot be read.
+    pub fn consolidate<S: Store>(
+        &mut self,
+        posted: &ConsolidatedBatch,
+        store: &S,
+    ) -> Result<Option<Verdict<u64>>, StoreError> {
+        let Some(head) = self.head.as_ref().filter(|_| self.branch.is_none()) else {
+            return Ok(None);
+        };
+        let verdict = self.checker.check_consolidated(posted, head, store)?;
+        if let Some(Verdict::Verified(block)) = verdict {
+            self.finalize(block);
+        }
+        Ok(verdict)
     }
 
     /// Makes ready for a source that begins with the last verified block, in the midst of the batch that `start` began.

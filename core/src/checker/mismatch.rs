@@ -71,6 +71,10 @@ pub enum Claim {
     L1InfoLeaf,
     /// State root in the operator's genesis configuration.
     GenesisRoot,
+    /// State root after a batch, as it was proved on L1.
+    ConsolidatedStateRoot,
+    /// Local exit root after a batch, as it was proved on L1.
+    ConsolidatedExitRoot,
 }
 
 impl Claim {
@@ -99,6 +103,8 @@ impl Claim {
             Self::AccInputHash => "accumulated input hash",
             Self::L1InfoLeaf => "L1 info leaf",
             Self::GenesisRoot => "genesis root",
+            Self::ConsolidatedStateRoot => "state root proved on L1",
+            Self::ConsolidatedExitRoot => "local exit root proved on L1",
         }
     }
 }

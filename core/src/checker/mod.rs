@@ -6,6 +6,7 @@
 mod batch;
 mod block;
 mod genesis;
+mod l1;
 mod mismatch;
 mod verdict;
 

@@ -4,5 +4,6 @@
 
 pub mod batch_data;
 pub mod datastream;
+pub mod l1;
 pub mod sequence;
 pub mod witness;

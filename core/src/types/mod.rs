@@ -5,6 +5,7 @@
 
 mod batch;
 mod block;
+mod l1;
 mod receipt;
 mod transaction;
 
@@ -14,5 +15,6 @@ pub use batch::{
 pub use block::{
     Block, BlockClaims, BlockInput, BlockRecord, Head, L1Info, Totals, TransactionPlace, TransactionRecord,
 };
+pub use l1::ConsolidatedBatch;
 pub use receipt::Receipt;
 pub use transaction::{EncodedTransaction, Transaction, TransactionError};
