@@ -9,6 +9,7 @@ mod genesis;
 mod mismatch;
 mod verdict;
 
+pub use block::MakeError;
 pub use mismatch::{Claim, Mismatch, Value};
 pub use verdict::{Verdict, VerifiedBatch, VerifiedBlock, VerifiedUpdate, VerifiedVirtualBatch};
 
