@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::devnet::Devnet;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -15,6 +16,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Replay(Replay),
     Run(Run),
+    Devnet(Box<Devnet>),
 }
 
 const AFTER_REPLAY: &str = "\

@@ -19,6 +19,7 @@ mod backoff;
 mod chain_files;
 mod cli;
 mod datastream;
+mod devnet;
 mod disk;
 mod events;
 mod follow;
@@ -33,6 +34,7 @@ mod writer;
 
 use clap::Parser as _;
 use cli::{Cli, Command};
+use devnet::DevnetError;
 use follow::FollowError;
 use output::Outcome;
 use replay::ReplayError;
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Replay(options) => replay(&options),
         Command::Run(options) => follow(&options),
+        Command::Devnet(options) => devnet(&options),
     }
 }
 
@@ -66,6 +69,18 @@ fn follow(options: &cli::Run) -> ExitCode {
     match result {
         Ok(Some(outcome)) => report(&outcome, false),
         Ok(None) => ExitCode::from(130),
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn devnet(options: &devnet::Devnet) -> ExitCode {
+    let result = stop_on_signals().map_err(DevnetError::Signals).and_then(|stop| devnet::run(options, &stop));
+    match result {
+        Ok(()) if options.list_lies => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::from(130),
         Err(error) => {
             complain(&error);
             ExitCode::from(error.exit_code())

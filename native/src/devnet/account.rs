@@ -15,8 +15,9 @@ pub(crate) struct Account {
 impl Account {
     /// The account with this index, of those that a seed gives.
     pub(crate) fn of(seed: u64, index: u64) -> Self {
-        let mut secret =
-            keccak256([b"zk-replica devnet account".as_slice(), &seed.to_be_bytes(), &index.to_be_bytes()].concat());
+        let mut secret = keccak256(
+            [b"zk-replica devnet account".as_slice(), &seed.to_be_bytes(), &index.to_be_bytes()].concat(),
+        );
         // All but one in 2^127 hashes are a secret key at once.
         let key = loop {
             match SigningKey::from_slice(secret.as_slice()) {
@@ -37,8 +38,7 @@ impl Account {
     /// The signed transaction in Ethereum's RLP. The same transaction always has the same signature (RFC 6979).
     pub(crate) fn sign(&self, transaction: &TxLegacy) -> Bytes {
         let hash = transaction.signature_hash();
-        let signed = self.key.sign_prehash_recoverable(hash.as_slice());
-        let (signature, parity) = signed.expect("a hash of 32 bytes can be signed");
+        let (signature, parity) = self.key.sign_prehash_recoverable(hash.as_slice());
         let (r, s) = signature.split_bytes();
         let (r, s) = (U256::from_be_slice(&r), U256::from_be_slice(&s));
         let mut encoded = Vec::new();
@@ -58,7 +58,8 @@ mod tests {
         for index in 0..20 {
             let account = Account::of(7, index);
             let to = TxKind::Call(Address::ZERO);
-            let transaction = TxLegacy { chain_id: Some(9), nonce: index, gas_limit: 21_000, to, ..TxLegacy::default() };
+            let transaction =
+                TxLegacy { chain_id: Some(9), nonce: index, gas_limit: 21_000, to, ..TxLegacy::default() };
             let encoded = account.sign(&transaction);
             assert_eq!(encoded, account.sign(&transaction));
             let recovered = EncodedTransaction { encoded, effective_percentage: 255 }.recover().unwrap();

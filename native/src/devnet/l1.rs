@@ -49,8 +49,11 @@ impl L1 {
 
     fn grow(&mut self) {
         let index = u32::try_from(self.leaves.len()).expect("less than 2^32 leaves fit into memory");
-        let made_up = |what: &str| keccak256([what.as_bytes(), &self.seed.to_be_bytes(), &index.to_be_bytes()].concat());
-        let (mainnet_exit_root, rollup_exit_root) = (made_up("mainnet exit root"), made_up("rollup exit root"));
+        let made_up = |what: &str| {
+            keccak256([what.as_bytes(), &self.seed.to_be_bytes(), &index.to_be_bytes()].concat())
+        };
+        let (mainnet_exit_root, rollup_exit_root) =
+            (made_up("mainnet exit root"), made_up("rollup exit root"));
         let ger = global_exit_root(mainnet_exit_root, rollup_exit_root);
         let parent_hash = made_up("hash of an L1 block");
         let timestamp = self.genesis_time;

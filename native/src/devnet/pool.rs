@@ -180,7 +180,8 @@ mod tests {
 
     fn transaction(index: u64, nonce: u64, gas_price: u128) -> Transaction {
         let to = TxKind::Call(Address::ZERO);
-        let fields = TxLegacy { chain_id: Some(1), nonce, gas_price, gas_limit: 21_000, to, ..TxLegacy::default() };
+        let fields =
+            TxLegacy { chain_id: Some(1), nonce, gas_price, gas_limit: 21_000, to, ..TxLegacy::default() };
         let encoded = Account::of(0, index).sign(&fields);
         EncodedTransaction { encoded, effective_percentage: 255 }.recover().unwrap()
     }
