@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::devnet::Devnet;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ pub(crate) enum Command {
     Run(Run),
     Db(crate::db::Db),
     Evidence(crate::evidence::Evidence),
+    Devnet(Box<Devnet>),
 }
 
 const AFTER_REPLAY: &str = "\

@@ -20,10 +20,12 @@ mod chain_files;
 mod cli;
 mod datastream;
 mod db;
+mod devnet;
 mod disk;
 mod events;
 mod evidence;
 mod follow;
+mod http;
 mod output;
 mod pipeline;
 mod progress;
@@ -34,6 +36,7 @@ mod writer;
 
 use clap::Parser as _;
 use cli::{Cli, Command};
+use devnet::DevnetError;
 use follow::FollowError;
 use output::Outcome;
 use replay::ReplayError;
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Run(options) => follow(&options),
         Command::Db(options) => db::run(&options),
         Command::Evidence(options) => evidence::run(&options),
+        Command::Devnet(options) => devnet(&options),
     }
 }
 
@@ -69,6 +73,18 @@ fn follow(options: &cli::Run) -> ExitCode {
     match result {
         Ok(Some(outcome)) => report(&outcome, false),
         Ok(None) => ExitCode::from(130),
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn devnet(options: &devnet::Devnet) -> ExitCode {
+    let result = stop_on_signals().map_err(DevnetError::Signals).and_then(|stop| devnet::run(options, &stop));
+    match result {
+        Ok(()) if options.list_lies => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::from(130),
         Err(error) => {
             complain(&error);
             ExitCode::from(error.exit_code())

@@ -1,11 +1,15 @@
 use super::{At, Checker, Claim, Mismatch, Verdict, VerifiedBlock};
 use crate::{
-    executor::{BatchContext, BlockModel, ExecuteError, Execution, Invalid, Parent, PreparedBlock, State},
+    executor::{
+        BatchContext, BlockModel, ExecuteError, Execution, Invalid, Parent, PreparedBlock, Skipped, State,
+    },
     store::{Store, StoreError},
     tree::{Smt, TreeUpdate},
-    types::{BatchKind, BatchStart, BlockClaims, BlockRecord, Head, L1Info, TransactionRecord},
+    types::{
+        BatchKind, BatchStart, Block, BlockClaims, BlockInput, BlockRecord, Head, L1Info, TransactionRecord,
+    },
 };
-use alloc::string::ToString;
+use alloc::{string::ToString, vec::Vec};
 use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, Header};
 use alloy_primitives::B256;
 
@@ -18,6 +22,42 @@ enum Stop {
 impl From<Mismatch> for Stop {
     fn from(mismatch: Mismatch) -> Self {
         Self::Mismatch(mismatch)
+    }
+}
+
+/// What came out of a block.
+struct Outcome {
+    header: Header,
+    execution: Execution,
+    update: TreeUpdate,
+}
+
+/// Why [`Checker::make_block`] made none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MakeError {
+    /// These transactions cannot run: leave them out and try again.
+    #[error("{} transactions cannot run", .0.len())]
+    Skipped(Vec<Skipped>),
+    /// The block breaks this rule.
+    #[error("{0}")]
+    Rule(Mismatch),
+    /// The state could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<Mismatch> for MakeError {
+    fn from(broken: Mismatch) -> Self {
+        Self::Rule(broken)
+    }
+}
+
+impl From<Stop> for MakeError {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Mismatch(broken) => broken.into(),
+            Stop::Store(error) => error.into(),
+        }
     }
 }
 
@@ -59,18 +99,10 @@ impl Checker {
         check_surroundings(at, block, &batch, start, parent)?;
         self.check_l1_info(at, block, &batch, parent, store)?;
 
-        let execution = match self.executor.execute(block.input(), &batch, Parent::from(parent), store) {
-            Ok(execution) => execution,
-            Err(ExecuteError::Store(error)) => return Err(error.into()),
-            Err(ExecuteError::Invalid(invalid)) => return Err(broken_rule(at, &invalid).into()),
-        };
+        let Outcome { header, execution, update } = self.run(block, &batch, at, parent, store)?;
         if let Some(skipped) = execution.skipped.first() {
             return Err(at.mismatch(Claim::Transaction, "it was executed", skipped.to_string()).into());
         }
-        let changes = execution.diff.tree_changes(self.executor.paths());
-        let update = Smt::new(store).update(parent.state_root, changes)?;
-
-        let header = header(block, &batch, parent, &execution, update.root);
         let hash = header.hash_slow();
         let claims = block.claims();
         check_intermediate_roots(at, claims, &execution)?;
@@ -78,6 +110,72 @@ impl Checker {
         at.compare(Claim::BlockInfoRoot, claims.block_info_root, execution.block_info_root)?;
         at.compare(Claim::BlockHash, claims.hash, hash)?;
         Ok(verified(block, start, parent, header, hash, execution, update))
+    }
+
+    /// Executes a block and puts what changed into the tree.
+    fn run<S: Store>(
+        &mut self,
+        block: &PreparedBlock,
+        batch: &BatchContext<'_>,
+        at: At,
+        parent: &Head,
+        store: &S,
+    ) -> Result<Outcome, Stop> {
+        let execution = match self.executor.execute(block.input(), batch, Parent::from(parent), store) {
+            Ok(execution) => execution,
+            Err(ExecuteError::Store(error)) => return Err(error.into()),
+            Err(ExecuteError::Invalid(invalid)) => return Err(broken_rule(at, &invalid).into()),
+        };
+        let changes = execution.diff.tree_changes(self.executor.paths());
+        let update = Smt::new(store).update(parent.state_root, changes)?;
+        let header = header(block, batch, parent, &execution, update.root);
+        Ok(Outcome { header, execution, update })
+    }
+
+    /// Makes a block as a sequencer does: executes `input` on the state after `parent`, and claims what came out.
+    ///
+    /// The claims are those of whoever makes the block. A replica of the same chain, the maker's own included, believes
+    /// them no more than others, and checks them.
+    ///
+    /// # Errors
+    ///
+    /// [`MakeError`] when no such block can be made.
+    pub fn make_block<S: Store>(
+        &mut self,
+        input: BlockInput,
+        start: &BatchStart,
+        parent: &Head,
+        store: &S,
+    ) -> Result<Block, MakeError> {
+        let previous = if parent.number == 0 { 0 } else { parent.timestamp };
+        let claims = BlockClaims {
+            batch: start.number,
+            // The protocol's field has 32 bits, also where it holds the whole timestamp.
+            delta_timestamp: u32::try_from(input.timestamp.saturating_sub(previous) & u64::from(u32::MAX))
+                .ok(),
+            gas_limit: None,
+            hash: B256::ZERO,
+            state_root: B256::ZERO,
+            block_info_root: B256::ZERO,
+            intermediate_state_roots: Vec::new(),
+        };
+        let draft = PreparedBlock::from(Block { input: input.clone(), claims: claims.clone() });
+        let at = At { batch: start.number, block: input.number };
+        let batch = self.batch_context(start, at)?;
+        check_surroundings(at, &draft, &batch, start, parent)?;
+        self.check_l1_info(at, &draft, &batch, parent, store)?;
+        let Outcome { header, execution, update } = self.run(&draft, &batch, at, parent, store)?;
+        if !execution.skipped.is_empty() {
+            return Err(MakeError::Skipped(execution.skipped));
+        }
+        let claims = BlockClaims {
+            hash: header.hash_slow(),
+            state_root: update.root,
+            block_info_root: execution.block_info_root,
+            intermediate_state_roots: execution.intermediate_state_roots,
+            ..claims
+        };
+        Ok(Block { input, claims })
     }
 
     /// A block that refers to no L1 info leaf brings none in, but some streams repeat an exit root that the chain knows

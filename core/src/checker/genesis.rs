@@ -4,8 +4,9 @@ use crate::{
     executor::{PreparedBlock, StateDiff},
     store::{Memory, StoreError},
     tree::{Smt, StateKey, TreeUpdate},
-    types::{BatchStart, BlockRecord, Head, Totals},
+    types::{BatchStart, Block, BlockClaims, BlockInput, BlockRecord, Head, L1Info, Totals},
 };
+use alloc::vec::Vec;
 use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH, Header};
 use alloy_primitives::{Address, B256, U256};
 
@@ -32,6 +33,36 @@ impl Checker {
             Err(mismatch) => Verdict::Mismatch(mismatch),
             Ok(()) => Verdict::Verified(verified(block, header, hash, diff, update)),
         })
+    }
+
+    /// Makes block 0 as a main node does: what the allocations give, claimed.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] only if the tree cannot be built in memory.
+    pub fn make_genesis(&mut self, genesis: &Genesis, timestamp: u64) -> Result<Block, StoreError> {
+        let input = BlockInput {
+            number: 0,
+            timestamp,
+            coinbase: Address::ZERO,
+            l1_info: L1Info::default(),
+            transactions: Vec::new(),
+        };
+        let claims = BlockClaims {
+            batch: 0,
+            delta_timestamp: None,
+            gas_limit: None,
+            hash: B256::ZERO,
+            state_root: B256::ZERO,
+            block_info_root: B256::ZERO,
+            intermediate_state_roots: Vec::new(),
+        };
+        let changes = allocations(genesis).tree_changes(self.executor.paths());
+        let state_root = Smt::new(&Memory::new()).update(B256::ZERO, changes)?.root;
+        let mut block = Block { input, claims };
+        let header = self.genesis_header(genesis, &PreparedBlock::from(block.clone()), state_root);
+        block.claims = BlockClaims { state_root, hash: header.hash_slow(), ..block.claims };
+        Ok(block)
     }
 
     fn genesis_header(&self, genesis: &Genesis, block: &PreparedBlock, state_root: B256) -> Header {
@@ -120,8 +151,8 @@ fn verified(
         fork_id: 0,
         l1_info: block.input().l1_info,
         block_info_root: B256::ZERO,
-        transactions: alloc::vec::Vec::new(),
-        receipts: alloc::vec::Vec::new(),
+        transactions: Vec::new(),
+        receipts: Vec::new(),
     };
     VerifiedBlock { head, record, permutations: update.permutations, diff, update }
 }

@@ -10,6 +10,7 @@ mod l1;
 mod mismatch;
 mod verdict;
 
+pub use block::MakeError;
 pub use mismatch::{Claim, Mismatch, Value};
 pub use verdict::{Verdict, VerifiedBatch, VerifiedBlock, VerifiedUpdate, VerifiedVirtualBatch};
 

@@ -51,6 +51,7 @@ mod fork_point;
 mod header;
 mod message;
 mod protobuf;
+mod server;
 mod wire;
 
 pub use assembler::{Assembler, Item, Limits};
@@ -61,4 +62,5 @@ pub use file::{FileDecoder, FileEncoder, HEADER_PAGE_LEN, MAGIC, PAGE_LEN};
 pub use fork_point::{ForkPoint, ForkSearch, Probe};
 pub use header::{Header, Sender};
 pub use message::{BlockEnd, Bookmark, L2Block, Message, Transaction};
+pub use server::{Server, Stream};
 pub use wire::{Command, CommandResult, Packet, PacketDecoder, ResultCode};
