@@ -1,5 +1,7 @@
 //! The command line.
 
+use crate::http::{MainNodes, ServerOptions};
+use crate::log::LogOptions;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -106,6 +108,10 @@ Examples:
   Follow a main node, from genesis or from where the database ends:
     zk-replica run --stream sequencer.example.org:6900 --genesis genesis-allocs.json --chain chainspec.json --db ./db
 
+  The same, and serve Web3 from what is verified:
+    zk-replica run --stream sequencer.example.org:6900 --genesis genesis-allocs.json --chain chainspec.json --db ./db \\
+        --main-node https://rpc.example.org --http 127.0.0.1:8545
+
   Catch up with a recording first, which is faster, then follow:
     zk-replica replay --stream data-stream.bin.gz --genesis genesis-allocs.json --chain chainspec.json --db ./db
     zk-replica run --stream 127.0.0.1:6900 --genesis genesis-allocs.json --chain chainspec.json --db ./db";
@@ -130,6 +136,15 @@ pub(crate) struct Run {
     /// It is made if it does not exist. A run that is killed at any point loses nothing that it reported.
     #[arg(long, value_name = "DIR")]
     pub(crate) db: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) upstream: MainNodes,
+
+    #[command(flatten)]
+    pub(crate) server: ServerOptions,
+
+    #[command(flatten)]
+    pub(crate) log: LogOptions,
 }
 
 /// A host's name or address and a port. Whether they exist is found out by connecting, again and again.

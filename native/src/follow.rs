@@ -6,19 +6,25 @@
 //! one begins where the chain is then: there is no other state that could be out of step, and so nothing to repair.
 
 use crate::backoff::Backoff;
+use crate::board::Board;
 use crate::chain_files::{self, ChainFileError};
 use crate::cli;
 use crate::datastream::{Line, LineError};
 use crate::disk::Disk;
 use crate::events::Events;
+use crate::http::StartError;
+use crate::metrics::Metrics;
 use crate::output::{Outcome, Summary};
 use crate::pipeline::{self, Layout};
 use crate::store::{Identity, OpenError, SledStore};
+use crate::web3::Service;
 use std::io;
 use std::mem;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+use zk_replica_core::chain::ChainSpec;
 use zk_replica_core::checker::Mismatch;
 use zk_replica_core::replica::{Halt, Input, Replica, RollBackError, Step};
 use zk_replica_core::source::datastream::{Anchor, Assembler, Bookmark, ForkPoint, ForkSearch, Item, Probe};
@@ -41,6 +47,9 @@ pub(crate) enum FollowError {
     /// The database failed later.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Web3 cannot be served.
+    #[error(transparent)]
+    Server(#[from] StartError),
     /// No handler for signals.
     #[error("cannot listen for signals: {0}")]
     Signals(io::Error),
@@ -51,7 +60,7 @@ impl FollowError {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Store(_) | Self::Signals(_) => 1,
-            Self::ChainFiles(_) | Self::Open(_) => 2,
+            Self::ChainFiles(_) | Self::Open(_) | Self::Server(_) => 2,
         }
     }
 }
@@ -62,23 +71,47 @@ pub(crate) fn run(options: &cli::Run, stop: &AtomicBool) -> Result<Option<Outcom
     let chain_id = spec.chain_id;
     let identity = Identity { chain_id, genesis: chain_files::identify(&genesis) };
     let base = SledStore::open(&options.db, &identity)?;
+    let board = Board::new(Arc::new(Metrics::new()));
+    let service = serve(options, &spec, &base, &board)?;
     let journal = Journal::new(base.clone());
     let replica = Replica::open(spec, genesis, &journal)?;
     let mut follower = Follower {
         address: &options.stream,
         stop,
-        events: Events::new(replica.head()),
+        events: Events::new(replica.head(), board.clone()),
+        board: &board,
         replica,
-        disk: Disk::new(&journal, base),
+        disk: Disk::new(&journal, base).telling(&board)?,
         journal: &journal,
         disputed: None,
     };
     let followed = follower.follow();
     let head = follower.replica.head().cloned();
     // What was verified before an error is kept, too.
-    follower.disk.finish()?;
-    followed?;
+    let finished = follower.disk.finish();
+    if let Some(service) = service {
+        service.stop();
+    }
+    followed.and(finished)?;
     Ok(head.map(|head| Outcome::Interrupted(Summary::new(chain_id, &head, true))))
+}
+
+/// Serves Web3 if that is wanted.
+fn serve(
+    options: &cli::Run,
+    spec: &ChainSpec,
+    store: &SledStore,
+    board: &Board,
+) -> Result<Option<Service>, StartError> {
+    let Some(address) = options.server.http else {
+        return Ok(None);
+    };
+    let main_nodes = &options.upstream.main_nodes;
+    let (spec, store) = (spec.clone(), store.clone());
+    let service = Service::start(address, &options.server, main_nodes, spec, store, &options.db, board)?;
+    let address = service.address();
+    tracing::info!(event = "serving", %address, "serving Web3 at http://{address} and ws://{address}");
+    Ok(Some(service))
 }
 
 /// Why a connection came to its end.
@@ -107,6 +140,7 @@ struct Follower<'a> {
     replica: Replica,
     journal: &'a Journal<SledStore>,
     disk: Disk<'a>,
+    board: &'a Board,
     events: Events,
     /// How far the chain was when the main node was found to be wrong, until it is right.
     disputed: Option<Position>,
@@ -231,7 +265,11 @@ impl<'a> Follower<'a> {
         match part {
             Part::Item(input) => {
                 let branching = self.replica.branching();
+                let begun = Instant::now();
                 let step = self.replica.advance(&input, self.journal)?;
+                if let Step::Verified(block) = &step {
+                    self.board.verified(block, begun.elapsed());
+                }
                 if let (Some((from, to)), None) = (branching, self.replica.branching()) {
                     self.disk.flush()?;
                     self.disputed = None;

@@ -16,6 +16,7 @@
 )]
 
 mod backoff;
+mod board;
 mod chain_files;
 mod cli;
 mod datastream;
@@ -23,12 +24,15 @@ mod disk;
 mod events;
 mod follow;
 mod http;
+mod log;
+mod metrics;
 mod output;
 mod pipeline;
 mod progress;
 mod replay;
 mod store;
 mod stream_file;
+mod web3;
 mod writer;
 
 use clap::Parser as _;
@@ -62,6 +66,7 @@ fn replay(options: &cli::Replay) -> ExitCode {
 }
 
 fn follow(options: &cli::Run) -> ExitCode {
+    log::start(&options.log);
     let result = stop_on_signals().map_err(FollowError::Signals).and_then(|stop| follow::run(options, &stop));
     match result {
         Ok(Some(outcome)) => report(&outcome, false),
