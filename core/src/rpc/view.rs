@@ -1,5 +1,6 @@
 use super::{
-    Error, Rpc, Status,
+    Caller, Error, Rpc, Status,
+    live::{Shared, Subscriptions},
     params::{Selector, Tag},
 };
 use crate::{
@@ -9,14 +10,18 @@ use crate::{
     types::{BlockRecord, Head, TransactionPlace},
 };
 use alloc::format;
-use alloy_primitives::{B256, Bloom};
+use alloy_primitives::{B128, B256, Bloom};
 use alloy_rlp::Decodable;
+use core::cell::Cell;
 
 /// The verified chain as one request sees it: its head is read once, for a whole batch.
 pub(super) struct View<'a, S> {
     pub(super) rpc: &'a Rpc,
     pub(super) status: &'a Status,
     store: &'a S,
+    caller: Option<&'a Caller<'a>>,
+    /// Ids that were given away.
+    ids: Cell<u64>,
     pub(super) head: Option<Head>,
 }
 
@@ -33,9 +38,36 @@ impl Found {
 }
 
 impl<'a, S: Store> View<'a, S> {
-    pub(super) fn new(rpc: &'a Rpc, status: &'a Status, store: &'a S) -> Result<Self, StoreError> {
+    pub(super) fn new(
+        rpc: &'a Rpc,
+        status: &'a Status,
+        store: &'a S,
+        caller: Option<&'a Caller<'a>>,
+    ) -> Result<Self, StoreError> {
         let head = read(store, Key::Head, "not a head record")?;
-        Ok(Self { rpc, status, store, head })
+        Ok(Self { rpc, status, store, caller, ids: Cell::new(0), head })
+    }
+
+    /// Where things are remembered, if they are.
+    pub(super) fn remembering(&self) -> Option<&'a Caller<'a>> {
+        self.caller
+    }
+
+    /// Where things are remembered.
+    pub(super) fn caller(&self) -> Result<&'a Caller<'a>, Error> {
+        self.caller.ok_or_else(|| Error::server("this host remembers nothing"))
+    }
+
+    /// The connection, if something can be pushed there.
+    pub(super) fn pushes(&self) -> Result<(&'a Caller<'a>, &'a dyn Shared<Subscriptions>), Error> {
+        let caller = self.caller.and_then(|caller| caller.subscriptions.map(|found| (caller, found)));
+        caller.ok_or_else(|| Error::server("notifications not supported"))
+    }
+
+    /// An id that nobody can guess.
+    pub(super) fn fresh_id(&self) -> Result<B128, Error> {
+        let count = self.ids.replace(self.ids.get() + 1);
+        self.caller().map(|caller| caller.id(count))
     }
 
     pub(super) fn head(&self) -> Result<&Head, Error> {
@@ -89,10 +121,15 @@ impl<'a, S: Store> View<'a, S> {
         if number > self.head()?.number {
             return Ok(None);
         }
+        Ok(Some(self.stored(number)?))
+    }
+
+    /// The block with this number, which is not above the head.
+    pub(super) fn stored(&self, number: u64) -> Result<Found, StoreError> {
         let key = Key::Block(number);
         let record: BlockRecord =
             read(self.store, key, "not a block record")?.ok_or(StoreError::Missing(key))?;
-        Ok(Some(Found { hash: record.header.hash_slow(), record }))
+        Ok(Found { hash: record.header.hash_slow(), record })
     }
 
     pub(super) fn block_by_hash(&self, hash: B256) -> Result<Option<Found>, Error> {
