@@ -2,17 +2,22 @@
 //!
 //! Only what is on the disk is served. The follower tells the [`Board`] how far that is; nothing else is shared with it.
 
+mod memory;
 mod pages;
 mod upstreams;
 mod workers;
 
 use crate::board::{Board, State};
 use crate::http::{Answer, Endpoint, Handler, Server, ServerOptions, Socket, StartError, refusal};
+use crate::metrics::gauged;
 use crate::store::SledStore;
+use alloy_primitives::B256;
 use futures_util::StreamExt as _;
+use futures_util::future;
 use futures_util::stream::{self, FuturesUnordered};
 use hyper::StatusCode;
 use hyper::body::Bytes;
+use memory::{Memory, Session};
 use pages::{Health, NodeStatus, Readiness};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -29,7 +34,7 @@ use tokio::{task, time};
 use upstreams::Upstreams;
 use workers::{Undone, Workers};
 use zk_replica_core::chain::ChainSpec;
-use zk_replica_core::rpc::{self, Forward, Reply, Rpc};
+use zk_replica_core::rpc::{self, Forward, Lagged, Reply, Rpc};
 
 /// Messages of one WebSocket connection that are worked on at a time.
 const AT_ONCE: usize = 8;
@@ -42,6 +47,9 @@ const METHODS: usize = 256;
 
 /// How often the main node is asked how far it is.
 const HEIGHT: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether something has expired, or is to be sent again.
+const TICK: Duration = Duration::from_secs(1);
 
 /// How often the database's files are measured.
 const MEASURE: Duration = Duration::from_secs(30);
@@ -71,6 +79,7 @@ impl Service {
         config.limits.batch = options.max_batch;
         config.client_version =
             format!("zk-replica/v{}/{}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
+        let memory = Memory::new().map_err(StartError::Randomness)?;
         let node = Arc::new(Node {
             chain_id: spec.chain_id,
             rpc: Rpc::new(spec, config),
@@ -80,6 +89,7 @@ impl Service {
             board: board.clone(),
             workers: Workers::new(threads, options.queue, options.timeout, Arc::clone(&metrics)),
             upstreams: Upstreams::new(main_nodes, options.forward_timeout, Arc::clone(&metrics)),
+            memory,
             methods: Mutex::default(),
             started: Instant::now(),
             stale_after: options.stale_after,
@@ -87,6 +97,8 @@ impl Service {
         let traffic = metrics.traffic.clone();
         let web3 = Arc::new(Web3 { node: Arc::clone(&node) });
         let server = Server::start(address, options.limits(), traffic, web3)?;
+        server.handle().spawn(Arc::clone(&node).keep_up());
+        server.handle().spawn(Arc::clone(&node).tidy());
         server.handle().spawn(Arc::clone(&node).ask_height());
         server.handle().spawn(node.measure());
         Ok(Self { server })
@@ -119,6 +131,7 @@ struct Node {
     board: Board,
     workers: Workers,
     upstreams: Upstreams,
+    memory: Memory,
     /// Methods that exist, as far as they have been used.
     methods: Mutex<BTreeSet<String>>,
     started: Instant,
@@ -127,7 +140,7 @@ struct Node {
 
 impl Handler for Web3 {
     async fn post(&self, body: Bytes) -> Answer {
-        let (status, text) = self.node.answer(body).await;
+        let (status, text) = self.node.answer(body, self.node.memory.seed(), None).await;
         Answer::json(status, text)
     }
 
@@ -136,18 +149,42 @@ impl Handler for Web3 {
     }
 
     async fn converse(&self, mut socket: Socket) {
+        let (node, mut changed) = (&self.node, self.node.memory.changes());
+        let (session, outbox) = (Session::default(), socket.outbox().clone());
         let mut working = FuturesUnordered::new();
+        // More is to be told once the peer has taken what there is.
+        let mut untold = false;
         loop {
             tokio::select! {
                 message = socket.next(), if working.len() < AT_ONCE => match message {
-                    Some(message) => working.push(self.node.answer(Bytes::from(message))),
+                    Some(message) => {
+                        let (session, seed) = (session.clone(), node.memory.seed());
+                        working.push(async move {
+                            (seed, node.answer(Bytes::from(message), seed, Some(session)).await)
+                        });
+                    }
                     None => return,
                 },
-                Some((_, text)) = working.next() => {
-                    if !text.is_empty() && !socket.outbox().send(text) {
-                        return;
+                Some((seed, (_, text))) = working.next() => {
+                    if !text.is_empty() && !outbox.send(text) {
+                        return future::pending().await;
                     }
+                    session.replied(seed);
+                    untold = true;
                 }
+                _ = changed.changed() => untold = true,
+                () = outbox.drained(), if untold => match node.memory.tell(&session) {
+                    Ok(texts) => {
+                        untold = !texts.is_empty();
+                        for text in texts {
+                            outbox.send(text);
+                        }
+                    }
+                    Err(Lagged) => {
+                        outbox.overflow();
+                        return future::pending().await;
+                    }
+                },
             }
         }
     }
@@ -155,19 +192,30 @@ impl Handler for Web3 {
 
 impl Node {
     /// Answers a request or a batch: with a status for HTTP, and what is said.
-    async fn answer(self: &Arc<Self>, body: Bytes) -> (StatusCode, String) {
+    async fn answer(
+        self: &Arc<Self>,
+        body: Bytes,
+        seed: B256,
+        session: Option<Session>,
+    ) -> (StatusCode, String) {
         let begun = Instant::now();
         let method = method(&body);
-        let (status, text) = self.work(body).await;
+        let (status, text) = self.work(body, seed, session).await;
         self.count(method, &text, begun.elapsed());
         (status, text)
     }
 
-    async fn work(self: &Arc<Self>, body: Bytes) -> (StatusCode, String) {
+    async fn work(
+        self: &Arc<Self>,
+        body: Bytes,
+        seed: B256,
+        session: Option<Session>,
+    ) -> (StatusCode, String) {
         let node = Arc::clone(self);
         let done = self.workers.run(move |deadline| {
             let status = node.rpc_status();
-            node.rpc.handle_until(&body, &status, &node.store, &|| deadline.is_over())
+            let caller = node.memory.caller(seed, session.as_ref());
+            node.rpc.serve(&body, &status, &node.store, &caller, &|| deadline.is_over())
         });
         let reply = match done.await {
             Ok(reply) => reply,
@@ -179,21 +227,25 @@ impl Node {
         };
         let text = match reply {
             Reply::Answer(text) => text,
-            Reply::Forward(forward) => self.forward(forward).await,
+            Reply::Forward(forward) => {
+                // A transaction that is about to be sent is news.
+                self.memory.announce();
+                self.forward(forward, seed).await
+            }
         };
         let is_early = self.state.borrow().head.is_none() && text.contains(r#""message":"not ready""#);
         (if is_early { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }, text)
     }
 
     /// Asks main nodes what only they can answer.
-    async fn forward(&self, forward: Forward) -> String {
+    async fn forward(&self, forward: Forward, seed: B256) -> String {
         let questions: Vec<String> = forward.requests().map(str::to_owned).collect();
         let mut asked = Vec::new();
         for question in &questions {
             asked.push(self.upstreams.ask(question));
         }
         let answers: Vec<Option<Vec<u8>>> = stream::iter(asked).buffered(ASKED_AT_ONCE).collect().await;
-        forward.finish(answers)
+        forward.finish_for(answers, &self.memory.caller(seed, None))
     }
 
     /// What the core has to be told.
@@ -274,6 +326,50 @@ impl Node {
         })
     }
 
+    /// Looks at each change of the chain, for filters and subscriptions.
+    async fn keep_up(self: Arc<Self>) {
+        let mut state = self.state.clone();
+        loop {
+            let node = Arc::clone(&self);
+            // After a panic the next change is another chance.
+            drop(task::spawn_blocking(move || node.update()).await);
+            if state.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn update(&self) {
+        let status = self.rpc_status();
+        loop {
+            match self.memory.with_live(|live| self.rpc.update(live, &status, &self.store)) {
+                Ok(true) => {}
+                Ok(false) => break,
+                // As while another thread rolls back: there will be another change.
+                Err(error) => {
+                    tracing::debug!(event = "update", "the chain's end cannot be read now: {error}");
+                    break;
+                }
+            }
+        }
+        self.memory.announce();
+    }
+
+    /// Forgets what has expired, and sends transactions again whose fate is unknown.
+    async fn tidy(self: Arc<Self>) {
+        let metrics = self.board.metrics();
+        loop {
+            let (resends, filters, waiting) = self.memory.tidy(!self.upstreams.is_empty());
+            metrics.filters.set(gauged(filters as u64));
+            metrics.pending.set(gauged(waiting as u64));
+            for resend in resends {
+                let answer = self.upstreams.ask(&resend.request).await;
+                self.memory.answered(&resend, answer.as_deref());
+            }
+            time::sleep(TICK).await;
+        }
+    }
+
     /// Asks the main node now and then how far it is.
     async fn ask_height(self: Arc<Self>) {
         while !self.upstreams.is_empty() {
@@ -288,7 +384,7 @@ impl Node {
         loop {
             let files = self.files.clone();
             let bytes = task::spawn_blocking(move || size(&files)).await.unwrap_or_default();
-            self.board.metrics().database.set(crate::metrics::gauged(bytes));
+            self.board.metrics().database.set(gauged(bytes));
             time::sleep(MEASURE).await;
         }
     }
