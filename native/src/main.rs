@@ -22,6 +22,7 @@ mod datastream;
 mod disk;
 mod events;
 mod follow;
+mod http;
 mod output;
 mod pipeline;
 mod progress;

@@ -1,7 +1,7 @@
 //! revm's EVM with the rollup's differences that concern calls and creations rather than one opcode.
 
 use super::{
-    Rules,
+    Interrupt, Rules,
     opcodes::{BASE, Surroundings, instructions},
     precompiles::Precompiles,
     state::State,
@@ -13,7 +13,7 @@ use revm::{
         BlockEnv, CfgEnv, Evm, FrameStack, JournalEntry, JournalTr, TxEnv,
         result::{EVMError, ExecutionResult},
     },
-    context_interface::cfg::GasParams,
+    context_interface::{cfg::GasParams, context::ContextError},
     handler::{
         CreateFrame, EthFrame, EvmTr, FrameData, FrameInitOrResult, FrameResult, Handler, ItemOrResult,
         MainnetHandler,
@@ -123,6 +123,7 @@ impl<'a, 's, S: Store> EvmTr for RollupEvm<'_, 'a, 's, S> {
         &mut self,
         input: FrameInit,
     ) -> Result<FrameInitResult<'_, Self::Frame>, ContextDbError<Self::Context>> {
+        self.state().interrupt().spend(Interrupt::READ).map_err(ContextError::Db)?;
         if let ItemOrResult::Result(result) = self.inner.frame_init(input)? {
             return Ok(ItemOrResult::Result(result));
         }

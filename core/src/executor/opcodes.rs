@@ -1,6 +1,6 @@
 //! The opcodes that differ from Ethereum's (`spec/execution.md` §2).
 
-use super::{Rules, rules::InitCodeInput, state::State};
+use super::{Interrupt, Rules, rules::InitCodeInput, state::State};
 use crate::store::Store;
 use alloc::vec::Vec;
 use alloy_primitives::{Address, B256, U256};
@@ -153,6 +153,11 @@ fn jump_if<S: Store>(mut frame: Frame<'_, '_, '_, S>) -> InstructionExecResult {
 /// Every byte 0x5b is a destination, also inside the data of a PUSH: the prover does not analyse code
 /// (`spec/execution.md` §2.5).
 fn jump_to<S: Store>(frame: Frame<'_, '_, '_, S>, target: U256) -> InstructionExecResult {
+    // No code runs long without jumps or calls.
+    if let Err(error) = frame.host.journaled_state.db_mut().interrupt().spend(Interrupt::JUMP) {
+        frame.host.error = Err(ContextError::Db(error));
+        return Err(InstructionResult::FatalExternalError);
+    }
     let bytecode = &mut frame.interpreter.bytecode;
     let target = usize::try_from(target).map_err(|_| InstructionResult::InvalidJump)?;
     if !bytecode.is_valid_legacy_jump(target) {

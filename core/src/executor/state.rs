@@ -1,3 +1,4 @@
+use super::Interrupt;
 use crate::{
     chain::ChainSpec,
     store::{Commit, Journal, Key, Store, StoreError},
@@ -35,6 +36,7 @@ pub struct State<'s, S> {
     deployed: BTreeMap<B256, B256>,
     /// Accounts of which a simulation replaced all storage.
     emptied: BTreeSet<Address>,
+    interrupt: Interrupt<'s>,
 }
 
 /// A leaf's value before the block, at the last intermediate root, and now.
@@ -103,7 +105,19 @@ impl<'s, S: Store> State<'s, S> {
             codes: BTreeMap::new(),
             deployed: BTreeMap::new(),
             emptied: BTreeSet::new(),
+            interrupt: Interrupt::default(),
         }
+    }
+
+    /// Lets the host end what reads or runs on this state: it fails with [`StoreError::Interrupted`].
+    #[must_use]
+    pub fn until(mut self, interrupt: Interrupt<'s>) -> Self {
+        self.interrupt = interrupt;
+        self
+    }
+
+    pub(super) fn interrupt(&mut self) -> &mut Interrupt<'s> {
+        &mut self.interrupt
     }
 
     /// Balance of an account, in wei.
@@ -181,6 +195,7 @@ impl<'s, S: Store> State<'s, S> {
         match self.words.entry(key) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
             Entry::Vacant(entry) => {
+                self.interrupt.spend(Interrupt::READ)?;
                 let emptied = matches!(key, StateKey::Storage(address, _) if self.emptied.contains(&address));
                 let value = match emptied {
                     true => U256::ZERO,

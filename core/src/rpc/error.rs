@@ -81,6 +81,7 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Missing(_) => Self::server("state not available"),
+            StoreError::Interrupted => Self::server("execution aborted (timeout)"),
             StoreError::Corrupt { .. } | StoreError::Host(_) => Self::internal(),
         }
     }

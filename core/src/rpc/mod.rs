@@ -145,6 +145,21 @@ impl Rpc {
     ///
     /// Nothing is kept and nothing is written, so it may be asked again.
     pub fn handle<S: Store>(&self, request: &[u8], status: &Status, store: &S) -> Reply {
+        self.handle_until(request, status, store, &|| false)
+    }
+
+    /// [`Rpc::handle`] with a bound on time, which only the host can measure.
+    ///
+    /// `stop` is asked about every few dozen blocks or thousand jumps of a contract. Once it is true, what is being
+    /// worked on is answered with the error -32000 "execution aborted (timeout)"; it should stay true for the rest of
+    /// a batch.
+    pub fn handle_until<S: Store>(
+        &self,
+        request: &[u8],
+        status: &Status,
+        store: &S,
+        stop: &dyn Fn() -> bool,
+    ) -> Reply {
         let limits = &self.config.limits;
         if request.len() > limits.request {
             let error = Error::new(Error::INVALID_REQUEST, "request too large");
@@ -154,7 +169,7 @@ impl Rpc {
             Ok(message) => message,
             Err(error) => return Reply::Answer(envelope::refusal(error)),
         };
-        let view = match View::new(self, status, store) {
+        let view = match View::new(self, status, store, stop) {
             Ok(view) => view,
             Err(error) => return Reply::Answer(envelope::refusal(error.into())),
         };

@@ -3,7 +3,7 @@ use super::{
     params::{Selector, Tag},
 };
 use crate::{
-    executor::{Rules, State},
+    executor::{Interrupt, Rules, State},
     store::{Key, Store, StoreError},
     tree::Paths,
     types::{BlockRecord, Head, TransactionPlace},
@@ -11,6 +11,7 @@ use crate::{
 use alloc::format;
 use alloy_primitives::{B256, Bloom};
 use alloy_rlp::Decodable;
+use core::cell::Cell;
 
 /// The verified chain as one request sees it: its head is read once, for a whole batch.
 pub(super) struct View<'a, S> {
@@ -18,6 +19,8 @@ pub(super) struct View<'a, S> {
     pub(super) status: &'a Status,
     store: &'a S,
     pub(super) head: Option<Head>,
+    stop: &'a dyn Fn() -> bool,
+    interrupt: Cell<Interrupt<'a>>,
 }
 
 /// A verified block and its hash.
@@ -33,9 +36,22 @@ impl Found {
 }
 
 impl<'a, S: Store> View<'a, S> {
-    pub(super) fn new(rpc: &'a Rpc, status: &'a Status, store: &'a S) -> Result<Self, StoreError> {
+    pub(super) fn new(
+        rpc: &'a Rpc,
+        status: &'a Status,
+        store: &'a S,
+        stop: &'a dyn Fn() -> bool,
+    ) -> Result<Self, StoreError> {
         let head = read(store, Key::Head, "not a head record")?;
-        Ok(Self { rpc, status, store, head })
+        Ok(Self { rpc, status, store, head, stop, interrupt: Cell::new(Interrupt::new(stop)) })
+    }
+
+    /// A record is about to be read: methods that look at many blocks can be stopped here.
+    fn proceed(&self) -> Result<(), StoreError> {
+        let mut interrupt = self.interrupt.get();
+        let proceeds = interrupt.spend(Interrupt::READ);
+        self.interrupt.set(interrupt);
+        proceeds
     }
 
     pub(super) fn head(&self) -> Result<&Head, Error> {
@@ -89,6 +105,7 @@ impl<'a, S: Store> View<'a, S> {
         if number > self.head()?.number {
             return Ok(None);
         }
+        self.proceed()?;
         let key = Key::Block(number);
         let record: BlockRecord =
             read(self.store, key, "not a block record")?.ok_or(StoreError::Missing(key))?;
@@ -135,6 +152,7 @@ impl<'a, S: Store> View<'a, S> {
 
     /// The bloom filter of a block, without decoding what comes behind its header.
     pub(super) fn bloom(&self, number: u64) -> Result<Bloom, Error> {
+        self.proceed()?;
         let key = Key::Block(number);
         let record = self.store.get(&key)?.ok_or(StoreError::Missing(key))?;
         let mut rest = record.as_ref();
@@ -154,7 +172,8 @@ impl<'a, S: Store> View<'a, S> {
         Error: From<StateError<E>>,
     {
         let mut paths = Paths::new();
-        let mut state = State::at(self.store, self.state_root(found)?, &mut paths);
+        let mut state =
+            State::at(self.store, self.state_root(found)?, &mut paths).until(Interrupt::new(self.stop));
         look(&mut state).map_err(|error| StateError { number: found.number(), error }.into())
     }
 

@@ -4,11 +4,13 @@ mod commit;
 mod journal;
 mod memory;
 mod record;
+mod recording;
 
 pub use commit::Commit;
 pub use journal::Journal;
 pub use memory::Memory;
 pub use record::Key;
+pub use recording::Recording;
 
 use alloc::string::String;
 use alloy_primitives::Bytes;
@@ -45,6 +47,9 @@ pub enum StoreError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// The host wants no more work on this: it takes too long.
+    #[error("interrupted")]
+    Interrupted,
     /// The host's storage failed.
     #[error("the store failed: {0}")]
     Host(String),

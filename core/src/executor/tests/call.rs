@@ -5,19 +5,23 @@ use crate::store::StoreError;
 
 /// A state with these accounts' code, and what a test does with it.
 fn with_state<T>(accounts: &[(Address, &[u8])], run: impl FnOnce(&mut State<'_, Memory>) -> T) -> T {
+    let (store, root) = state_of(accounts);
+    run(&mut State::at(&store, root, &mut Paths::new()))
+}
+
+fn state_of(accounts: &[(Address, &[u8])]) -> (Memory, B256) {
     let store = Memory::new();
     let mut diff = StateDiff::default();
     diff.leaves.insert(StateKey::Balance(sender()), WEALTH);
     for (address, code) in accounts {
         diff.set_code(*address, Bytes::copy_from_slice(code));
     }
-    let mut paths = Paths::new();
-    let update = Smt::new(&store).update(B256::ZERO, diff.tree_changes(&mut paths)).unwrap();
+    let update = Smt::new(&store).update(B256::ZERO, diff.tree_changes(&mut Paths::new())).unwrap();
     let mut commit = Commit::default();
     update.write(&mut commit);
     diff.write_codes(&mut commit);
     store.apply(&commit).unwrap();
-    run(&mut State::at(&store, update.root, &mut paths))
+    (store, update.root)
 }
 
 fn context(fork: ForkId) -> CallContext<'static> {
@@ -91,4 +95,31 @@ fn a_state_that_is_not_at_hand_is_an_error() {
     assert_eq!(context(ForkId::Elderberry2).call(&to(CONTRACT), &mut state), missing);
     let missing = Err(CallError::Store(StoreError::Missing(Key::Node(root))));
     assert_eq!(context(ForkId::Elderberry2).estimate_gas(&to(CONTRACT), &mut state), missing);
+}
+
+#[test]
+fn the_host_ends_what_never_ends() {
+    // One jumps to itself, the other calls itself.
+    let jumps: &[u8] = &[0x5b, 0x60, 0x00, 0x56];
+    let calls: &[u8] = &[0x5b, 0x5f, 0x5f, 0x5f, 0x5f, 0x5f, 0x30, 0x5a, 0xf1, 0x50, 0x5f, 0x56];
+    let (store, root) = state_of(&[(CONTRACT, jumps), (OTHER, calls)]);
+    for address in [CONTRACT, OTHER] {
+        let asked = core::cell::Cell::new(0);
+        let stop = || {
+            asked.set(asked.get() + 1);
+            asked.get() > 2
+        };
+        let mut paths = Paths::new();
+        let mut state = State::at(&store, root, &mut paths).until(Interrupt::new(&stop));
+        let context = context(ForkId::Elderberry2);
+        let endless = Call { gas_limit: u64::MAX, ..to(address) };
+        let interrupted = Err(CallError::Store(StoreError::Interrupted));
+        assert_eq!(context.call(&endless, &mut state), interrupted);
+        assert_eq!(asked.get(), 3);
+        assert_eq!(
+            context.estimate_gas(&endless, &mut state),
+            Err(CallError::Store(StoreError::Interrupted))
+        );
+        assert_eq!(asked.get(), 4);
+    }
 }

@@ -1,0 +1,20 @@
+//! HTTP and WebSocket: the server that answers JSON-RPC, and the client that asks main nodes.
+//!
+//! [`server`] knows connections and their limits, and nothing of any method: whoever has a [`Handler`] can be served.
+
+mod client;
+mod rate;
+mod server;
+mod socket;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use client::{BlockingClient, Client, ClientError, ClientLimits, Endpoint, EndpointError};
+pub(crate) use server::{Answer, Handler, Limits, Origins, Server, StartError, Traffic};
+pub(crate) use socket::{Outbox, Socket};
+
+/// The text of a JSON-RPC error that belongs to no request. `message` needs no escapes.
+fn refusal(code: i32, message: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":null,"error":{{"code":{code},"message":"{message}"}}}}"#)
+}

@@ -1,0 +1,180 @@
+//! A WebSocket connection: text in, text out, pings, and an end that says why.
+
+use super::server::{Handler, Limits};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
+use hyper_tungstenite::HyperWebsocketStream;
+use hyper_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
+use hyper_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::{self, MissedTickBehavior};
+
+/// Messages that have been read and wait for the session. While there are so many, no more are read.
+const UNREAD: usize = 16;
+
+/// How long the last frame, which says why, may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// One end of a conversation. Dropping it ends the connection.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    incoming: mpsc::Receiver<String>,
+    outbox: Outbox,
+}
+
+impl Socket {
+    /// The next message; `None` when the peer is gone.
+    pub(crate) async fn next(&mut self) -> Option<String> {
+        self.incoming.recv().await
+    }
+
+    /// Where answers and notifications go.
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+}
+
+/// Messages on their way to the peer, in order, and no more than the limits allow: a peer that is too slow is
+/// disconnected, so that it knows that it has missed something.
+#[derive(Clone, Debug)]
+pub(crate) struct Outbox {
+    queue: mpsc::Sender<Utf8Bytes>,
+    state: Arc<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    bytes: AtomicUsize,
+    most: usize,
+    overflowed: Notify,
+}
+
+impl Outbox {
+    fn new(limits: &Limits) -> (Self, mpsc::Receiver<Utf8Bytes>) {
+        let (queue, receiver) = mpsc::channel(limits.queued_messages);
+        let (bytes, overflowed) = (AtomicUsize::new(0), Notify::new());
+        let state = Arc::new(State { bytes, most: limits.queued_bytes, overflowed });
+        (Self { queue, state }, receiver)
+    }
+
+    /// Puts a message behind the others. `false`: the connection is at its end.
+    pub(crate) fn send(&self, message: String) -> bool {
+        let length = message.len();
+        let before = self.state.bytes.fetch_add(length, Ordering::Relaxed);
+        // The first message may be of any size: answers have a limit of their own.
+        let has_room = before == 0 || before.saturating_add(length) <= self.state.most;
+        let sent = has_room && self.queue.try_send(message.into()).is_ok();
+        if !sent {
+            self.state.overflowed.notify_one();
+        }
+        sent
+    }
+}
+
+/// Holds the conversation until one side ends it.
+pub(super) async fn converse<H: Handler>(
+    stream: HyperWebsocketStream,
+    handler: &H,
+    limits: &Limits,
+    admits: impl Fn() -> bool,
+    mut stop: watch::Receiver<bool>,
+) {
+    let (mut sink, stream) = stream.split();
+    let (forward, incoming) = mpsc::channel(UNREAD);
+    let (outbox, queue) = Outbox::new(limits);
+    let state = Arc::clone(&outbox.state);
+    let refused = outbox.clone();
+    let session = AssertUnwindSafe(handler.converse(Socket { incoming, outbox })).catch_unwind();
+    let reason = tokio::select! {
+        reason = read(stream, forward, limits, refused, admits) => reason,
+        reason = write(&mut sink, queue, &state, limits) => reason,
+        ended = session => match ended {
+            Ok(()) => Some((CloseCode::Normal, "")),
+            Err(_) => Some((CloseCode::Error, "internal error")),
+        },
+        () = state.overflowed.notified() => Some((CloseCode::Again, "too slow")),
+        _ = stop.wait_for(|stop| *stop) => Some((CloseCode::Away, "the server stops")),
+    };
+    if let Some((code, reason)) = reason {
+        let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
+        // The peer may be gone, or read nothing: then there is nobody to tell.
+        let _ = time::timeout(FAREWELL, sink.send(Message::Close(Some(frame)))).await;
+    }
+}
+
+/// Why a connection ends; `None`: there is nobody to be told.
+type Reason = Option<(CloseCode, &'static str)>;
+
+async fn read(
+    mut stream: SplitStream<HyperWebsocketStream>,
+    forward: mpsc::Sender<String>,
+    limits: &Limits,
+    outbox: Outbox,
+    admits: impl Fn() -> bool,
+) -> Reason {
+    loop {
+        let Ok(place) = forward.reserve().await else {
+            return Some((CloseCode::Normal, ""));
+        };
+        // Each ping is answered by a peer that lives.
+        let message = match time::timeout(limits.ping * 3, stream.next()).await {
+            Err(_) => return Some((CloseCode::Away, "no sign of life")),
+            Ok(None) => return None,
+            Ok(Some(Err(error))) => return complaint(&error),
+            Ok(Some(Ok(message))) => message,
+        };
+        match message {
+            Message::Text(_) if !admits() => {
+                outbox.send(super::refusal(-32005, "too many requests"));
+            }
+            Message::Text(text) => place.send(text.as_str().to_owned()),
+            Message::Binary(_) => return Some((CloseCode::Unsupported, "text is expected")),
+            // tungstenite answers a close frame itself.
+            Message::Close(_) => return None,
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+        }
+    }
+}
+
+fn complaint(error: &Error) -> Reason {
+    match error {
+        Error::Capacity(_) => Some((CloseCode::Size, "message too large")),
+        Error::Utf8(_) => Some((CloseCode::Invalid, "text is UTF-8")),
+        Error::Protocol(_) => Some((CloseCode::Protocol, "not the WebSocket protocol")),
+        _ => None,
+    }
+}
+
+async fn write(
+    sink: &mut SplitSink<HyperWebsocketStream, Message>,
+    mut queue: mpsc::Receiver<Utf8Bytes>,
+    state: &State,
+    limits: &Limits,
+) -> Reason {
+    let mut pings = time::interval(limits.ping);
+    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    pings.reset();
+    loop {
+        let (message, length) = tokio::select! {
+            message = queue.recv() => match message {
+                Some(text) => {
+                    let length = text.len();
+                    (Message::Text(text), length)
+                }
+                None => return Some((CloseCode::Normal, "")),
+            },
+            _ = pings.tick() => (Message::Ping(Bytes::new()), 0),
+        };
+        let sent = time::timeout(limits.write, sink.send(message)).await;
+        state.bytes.fetch_sub(length, Ordering::Relaxed);
+        match sent {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return None,
+            Err(_) => return Some((CloseCode::Again, "too slow")),
+        }
+    }
+}
