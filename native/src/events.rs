@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 use zk_replica_core::checker::Mismatch;
 use zk_replica_core::types::Head;
 
-/// Time between two drawings of the status line, and between two lines where there is no terminal.
+/// Time between two drawings of the status line.
 const DRAW: Duration = Duration::from_millis(100);
-const REPORT: Duration = Duration::from_secs(10);
 
 /// Events go to standard error, blocks at the tip to standard output. Nothing is said twice in a row: a main node that
 /// stays away, or stays wrong, is one line.
@@ -23,26 +22,33 @@ pub(crate) struct Events {
     /// When the speed was last told, and the block then.
     since: (Instant, u64),
     drawn: Instant,
+    /// Time between two lines where there is no terminal.
+    report: Duration,
 }
 
 impl Events {
     /// Nothing has happened yet.
-    pub(crate) fn new(verified: Option<&Head>) -> Self {
+    pub(crate) fn new(verified: Option<&Head>, report: Duration) -> Self {
         // indicatif itself draws nothing where standard error is not a terminal.
         let status = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
         status
             .set_style(ProgressStyle::with_template("{spinner} {msg}").expect("the template is well formed"));
         let now = Instant::now();
         let number = verified.map_or(0, |head| head.number);
-        Self { status, trouble: None, connected: false, tip: None, since: (now, number), drawn: now }
+        Self { status, trouble: None, connected: false, tip: None, since: (now, number), drawn: now, report }
+    }
+
+    /// Says things from other threads.
+    pub(crate) fn teller(&self) -> Teller {
+        Teller(self.status.clone())
     }
 
     /// The main node has said what it has.
-    pub(crate) fn connected(&mut self, address: &str, entries: u64) {
+    pub(crate) fn connected(&mut self, address: &str, extent: &str) {
         if !self.connected {
             self.connected = true;
             self.trouble = None;
-            self.say(&format!("connected to {address}: {entries} entries"));
+            self.say(&format!("connected to {address}: {extent}"));
         }
     }
 
@@ -102,7 +108,7 @@ impl Events {
 
     /// A block was verified. Says whether its number is about to be told, so that it must be on the disk before.
     pub(crate) fn is_due(&self) -> bool {
-        self.tip.is_none() && self.status.is_hidden() && self.since.0.elapsed() >= REPORT
+        self.tip.is_none() && self.status.is_hidden() && self.since.0.elapsed() >= self.report
     }
 
     /// Tells how far it is, when it is time.
@@ -143,6 +149,17 @@ impl Events {
 
     fn say(&self, line: &str) {
         self.status.suspend(|| drop(writeln!(io::stderr(), "{line}")));
+    }
+}
+
+/// Says lines beside the status line.
+#[derive(Clone, Debug)]
+pub(crate) struct Teller(ProgressBar);
+
+impl Teller {
+    /// A line on standard error.
+    pub(crate) fn say(&self, line: &str) {
+        self.0.suspend(|| drop(writeln!(io::stderr(), "{line}")));
     }
 }
 
