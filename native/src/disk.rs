@@ -8,11 +8,6 @@ use std::time::{Duration, Instant};
 use zk_replica_core::store::{Journal, Key, Store as _, StoreError};
 use zk_replica_core::types::Head;
 
-/// A commit is handed to the disk when it has so many records, or is so old: large ones are cheaper, and what has not
-/// been handed over is in memory (some 20 MB).
-const GROUP_RECORDS: usize = 50_000;
-const GROUP_AGE: Duration = Duration::from_secs(2);
-
 /// Commits that may wait for the disk, beside the one that is being written: a third would only be memory.
 const COMMITS_AHEAD: usize = 0;
 
@@ -24,13 +19,31 @@ pub(crate) struct Disk<'a> {
     board: Option<&'a Board>,
     writer: Writer,
     sealed: Instant,
+    group: Group,
+}
+
+/// When a commit is handed to the disk: when it has so many records, or is so old. Large ones are cheaper, and what has
+/// not been handed over is in memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Group {
+    /// Records.
+    pub(crate) records: usize,
+    /// Time since the commit before.
+    pub(crate) age: Duration,
+}
+
+impl Default for Group {
+    /// 50,000 records are some 20 MB.
+    fn default() -> Self {
+        Self { records: 50_000, age: Duration::from_secs(2) }
+    }
 }
 
 impl<'a> Disk<'a> {
     /// `base` is the store behind the journal.
-    pub(crate) fn new(journal: &'a Journal<SledStore>, base: SledStore) -> Self {
+    pub(crate) fn new(journal: &'a Journal<SledStore>, base: SledStore, group: Group) -> Self {
         let writer = Writer::start(base.clone(), COMMITS_AHEAD);
-        Self { journal, base, board: None, writer, sealed: Instant::now() }
+        Self { journal, base, board: None, writer, sealed: Instant::now(), group }
     }
 
     /// Tells, now and from now on, where the chain on the disk ends.
@@ -43,7 +56,7 @@ impl<'a> Disk<'a> {
     /// Hands over what has gathered, when it is time.
     pub(crate) fn keep_up(&mut self) -> Result<(), StoreError> {
         let pending = self.journal.pending();
-        if pending < GROUP_RECORDS && (pending == 0 || self.sealed.elapsed() < GROUP_AGE) {
+        if pending < self.group.records && (pending == 0 || self.sealed.elapsed() < self.group.age) {
             return Ok(());
         }
         self.hand_over()?;

@@ -8,9 +8,8 @@ use tracing::{error, info, warn};
 use zk_replica_core::checker::Mismatch;
 use zk_replica_core::types::Head;
 
-/// Time between two drawings of the status line, and between two lines where there is no terminal.
+/// Time between two drawings of the status line.
 const DRAW: Duration = Duration::from_millis(100);
-const REPORT: Duration = Duration::from_secs(10);
 
 /// Events are logged, blocks at the tip go to standard output, and all of it to the board. Nothing is said twice in a row: a main node that
 /// stays away, or stays wrong, is one line.
@@ -26,29 +25,35 @@ pub(crate) struct Events {
     /// When the speed was last told, and the block then.
     since: (Instant, u64),
     drawn: Instant,
+    /// Time between two lines where there is no terminal.
+    report: Duration,
 }
 
 impl Events {
     /// Nothing has happened yet.
-    pub(crate) fn new(verified: Option<&Head>, board: Board) -> Self {
+    pub(crate) fn new(verified: Option<&Head>, report: Duration, board: Board) -> Self {
         // indicatif itself draws nothing where standard error is not a terminal.
         let status = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
         status
             .set_style(ProgressStyle::with_template("{spinner} {msg}").expect("the template is well formed"));
         let now = Instant::now();
         let number = verified.map_or(0, |head| head.number);
-        Self { board, status, trouble: None, connected: false, tip: None, since: (now, number), drawn: now }
+        let since = (now, number);
+        Self { board, status, trouble: None, connected: false, tip: None, since, drawn: now, report }
+    }
+
+    /// Says things from other threads.
+    pub(crate) fn teller(&self) -> Teller {
+        Teller(self.status.clone())
     }
 
     /// The main node has said what it has.
-    pub(crate) fn connected(&mut self, address: &str, entries: u64) {
+    pub(crate) fn connected(&mut self, address: &str, extent: &str) {
         self.board.connected();
         if !self.connected {
             self.connected = true;
             self.trouble = None;
-            self.say(|| {
-                info!(event = "connected", address, entries, "connected to {address}: {entries} entries")
-            });
+            self.say(|| info!(event = "connected", address, extent, "connected to {address}: {extent}"));
         }
     }
 
@@ -127,7 +132,7 @@ impl Events {
 
     /// A block was verified. Says whether its number is about to be told, so that it must be on the disk before.
     pub(crate) fn is_due(&self) -> bool {
-        self.tip.is_none() && self.status.is_hidden() && self.since.0.elapsed() >= REPORT
+        self.tip.is_none() && self.status.is_hidden() && self.since.0.elapsed() >= self.report
     }
 
     /// Tells how far it is, when it is time.
@@ -171,6 +176,17 @@ impl Events {
 
     fn say(&self, say: impl FnOnce()) {
         self.status.suspend(say);
+    }
+}
+
+/// Says lines beside the status line.
+#[derive(Clone, Debug)]
+pub(crate) struct Teller(ProgressBar);
+
+impl Teller {
+    /// Something is not as it should be.
+    pub(crate) fn warn(&self, line: &str) {
+        self.0.suspend(|| warn!(event = "contradiction", "{line}"));
     }
 }
 

@@ -11,10 +11,10 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use client::{BlockingClient, Client, ClientError, ClientLimits, Endpoint, EndpointError};
-pub(crate) use options::{MainNodes, ServerOptions};
+pub(crate) use client::{BlockingClient, Client, ClientError, ClientLimits, Endpoint};
+pub(crate) use options::ServerOptions;
 pub(crate) use server::{Answer, Handler, Limits, Origins, Server, StartError, Traffic};
-pub(crate) use socket::{Outbox, Socket};
+pub(crate) use socket::Socket;
 
 /// The text of a JSON-RPC error that belongs to no request. `message` needs no escapes.
 pub(crate) fn refusal(code: i32, message: &str) -> String {

@@ -1,6 +1,6 @@
 //! The options of the server.
 
-use super::{Endpoint, Limits, Origins};
+use super::{Limits, Origins};
 use clap::Args;
 use hyper::header::HeaderValue;
 use std::net::SocketAddr;
@@ -75,14 +75,6 @@ pub(crate) struct ServerOptions {
     /// Seconds that requests may still take when asked to stop
     #[arg(long = "http-grace", value_name = "SECONDS", default_value = "5", value_parser = parse_seconds)]
     pub(crate) grace: Duration,
-}
-
-/// The main node's JSON-RPC.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct MainNodes {
-    /// The main node's JSON-RPC, to which transactions are sent; may be repeated, the healthiest is asked first
-    #[arg(long = "main-node", value_name = "URL")]
-    pub(crate) main_nodes: Vec<Endpoint>,
 }
 
 impl ServerOptions {
