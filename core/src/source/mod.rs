@@ -4,5 +4,6 @@
 
 pub mod batch_data;
 pub mod datastream;
+pub mod main_node;
 pub mod sequence;
 pub mod witness;
