@@ -9,12 +9,12 @@ WASM_TARGETS := wasm32-unknown-unknown wasm32v1-none wasm32-wasip1
 # Data with known results, beside the checkout.
 VECTORS ?= ../shared/vectors
 RECORDING := ../shared/vectors/recorded-chain
-# What `make demo` replays: a stream file and, beside it, the files that describe its chain.
+# What `make replay` verifies: a stream file and, beside it, the files that describe its chain.
 STREAM ?= $(RECORDING)/data-stream.bin.gz
 GENESIS ?= $(dir $(STREAM))genesis-allocs.json
 CHAIN ?= $(dir $(STREAM))chainspec.json
 
-.PHONY: help setup demo test check lint doc unit conformance portable bench deny clean
+.PHONY: help setup demo replay test check lint doc unit conformance portable bench deny clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -26,10 +26,14 @@ setup: ## Install the rustup targets and components that builds need
 	@$(RUSTUP) --quiet component add clippy rustfmt
 	@$(RUSTUP) --quiet target add $(WASM_TARGETS)
 
-demo: setup ## Replay the recorded chain, or the one that STREAM= names
+# Cargo is all it takes.
+demo: ## A main node with traffic, and a replica that verifies it and serves Web3, until ctrl-c
+	@exec $(CARGO) run --locked --release --quiet -p zk-replica -- demo
+
+replay: ## Verify the recorded chain, or the one that STREAM= names
 	@if [ ! -e "$(STREAM)" ]; then \
 		echo "there is no recording at $(STREAM)"; \
-		echo "name one: make demo STREAM=path/to/data-stream.bin (with genesis-allocs.json and chainspec.json beside it,"; \
+		echo "name one: make replay STREAM=path/to/data-stream.bin (with genesis-allocs.json and chainspec.json beside it,"; \
 		echo "or with GENESIS= and CHAIN=)"; \
 		exit 1; \
 	fi

@@ -3,31 +3,30 @@
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::Duration;
 
-/// The first wait, and the longest: a main node that is back is found again within the longest.
-const FIRST: Duration = Duration::from_millis(100);
-const LONGEST: Duration = Duration::from_millis(1500);
-
 /// Waits that double, each shortened by up to a half at random, so that many replicas do not come back in step.
 #[derive(Debug)]
 pub(crate) struct Backoff {
+    first: Duration,
+    /// A main node that is back is found again within this time.
+    longest: Duration,
     next: Duration,
 }
 
 impl Backoff {
     /// Nothing has failed yet.
-    pub(crate) fn new() -> Self {
-        Self { next: FIRST }
+    pub(crate) fn new(first: Duration, longest: Duration) -> Self {
+        Self { first, longest, next: first }
     }
 
     /// Something has been achieved since the last failure.
     pub(crate) fn reset(&mut self) {
-        self.next = FIRST;
+        self.next = self.first;
     }
 
     /// How long to wait this time.
     pub(crate) fn wait(&mut self) -> Duration {
         let most = self.next;
-        self.next = (most * 2).min(LONGEST);
+        self.next = (most * 2).min(self.longest);
         most.mul_f64(0.5 + random() / 2.0)
     }
 }
@@ -42,9 +41,12 @@ fn random() -> f64 {
 mod tests {
     use super::*;
 
+    const FIRST: Duration = Duration::from_millis(100);
+    const LONGEST: Duration = Duration::from_millis(1500);
+
     #[test]
     fn waits_grow_to_a_limit_and_begin_again_after_success() {
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::new(FIRST, LONGEST);
         for round in 0..20 {
             let most = (FIRST * 2_u32.pow(round.min(10))).min(LONGEST);
             let wait = backoff.wait();
@@ -56,7 +58,7 @@ mod tests {
 
     #[test]
     fn waits_differ() {
-        let waits: Vec<_> = (0..20).map(|_| Backoff::new().wait()).collect();
+        let waits: Vec<_> = (0..20).map(|_| Backoff::new(FIRST, LONGEST).wait()).collect();
         assert!(waits.iter().any(|wait| *wait != waits[0]));
     }
 }

@@ -39,17 +39,26 @@ pub(crate) enum ChainFileError {
 /// Reads the chain specification, the accounts at genesis, and what is published about block 0.
 pub(crate) fn read(files: &ChainFiles) -> Result<(ChainSpec, Genesis), ChainFileError> {
     let ChainFiles { genesis, chain, conf } = files;
-    let bad_genesis = |path: &Path| {
+    Ok((read_chain(chain)?, read_genesis(genesis, conf.as_deref())?))
+}
+
+/// Reads the chain specification.
+pub(crate) fn read_chain(path: &Path) -> Result<ChainSpec, ChainFileError> {
+    let json = read_file(path)?;
+    ChainSpec::from_json(&json).map_err(|error| ChainFileError::Chain { path: path.to_owned(), error })
+}
+
+/// Reads the accounts at genesis, and what is published about block 0.
+pub(crate) fn read_genesis(path: &Path, conf: Option<&Path>) -> Result<Genesis, ChainFileError> {
+    let unusable = |path: &Path| {
         let path = path.to_owned();
         move |error| ChainFileError::Genesis { path, error }
     };
-    let spec = ChainSpec::from_json(&read_file(chain)?)
-        .map_err(|error| ChainFileError::Chain { path: chain.to_owned(), error })?;
-    let mut accounts = Genesis::from_json(&read_file(genesis)?).map_err(bad_genesis(genesis))?;
-    if let Some(path) = conf {
-        accounts = accounts.with_conf(&read_file(path)?).map_err(bad_genesis(path))?;
+    let genesis = Genesis::from_json(&read_file(path)?).map_err(unusable(path))?;
+    match conf {
+        Some(conf) => genesis.with_conf(&read_file(conf)?).map_err(unusable(conf)),
+        None => Ok(genesis),
     }
-    Ok((spec, accounts))
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, ChainFileError> {

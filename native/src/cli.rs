@@ -1,7 +1,12 @@
 //! The command line.
 
+use crate::config::Timing;
+use crate::demo::Demo;
 use crate::devnet::Devnet;
-use clap::{Args, Parser, Subcommand};
+use crate::http::{Endpoint, ServerOptions};
+use crate::log::LogOptions;
+use crate::upstream::Upstream;
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 /// A replica of a Polygon zkEVM / CDK rollup that believes nothing: it re-executes every block.
@@ -18,7 +23,9 @@ pub(crate) enum Command {
     Run(Run),
     Db(crate::db::Db),
     Evidence(crate::evidence::Evidence),
+    Config(Config),
     Devnet(Box<Devnet>),
+    Demo(Demo),
 }
 
 const AFTER_REPLAY: &str = "\
@@ -121,34 +128,112 @@ Examples:
   Follow a main node, from genesis or from where the database ends:
     zk-replica run --stream sequencer.example.org:6900 --genesis genesis-allocs.json --chain chainspec.json --db ./db
 
+  The same, and serve Web3 from what is verified:
+    zk-replica run --stream sequencer.example.org:6900 --genesis genesis-allocs.json --chain chainspec.json --db ./db \\
+        --main-node https://rpc.example.org --http 127.0.0.1:8545
+
+  Over JSON-RPC alone, from two main nodes; the chain's id and forks are asked for:
+    zk-replica run --main-node https://rpc.example.org --main-node https://rpc2.example.org \\
+        --genesis genesis-allocs.json
+
+  With a file:
+    zk-replica config check replica.toml && zk-replica run --config replica.toml
+
   Catch up with a recording first, which is faster, then follow:
     zk-replica replay --stream data-stream.bin.gz --genesis genesis-allocs.json --chain chainspec.json --db ./db
     zk-replica run --stream 127.0.0.1:6900 --genesis genesis-allocs.json --chain chainspec.json --db ./db";
 
-/// Follow a main node over its data stream, and verify each block as it comes.
+/// Follow a main node, and verify each block as it comes.
+///
+/// The main node is asked over JSON-RPC (--main-node), its data stream is followed (--stream), or both. Where several are
+/// named, the one that does best serves; the others are compared with what is verified, and contradictions are told.
 ///
 /// Continues after the last verified block of the database. When the main node rolls back, the last common block is found
 /// and the database goes back to it. When the main node is wrong, that is said, the last verified block is kept, and
 /// following goes on by itself once the main node is right.
+///
+/// Every option can also stand in the environment (ZK_REPLICA_ and its name in capitals) or in the file that --config
+/// names; see docs/configuration.md.
 #[derive(Args, Debug)]
 #[command(after_long_help = AFTER_RUN, after_help = "--help shows exit codes and examples.")]
+#[command(group(ArgGroup::new("upstreams").args(["stream", "main_node"]).multiple(true).required(true)))]
 pub(crate) struct Run {
-    /// The main node's data stream (TCP)
-    #[arg(long, value_name = "HOST:PORT", value_parser = parse_address)]
-    pub(crate) stream: String,
+    /// Read options from this file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 
-    #[command(flatten)]
-    pub(crate) files: ChainFiles,
+    /// A main node's JSON-RPC; may be given several times
+    #[arg(long, value_name = "URL")]
+    pub(crate) main_node: Vec<Endpoint>,
+
+    /// A main node's data stream (TCP); may be given several times
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse_address)]
+    pub(crate) stream: Vec<String>,
+
+    /// Accounts at genesis: balance, nonce, code and storage of each address (cdk-erigon's *-allocs.json)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) genesis: Option<PathBuf>,
+
+    /// Chain id and forks (cdk-erigon's *-chainspec.json)
+    ///
+    /// `forks` in it holds what the main node's `zkevm_getForks` returns. Without it the forks are those of a known
+    /// chain, or else what the main node says of each batch, as long as they never go back. Without the file the main
+    /// node's JSON-RPC is asked.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) chain: Option<PathBuf>,
+
+    /// Genesis root, timestamp and gas limit (cdk-erigon's *-conf.json); checked against what is computed
+    #[arg(long, value_name = "FILE")]
+    pub(crate) conf: Option<PathBuf>,
 
     /// Keep what is verified in this directory, and continue from it
     ///
     /// It is made if it does not exist. A run that is killed at any point loses nothing that it reported.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", default_value = "db")]
     pub(crate) db: PathBuf,
 
     /// Write the evidence of a mismatch into this directory [default: `evidence` in the database]
     #[arg(long, value_name = "DIR")]
     pub(crate) evidence_dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) server: ServerOptions,
+
+    #[command(flatten)]
+    pub(crate) log: LogOptions,
+
+    #[command(flatten)]
+    pub(crate) timing: Timing,
+}
+
+impl Run {
+    /// The main nodes, data streams first: they tell of a block sooner.
+    pub(crate) fn upstreams(&self) -> Vec<Upstream> {
+        let streams = self.stream.iter().cloned().map(Upstream::Stream);
+        streams.chain(self.main_node.iter().cloned().map(Upstream::Rpc)).collect()
+    }
+}
+
+/// Look at the configuration of `zk-replica run`, without running it.
+#[derive(Args, Debug)]
+pub(crate) struct Config {
+    #[command(subcommand)]
+    pub(crate) action: ConfigAction,
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigAction {
+    /// Find out whether each key of a file is known and has a value that can be used
+    Check {
+        /// The file (TOML)
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Print the effective values, each with where it comes from
+    ///
+    /// Takes the options of `run`, and reads environment and file as `run` does. Secrets in URLs are masked.
+    Show(Run),
 }
 
 /// A host's name or address and a port. Whether they exist is found out by connecting, again and again.

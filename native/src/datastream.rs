@@ -3,23 +3,19 @@
 //! It blocks, on a thread of its own: there is one socket, and what takes time is verifying. Each wait is short, so that
 //! a signal ends it soon.
 
+use crate::config::Timing;
+use crate::http;
 use std::io::{self, Read as _, Write as _};
-use std::net::{TcpStream, ToSocketAddrs as _};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 use zk_replica_core::source::datastream::{
     Anchor, Bookmark, Client, ClientError, DecodeError, Entry, Event, Header, Message, Probe,
 };
+use zk_replica_core::source::main_node;
 use zk_replica_core::types::BatchStart;
-
-/// To make a connection, for each address of the host.
-const CONNECT: Duration = Duration::from_secs(2);
-
-/// Without a byte for so long, something is wrong; or, while entries flow, it is time for a sign of life.
-const SILENCE: Duration = Duration::from_secs(2);
-
-/// To get rid of a command.
-const WRITE: Duration = Duration::from_secs(2);
 
 /// The longest wait for bytes between two looks at the stop flag.
 const TICK: Duration = Duration::from_millis(50);
@@ -64,6 +60,12 @@ pub(crate) enum LineError {
         /// Number of the next entry.
         next: u64,
     },
+    /// A main node cannot be asked.
+    #[error(transparent)]
+    Http(http::ClientError),
+    /// A main node's answers are of no use.
+    #[error(transparent)]
+    MainNode(main_node::ClientError),
     /// Asked to stop.
     #[error("stopped")]
     Stopped,
@@ -79,15 +81,16 @@ pub(crate) struct Line<'a> {
     heard: Instant,
     /// The last read took all there was.
     drained: bool,
+    timing: &'a Timing,
     stop: &'a AtomicBool,
 }
 
 impl<'a> Line<'a> {
     /// Connects, and waits for the header.
-    pub(crate) fn open(address: &str, stop: &'a AtomicBool) -> Result<Self, LineError> {
-        let socket = connect(address, stop)?;
+    pub(crate) fn open(address: &str, timing: &'a Timing, stop: &'a AtomicBool) -> Result<Self, LineError> {
+        let socket = connect(address, timing, stop)?;
         socket.set_read_timeout(Some(TICK))?;
-        socket.set_write_timeout(Some(WRITE))?;
+        socket.set_write_timeout(Some(timing.write_timeout))?;
         socket.set_nodelay(true)?;
         let mut line = Self {
             socket,
@@ -95,6 +98,7 @@ impl<'a> Line<'a> {
             chunk: vec![0; CHUNK],
             heard: Instant::now(),
             drained: true,
+            timing,
             stop,
         };
         match line.event()? {
@@ -105,7 +109,7 @@ impl<'a> Line<'a> {
 
     /// Another connection to the same server, to hear what it has now.
     pub(crate) fn aside(&self, address: &str) -> Result<Self, LineError> {
-        Self::open(address, self.stop)
+        Self::open(address, self.timing, self.stop)
     }
 
     /// What the server said it has.
@@ -172,7 +176,7 @@ impl<'a> Line<'a> {
             }
             Err(error) if is_time_out(&error) => {
                 self.drained = true;
-                if self.heard.elapsed() >= SILENCE {
+                if self.heard.elapsed() >= self.timing.silence {
                     self.heard = Instant::now();
                     self.client.silence()?;
                 }
@@ -208,18 +212,44 @@ impl<'a> Line<'a> {
     }
 }
 
-fn connect(address: &str, stop: &AtomicBool) -> Result<TcpStream, LineError> {
+fn connect(address: &str, timing: &Timing, stop: &AtomicBool) -> Result<TcpStream, LineError> {
     let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for address in address.to_socket_addrs().map_err(LineError::Resolve)? {
+    for address in resolve(address, timing.resolve_timeout, stop)? {
         if stop.load(Ordering::Relaxed) {
             return Err(LineError::Stopped);
         }
-        match TcpStream::connect_timeout(&address, CONNECT) {
+        match TcpStream::connect_timeout(&address, timing.connect_timeout) {
             Ok(socket) => return Ok(socket),
             Err(error) => failure = error,
         }
     }
     Err(LineError::Connect(failure))
+}
+
+/// The addresses of a host. The operating system may take a minute to say that it cannot find them out, and cannot be
+/// interrupted: a thread waits for it, and is left behind.
+fn resolve(address: &str, patience: Duration, stop: &AtomicBool) -> Result<Vec<SocketAddr>, LineError> {
+    if let Ok(address) = address.parse() {
+        return Ok(vec![address]);
+    }
+    let (sender, receiver) = mpsc::channel();
+    let name = address.to_owned();
+    thread::Builder::new().name("resolve".to_owned()).spawn(move || {
+        let found = name.to_socket_addrs().map(Iterator::collect);
+        // Nobody may be waiting any more.
+        drop(sender.send(found));
+    })?;
+    let started = Instant::now();
+    loop {
+        match receiver.recv_timeout(TICK) {
+            Ok(found) => return found.map_err(LineError::Resolve),
+            Err(_) if stop.load(Ordering::Relaxed) => return Err(LineError::Stopped),
+            Err(_) if started.elapsed() >= patience => {
+                return Err(LineError::Resolve(io::ErrorKind::TimedOut.into()));
+            }
+            Err(_) => {}
+        }
+    }
 }
 
 fn is_time_out(error: &io::Error) -> bool {

@@ -1,19 +1,21 @@
 //! What a follower says while it runs: a line for each event, each block at the tip, and a status line on a terminal.
 
+use crate::board::Board;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
+use tracing::{error, info, warn};
 use zk_replica_core::checker::Mismatch;
 use zk_replica_core::types::Head;
 
-/// Time between two drawings of the status line, and between two lines where there is no terminal.
+/// Time between two drawings of the status line.
 const DRAW: Duration = Duration::from_millis(100);
-const REPORT: Duration = Duration::from_secs(10);
 
-/// Events go to standard error, blocks at the tip to standard output. Nothing is said twice in a row: a main node that
+/// Events are logged, blocks at the tip go to standard output, and all of it to the board. Nothing is said twice in a row: a main node that
 /// stays away, or stays wrong, is one line.
 #[derive(Debug)]
 pub(crate) struct Events {
+    board: Board,
     status: ProgressBar,
     /// The last trouble that was told, until it is over.
     trouble: Option<String>,
@@ -23,40 +25,51 @@ pub(crate) struct Events {
     /// When the speed was last told, and the block then.
     since: (Instant, u64),
     drawn: Instant,
+    /// Time between two lines where there is no terminal.
+    report: Duration,
 }
 
 impl Events {
     /// Nothing has happened yet.
-    pub(crate) fn new(verified: Option<&Head>) -> Self {
+    pub(crate) fn new(verified: Option<&Head>, report: Duration, board: Board) -> Self {
         // indicatif itself draws nothing where standard error is not a terminal.
         let status = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
         status
             .set_style(ProgressStyle::with_template("{spinner} {msg}").expect("the template is well formed"));
         let now = Instant::now();
         let number = verified.map_or(0, |head| head.number);
-        Self { status, trouble: None, connected: false, tip: None, since: (now, number), drawn: now }
+        let since = (now, number);
+        Self { board, status, trouble: None, connected: false, tip: None, since, drawn: now, report }
+    }
+
+    /// Says things from other threads.
+    pub(crate) fn teller(&self) -> Teller {
+        Teller(self.status.clone())
     }
 
     /// The main node has said what it has.
-    pub(crate) fn connected(&mut self, address: &str, entries: u64) {
+    pub(crate) fn connected(&mut self, address: &str, extent: &str) {
+        self.board.connected();
         if !self.connected {
             self.connected = true;
             self.trouble = None;
-            self.say(&format!("connected to {address}: {entries} entries"));
+            self.say(|| info!(event = "connected", address, extent, "connected to {address}: {extent}"));
         }
     }
 
     /// The connection is gone, or was never made.
     pub(crate) fn lost(&mut self, address: &str, reason: &str) {
+        self.board.lost(reason);
         self.connected = false;
         self.tip = None;
-        self.trouble(format!("lost {address}: {reason}"));
+        self.trouble(format!("lost {address}: {reason}"), |line| warn!(event = "lost", address, "{line}"));
     }
 
     /// There is nothing to be had from the main node at present.
     pub(crate) fn waiting(&mut self, reason: &str) {
+        self.board.waiting(reason);
         self.tip = None;
-        self.trouble(format!("waiting: {reason}"));
+        self.trouble(format!("waiting: {reason}"), |line| warn!(event = "waiting", "{line}"));
     }
 
     /// The main node is wrong. Nothing of what it says is kept.
@@ -65,8 +78,13 @@ impl Events {
             Some(head) => format!("block {} stays the last verified block", head.number),
             None => "nothing is verified".to_owned(),
         };
+        self.board.mismatch(mismatch);
         self.tip = None;
-        self.trouble(format!("mismatch at {mismatch}; {kept}, trying again until the main node is right"));
+        let Mismatch { block, batch, claim, .. } = mismatch;
+        self.trouble(
+            format!("mismatch at {mismatch}; {kept}, trying again until the main node is right"),
+            |line| error!(event = "mismatch", block, batch, %claim, "{line}"),
+        );
     }
 
     /// What became of a mismatch's evidence.
@@ -76,8 +94,14 @@ impl Events {
 
     /// The main node is right where it was wrong.
     pub(crate) fn corrected(&mut self, block: u64) {
+        self.board.corrected();
         self.trouble = None;
-        self.say(&format!("corrected: the main node is right again, block {block} is verified"));
+        self.say(|| {
+            info!(
+                event = "corrected",
+                block, "corrected: the main node is right again, block {block} is verified"
+            );
+        });
     }
 
     /// Blocks are no part of the chain any more.
@@ -85,16 +109,22 @@ impl Events {
         self.tip = None;
         self.trouble = None;
         self.since.1 = self.since.1.min(to);
-        self.say(&format!(
-            "rolled back from block {from} to block {to}: the main node's chain is another one"
-        ));
+        self.board.rolled_back(from, to);
+        self.say(|| {
+            warn!(
+                event = "rolled back",
+                from, to, "rolled back from block {from} to block {to}: the main node's chain is another one"
+            );
+        });
     }
 
     /// Everything that the main node has sent is verified and on the disk.
     pub(crate) fn at_tip(&mut self, head: &Head) {
+        self.board.at_tip(head);
         self.trouble = None;
         if self.tip.is_none() {
-            self.say(&format!("at the tip: block {}", head.number));
+            let block = head.number;
+            self.say(|| info!(event = "at the tip", block, "at the tip: block {block}"));
         }
         if self.tip.replace(head.number) != Some(head.number) {
             let Head { number, state_root, hash, .. } = head;
@@ -107,7 +137,7 @@ impl Events {
 
     /// A block was verified. Says whether its number is about to be told, so that it must be on the disk before.
     pub(crate) fn is_due(&self) -> bool {
-        self.tip.is_none() && self.status.is_hidden() && self.since.0.elapsed() >= REPORT
+        self.tip.is_none() && self.status.is_hidden() && self.since.0.elapsed() >= self.report
     }
 
     /// Tells how far it is, when it is time.
@@ -115,7 +145,10 @@ impl Events {
         if self.is_due() {
             let speed = self.speed(head);
             self.since = (Instant::now(), head.number);
-            self.say(&format!("catching up: block {}, {speed:.0} blocks/s", head.number));
+            let block = head.number;
+            self.say(|| {
+                info!(event = "catching up", block, "catching up: block {block}, {speed:.0} blocks/s")
+            });
         }
         if self.drawn.elapsed() >= DRAW {
             self.draw(head);
@@ -139,15 +172,26 @@ impl Events {
         self.status.tick();
     }
 
-    fn trouble(&mut self, line: String) {
+    fn trouble(&mut self, line: String, say: impl FnOnce(&str)) {
         if self.trouble.as_ref() != Some(&line) {
-            self.say(&line);
+            self.say(|| say(&line));
             self.trouble = Some(line);
         }
     }
 
-    fn say(&self, line: &str) {
-        self.status.suspend(|| drop(writeln!(io::stderr(), "{line}")));
+    fn say(&self, say: impl FnOnce()) {
+        self.status.suspend(say);
+    }
+}
+
+/// Says lines beside the status line.
+#[derive(Clone, Debug)]
+pub(crate) struct Teller(ProgressBar);
+
+impl Teller {
+    /// Something is not as it should be.
+    pub(crate) fn warn(&self, line: &str) {
+        self.0.suspend(|| warn!(event = "contradiction", "{line}"));
     }
 }
 

@@ -1,35 +1,41 @@
-//! `zk-replica run`: follows a main node over its data stream, for ever.
+//! `zk-replica run`: follows a main node, over its data stream or over JSON-RPC, for ever.
 //!
 //! Each connection goes the same way: the main node is asked for the last verified block. If it has another one there,
-//! the last common block is looked for, and the chain rolled back to it once the block behind is verified. Then entries
+//! the last common block is looked for, and the chain rolled back to it once the block behind is verified. Then blocks
 //! flow from the last verified block on, through the same stages as in a replay. However the connection ends, the next
 //! one begins where the chain is then: there is no other state that could be out of step, and so nothing to repair.
 
 use crate::backoff::Backoff;
+use crate::board::Board;
 use crate::chain_files::{self, ChainFileError};
 use crate::cli;
+use crate::config::Timing;
 use crate::datastream::{Line, LineError};
+use crate::discover::{self, DiscoverError};
 use crate::disk::Disk;
 use crate::events::Events;
 use crate::evidence::Folder;
+use crate::http::StartError;
+use crate::main_node::Asker;
+use crate::metrics::Metrics;
 use crate::output::{Outcome, Summary};
 use crate::pipeline::{self, Layout};
 use crate::store::{Identity, OpenError, SledStore};
+use crate::upstream::{Source, Upstream, Upstreams, WRONG};
+use crate::web3::Service;
 use std::io;
 use std::mem;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-use zk_replica_core::checker::Mismatch;
+use zk_replica_core::chain::ChainSpec;
+use zk_replica_core::checker::{Claim, Mismatch};
 use zk_replica_core::evidence::{Evidence, EvidenceError};
 use zk_replica_core::replica::{Halt, Input, Replica, RollBackError, Step};
-use zk_replica_core::source::datastream::{Anchor, Assembler, Bookmark, ForkPoint, ForkSearch, Item, Probe};
+use zk_replica_core::source::datastream::{Anchor, Assembler, ForkPoint, ForkSearch, Item, Probe};
 use zk_replica_core::store::{Journal, StoreError};
 use zk_replica_core::types::Head;
-
-/// At the tip without an entry for so long, the main node is asked on another connection how many entries it has: it does
-/// not say so when it cuts its stream, and may fail to send what it wrote when history became present.
-const QUIET: Duration = Duration::from_secs(2);
 
 /// Why following ended. What a main node does or says is never a reason.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +49,26 @@ pub(crate) enum FollowError {
     /// The database failed later.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Web3 cannot be served.
+    #[error(transparent)]
+    Server(#[from] StartError),
+    /// What the main node says of the chain, or does not say.
+    #[error(transparent)]
+    Discover(#[from] DiscoverError),
+    /// The genesis file is not that of the main node's chain.
+    #[error(
+        "the genesis file is not that of the chain at {upstream}: {mismatch}; \
+         use the allocations (and the conf file) that its nodes were started with"
+    )]
+    Genesis {
+        /// What the main node says of block 0, and what the file gives.
+        mismatch: Box<Mismatch>,
+        /// Who says it.
+        upstream: String,
+    },
+    /// Threads for requests cannot be had.
+    #[error("cannot start the client: {0}")]
+    Runtime(io::Error),
     /// No handler for signals.
     #[error("cannot listen for signals: {0}")]
     Signals(io::Error),
@@ -52,36 +78,80 @@ impl FollowError {
     /// 1: the machine failed. 2: something the caller named cannot be used.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Store(_) | Self::Signals(_) => 1,
-            Self::ChainFiles(_) | Self::Open(_) => 2,
+            Self::Store(_) | Self::Signals(_) | Self::Runtime(_) => 1,
+            Self::ChainFiles(_)
+            | Self::Open(_)
+            | Self::Server(_)
+            | Self::Discover(_)
+            | Self::Genesis { .. } => 2,
         }
     }
 }
 
 /// Follows until `stop`. `None`: not even genesis was verified.
 pub(crate) fn run(options: &cli::Run, stop: &AtomicBool) -> Result<Option<Outcome>, FollowError> {
-    let (spec, genesis) = chain_files::read(&options.files)?;
+    let timing = &options.timing;
+    let asker = &Asker::new(timing).map_err(FollowError::Runtime)?;
+    let (spec, genesis) = discover::chain(options, asker, stop)?;
     let chain_id = spec.chain_id;
     let identity = Identity { chain_id, genesis: chain_files::identify(&genesis) };
     let base = SledStore::open(&options.db, &identity)?;
+    let board = Board::new(Arc::new(Metrics::new()));
+    let service = serve(options, &spec, &base, &board)?;
     let journal = Journal::new(base.clone());
-    let replica = Replica::open(spec, genesis, &journal)?;
+    let replica = Replica::open(spec.clone(), genesis, &journal)?;
+    let upstreams = &Upstreams::new(options.upstreams());
+    let events = Events::new(replica.head(), timing.report_interval, board.clone());
+    let (teller, watched) = (events.teller(), AtomicBool::new(false));
     let mut follower = Follower {
-        address: &options.stream,
+        upstreams,
+        asker,
+        spec: &spec,
+        timing,
         stop,
-        events: Events::new(replica.head()),
+        events,
+        board: &board,
         evidence: Folder::choose(options.evidence_dir.as_deref(), Some(&options.db)),
         replica,
-        disk: Disk::new(&journal, base),
+        disk: Disk::new(&journal, base, timing.group()).telling(&board)?,
         journal: &journal,
         disputed: None,
     };
-    let followed = follower.follow();
+    let followed = thread::scope(|scope| {
+        if options.main_node.len() + options.stream.len() > 1 {
+            scope.spawn(|| upstreams.watch(asker, timing, &watched, &|line| teller.warn(line)));
+        }
+        let followed = follower.follow();
+        watched.store(true, Ordering::Relaxed);
+        followed
+    });
     let head = follower.replica.head().cloned();
     // What was verified before an error is kept, too.
-    follower.disk.finish()?;
+    let finished = follower.disk.finish();
+    if let Some(service) = service {
+        service.stop();
+    }
     followed?;
+    finished?;
     Ok(head.map(|head| Outcome::Interrupted(Summary::new(chain_id, &head, true))))
+}
+
+/// Serves Web3 if that is wanted.
+fn serve(
+    options: &cli::Run,
+    spec: &ChainSpec,
+    store: &SledStore,
+    board: &Board,
+) -> Result<Option<Service>, StartError> {
+    let Some(address) = options.server.http else {
+        return Ok(None);
+    };
+    let main_nodes = &options.main_node;
+    let (spec, store) = (spec.clone(), store.clone());
+    let service = Service::start(address, &options.server, main_nodes, spec, store, &options.db, board)?;
+    let address = service.address();
+    tracing::info!(event = "serving", %address, "serving Web3 at http://{address} and ws://{address}");
+    Ok(Some(service))
 }
 
 /// Why a connection came to its end.
@@ -94,8 +164,9 @@ enum End {
     Store(StoreError),
 }
 
-/// A part of the stream.
-enum Part<T> {
+/// A part of what a source gives.
+#[derive(Debug)]
+pub(crate) enum Part<T> {
     Item(T),
     /// Everything that has come so far has been handed over.
     Tip,
@@ -105,11 +176,15 @@ enum Part<T> {
 type Position = (u64, u64, bool);
 
 struct Follower<'a> {
-    address: &'a str,
+    upstreams: &'a Upstreams,
+    asker: &'a Asker,
+    spec: &'a ChainSpec,
+    timing: &'a Timing,
     stop: &'a AtomicBool,
     replica: Replica,
     journal: &'a Journal<SledStore>,
     disk: Disk<'a>,
+    board: &'a Board,
     events: Events,
     evidence: Folder,
     /// How far the chain was when the main node was found to be wrong, until it is right.
@@ -117,22 +192,40 @@ struct Follower<'a> {
 }
 
 impl<'a> Follower<'a> {
-    fn follow(&mut self) -> Result<(), StoreError> {
-        let mut backoff = Backoff::new();
+    fn follow(&mut self) -> Result<(), FollowError> {
+        let mut backoff = Backoff::new(self.timing.retry_first, self.timing.retry_longest);
         while !self.stop.load(Ordering::Relaxed) {
             let before = self.position();
-            let ended = self.connection();
+            let upstream = self.upstreams.choose();
+            let ended = self.connection(upstream);
             self.replica.abandon();
             self.disk.flush()?;
+            let name = upstream.to_string();
             match ended {
-                Ok(()) | Err(End::Line(LineError::Stopped)) => continue,
-                Err(End::Line(reason)) => self.events.lost(self.address, &reason.to_string()),
-                Err(End::Waiting(reason)) => self.events.waiting(&reason),
+                Ok(()) | Err(End::Line(LineError::Stopped)) => {
+                    if !self.stop.load(Ordering::Relaxed) {
+                        self.upstreams.failed(1.0);
+                        self.events.lost(&name, "no block for long, and another main node has more");
+                    }
+                    continue;
+                }
+                Err(End::Line(reason)) => {
+                    self.upstreams.failed(1.0);
+                    self.events.lost(&name, &reason.to_string());
+                }
+                Err(End::Waiting(reason)) => {
+                    self.upstreams.failed(1.0);
+                    self.events.waiting(&reason);
+                }
                 Err(End::Mismatch(mismatch)) => {
+                    if self.replica.head().is_none() && is_genesis(mismatch.claim) {
+                        return Err(FollowError::Genesis { mismatch: Box::new(mismatch), upstream: name });
+                    }
+                    self.upstreams.failed(WRONG);
                     self.disputed = Some(self.position());
                     self.events.mismatch(&mismatch, self.replica.head());
                 }
-                Err(End::Store(error)) => return Err(error),
+                Err(End::Store(error)) => return Err(error.into()),
             }
             if self.position() > before {
                 backoff.reset();
@@ -143,46 +236,43 @@ impl<'a> Follower<'a> {
     }
 
     /// From connecting to the end of the connection; `Ok` when asked to stop.
-    fn connection(&mut self) -> Result<(), End> {
-        let mut line = Line::open(self.address, self.stop)?;
-        let entries = line.header().total_entries;
-        self.events.connected(self.address, entries);
-        if entries == 0 {
+    fn connection(&mut self, upstream: &'a Upstream) -> Result<(), End> {
+        let mut source = Source::open(upstream, self.asker, self.spec, self.timing, self.stop)?;
+        self.events.connected(&upstream.to_string(), &source.extent());
+        if source.is_empty() {
             return Err(End::Waiting("the main node's stream is empty".to_owned()));
         }
-        let assembler = self.begin(&mut line)?;
-        self.receive(line, assembler)
+        self.begin(&mut source)?;
+        self.receive(source)
     }
 
-    /// Lets entries flow from the last verified block that the main node has in common. If that is an earlier one, the
-    /// chain is rolled back to it as soon as the main node's next block is verified, and not before: it may be wrong.
-    fn begin(&mut self, line: &mut Line<'_>) -> Result<Assembler, End> {
+    /// Lets blocks flow from the last verified one that the main node has in common. If that is an earlier one, the chain
+    /// is rolled back to it as soon as the main node's next block is verified, and not before: it may be wrong.
+    fn begin(&mut self, source: &mut Source<'_>) -> Result<(), End> {
         let Some(head) = self.replica.head() else {
-            line.start(Bookmark::Batch(0), None)?;
-            return Ok(Assembler::new());
+            return Ok(source.start(None)?);
         };
         let head = head.number;
-        match self.compare(line, head)? {
+        match self.compare(source, head)? {
             Probe::Same => {}
-            found => self.branch(line, ForkSearch::new(head, found))?,
+            found => self.branch(source, ForkSearch::new(head, found))?,
         }
         let number = self.replica.head().map_or(0, |head| head.number);
         let anchor = self.anchor(number)?;
-        let Some(start) = line.batch_start(anchor.batch)? else {
+        let Some(start) = source.batch_start(anchor.batch)? else {
             return Err(End::Waiting(format!("the main node does not have batch {}", anchor.batch)));
         };
         if let Err(halt) = self.replica.enter(&start, self.journal) {
             self.keep_evidence(&halt, || Evidence::of_entering(&self.replica, &start, self.journal));
             return Err(halt.into());
         }
-        line.start(Bookmark::Block(number), Some(anchor))?;
-        Ok(Assembler::new().resumed())
+        Ok(source.start(Some(anchor))?)
     }
 
-    fn branch(&mut self, line: &mut Line<'_>, mut search: ForkSearch) -> Result<(), End> {
+    fn branch(&mut self, source: &mut Source<'_>, mut search: ForkSearch) -> Result<(), End> {
         let head = self.replica.head().map_or(0, |head| head.number);
         while let Some(number) = search.probe() {
-            let found = self.compare(line, number)?;
+            let found = self.compare(source, number)?;
             search.tell(found);
         }
         match search.outcome() {
@@ -190,20 +280,18 @@ impl<'a> Follower<'a> {
                 self.replica.branch(to, self.journal)?;
                 Ok(())
             }
-            Some(ForkPoint::EndsAt(end)) => Err(End::Waiting(format!(
-                "the main node's stream ends at block {end}, before verified block {head}"
-            ))),
+            Some(ForkPoint::EndsAt(end)) => {
+                Err(End::Waiting(format!("the main node ends at block {end}, before verified block {head}")))
+            }
             Some(ForkPoint::OtherChain) => {
                 Err(End::Waiting("the main node serves another chain: its genesis is not ours".to_owned()))
             }
-            Some(ForkPoint::Empty) | None => {
-                Err(End::Waiting("the main node's stream has no block yet".to_owned()))
-            }
+            Some(ForkPoint::Empty) | None => Err(End::Waiting("the main node has no block yet".to_owned())),
         }
     }
 
-    fn compare(&self, line: &mut Line<'_>, number: u64) -> Result<Probe, End> {
-        Ok(line.compare(&self.anchor(number)?)?)
+    fn compare(&self, source: &mut Source<'_>, number: u64) -> Result<Probe, End> {
+        Ok(source.compare(&self.anchor(number)?)?)
     }
 
     /// A verified block, as the main node has to have it.
@@ -215,13 +303,13 @@ impl<'a> Follower<'a> {
     }
 
     /// Verifies what comes.
-    fn receive(&mut self, line: Line<'_>, assembler: Assembler) -> Result<(), End> {
+    fn receive(&mut self, source: Source<'_>) -> Result<(), End> {
         // The thread that reads waits for the main node; this tells it that nobody waits for it any more.
-        let ended = AtomicBool::new(false);
-        let reader = Reader::new(line, assembler, self.address, &ended);
+        let ended = self.upstreams.leave();
+        let timing = self.timing;
         pipeline::run(
             Layout::of_this_machine(),
-            |send| reader.run(send),
+            |send| Ok(source.run(timing, ended, send)?),
             prepare,
             |part| {
                 let goes_on = self.take(part);
@@ -238,6 +326,7 @@ impl<'a> Follower<'a> {
         match part {
             Part::Item(input) => {
                 let branching = self.replica.branching();
+                let begun = Instant::now();
                 let step = match self.replica.advance(&input, self.journal) {
                     Ok(step) => step,
                     Err(halt) => {
@@ -245,6 +334,9 @@ impl<'a> Follower<'a> {
                         return Err(halt.into());
                     }
                 };
+                if let Step::Verified(block) = &step {
+                    self.board.verified(block, begun.elapsed());
+                }
                 if let (Some((from, to)), None) = (branching, self.replica.branching()) {
                     self.disk.flush()?;
                     self.disputed = None;
@@ -258,6 +350,7 @@ impl<'a> Follower<'a> {
                     self.settle_dispute();
                 }
                 if let Some(head) = self.replica.head() {
+                    self.upstreams.verified(head);
                     self.events.progress(head);
                 }
             }
@@ -305,11 +398,13 @@ impl<'a> Follower<'a> {
     }
 }
 
-/// The thread that reads from the main node.
-struct Reader<'a> {
+/// Reads from a data stream.
+#[derive(Debug)]
+pub(crate) struct Reader<'a> {
     line: Line<'a>,
     assembler: Assembler,
     address: &'a str,
+    timing: &'a Timing,
     ended: &'a AtomicBool,
     /// From this entry on, what comes is new: the stream went so far when the connection was made.
     live: u64,
@@ -323,14 +418,20 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(line: Line<'a>, assembler: Assembler, address: &'a str, ended: &'a AtomicBool) -> Self {
-        let live = line.header().total_entries;
+    pub(crate) fn new(
+        line: Line<'a>,
+        assembler: Assembler,
+        address: &'a str,
+        timing: &'a Timing,
+        ended: &'a AtomicBool,
+    ) -> Self {
         Self {
+            live: line.header().total_entries,
             line,
             assembler,
             address,
+            timing,
             ended,
-            live,
             heard: Instant::now(),
             owed: None,
             untold: true,
@@ -339,7 +440,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Hands over the parts of the stream, until no more are wanted.
-    fn run(mut self, send: &mut dyn FnMut(Part<Item>, usize) -> bool) -> Result<(), End> {
+    pub(crate) fn run(mut self, send: &mut dyn FnMut(Part<Item>, usize) -> bool) -> Result<(), LineError> {
         while !self.ended.load(Ordering::Relaxed) {
             while let Some(entry) = self.line.entry()? {
                 self.heard = Instant::now();
@@ -365,13 +466,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Finds out whether the main node has said all that it should.
-    fn look_aside(&mut self) -> Result<(), End> {
-        let Some(next) = self.line.next_entry().filter(|_| self.heard.elapsed() >= QUIET) else {
+    fn look_aside(&mut self) -> Result<(), LineError> {
+        let Some(next) = self.line.next_entry().filter(|_| self.heard.elapsed() >= self.timing.quiet) else {
             return Ok(());
         };
         self.heard = Instant::now();
         if let Some(total) = self.owed.take().filter(|owed| next < *owed) {
-            return Err(LineError::HeldBack { total, next }.into());
+            return Err(LineError::HeldBack { total, next });
         }
         // If it cannot be asked, the connection that there is will show what is wrong.
         let Ok(aside) = self.line.aside(self.address) else {
@@ -379,11 +480,16 @@ impl<'a> Reader<'a> {
         };
         let total = aside.header().total_entries;
         if total < next {
-            return Err(LineError::Cut { total, next }.into());
+            return Err(LineError::Cut { total, next });
         }
         self.owed = (total > next).then_some(total);
         Ok(())
     }
+}
+
+/// What of block 0 the genesis file alone decides.
+fn is_genesis(claim: Claim) -> bool {
+    matches!(claim, Claim::StateRoot | Claim::GenesisRoot)
 }
 
 /// Works out what needs no state.

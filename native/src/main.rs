@@ -16,45 +16,84 @@
 )]
 
 mod backoff;
+mod board;
 mod chain_files;
 mod cli;
+mod config;
 mod datastream;
 mod db;
+mod demo;
 mod devnet;
+mod discover;
 mod disk;
 mod events;
 mod evidence;
 mod follow;
 mod http;
+mod log;
+mod main_node;
+mod metrics;
 mod output;
 mod pipeline;
 mod progress;
 mod replay;
 mod store;
 mod stream_file;
+mod upstream;
+mod web3;
 mod writer;
 
-use clap::Parser as _;
-use cli::{Cli, Command};
+use clap::{Args as _, CommandFactory as _, FromArgMatches as _};
+use cli::{Cli, Command, Config, ConfigAction};
+use config::ConfigError;
+use demo::DemoError;
 use devnet::DevnetError;
 use follow::FollowError;
 use output::Outcome;
 use replay::ReplayError;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
+use std::env;
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
-        Command::Replay(options) => replay(&options),
-        Command::Run(options) => follow(&options),
-        Command::Db(options) => db::run(&options),
-        Command::Evidence(options) => evidence::run(&options),
-        Command::Devnet(options) => devnet(&options),
+    let command = Cli::command();
+    let completed = match config::parse(&command, env::args_os().collect(), |name| env::var_os(name)) {
+        Ok(completed) => completed,
+        // It prints itself, help included.
+        Err(ConfigError::CommandLine(error)) => error.exit(),
+        Err(error) => return unusable(&error),
+    };
+    match Cli::from_arg_matches(&completed.matches).map(|cli| cli.command) {
+        Ok(Command::Replay(options)) => replay(&options),
+        Ok(Command::Run(options)) => follow(&options),
+        Ok(Command::Db(options)) => db::run(&options),
+        Ok(Command::Evidence(options)) => evidence::run(&options),
+        Ok(Command::Devnet(options)) => devnet(&options),
+        Ok(Command::Demo(options)) => demo(&options),
+        Ok(Command::Config(Config { action: ConfigAction::Check { file } })) => check(&file),
+        Ok(Command::Config(Config { action: ConfigAction::Show(_) })) => {
+            let (schema, matches) = config::innermost(&command, &completed.matches);
+            write_out(completed.show(schema, matches).trim_end(), 0)
+        }
+        Err(error) => error.exit(),
     }
+}
+
+fn check(file: &Path) -> ExitCode {
+    match config::check(&cli::Run::augment_args(clap::Command::new("run")), file) {
+        Ok(()) => write_out(&format!("{} is sound", file.display()), 0),
+        Err(error) => unusable(&error),
+    }
+}
+
+fn unusable(error: &ConfigError) -> ExitCode {
+    complain(error);
+    ExitCode::from(2)
 }
 
 fn replay(options: &cli::Replay) -> ExitCode {
@@ -69,6 +108,7 @@ fn replay(options: &cli::Replay) -> ExitCode {
 }
 
 fn follow(options: &cli::Run) -> ExitCode {
+    log::start(&options.log);
     let result = stop_on_signals().map_err(FollowError::Signals).and_then(|stop| follow::run(options, &stop));
     match result {
         Ok(Some(outcome)) => report(&outcome, false),
@@ -92,6 +132,17 @@ fn devnet(options: &devnet::Devnet) -> ExitCode {
     }
 }
 
+fn demo(options: &demo::Demo) -> ExitCode {
+    let result = stop_on_signals().map_err(DemoError::Folder).and_then(|stop| demo::run(options, &stop));
+    match result {
+        Ok(()) => ExitCode::from(130),
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
 /// The first signal sets the flag, the second ends the process at once: the database survives that, too.
 fn stop_on_signals() -> io::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
@@ -105,8 +156,12 @@ fn stop_on_signals() -> io::Result<Arc<AtomicBool>> {
 /// A result goes to standard output, whatever it is: it is what was asked for.
 fn report(outcome: &Outcome, json: bool) -> ExitCode {
     let line = if json { outcome.to_json() } else { outcome.to_string() };
-    match writeln!(io::stdout(), "{line}") {
-        Ok(()) => ExitCode::from(outcome.exit_code()),
+    write_out(&line, outcome.exit_code())
+}
+
+fn write_out(text: &str, code: u8) -> ExitCode {
+    match writeln!(io::stdout(), "{text}") {
+        Ok(()) => ExitCode::from(code),
         Err(error) => {
             complain(&error);
             ExitCode::from(1)

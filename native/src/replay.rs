@@ -5,7 +5,7 @@
 
 use crate::chain_files::{self, ChainFileError};
 use crate::cli::Replay;
-use crate::disk::Disk;
+use crate::disk::{Disk, Group};
 use crate::evidence::Folder;
 use crate::output::{Disagreement, Outcome, Summary};
 use crate::pipeline::{self, Layout};
@@ -117,7 +117,7 @@ pub(crate) fn run(options: &Replay, stop: &AtomicBool) -> Result<Outcome, Replay
             let journal = Journal::new(base.clone());
             let mut replica = Replica::open(spec, genesis, &journal)?;
             run.check_target(path, replica.head())?;
-            let mut disk = Disk::new(&journal, base);
+            let mut disk = Disk::new(&journal, base, Group::default());
             let end = run.verify(stream, &mut replica, &journal, || disk.keep_up());
             // What was verified before an error is kept, too.
             disk.finish()?;

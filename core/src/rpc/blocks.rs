@@ -60,7 +60,10 @@ impl<S: Store> View<'_, S> {
         let (hash, form) = (params.hash(0)?, single(params.flag(1)?));
         match self.transaction(hash)? {
             Some((found, index)) => Outcome::of(&found.transaction_object(index, form)?),
-            None => Ok(Outcome::Relay(Relay::Transaction { hash })),
+            None => match self.remembering().map_or(Ok(None), |caller| caller.waiting(hash))? {
+                Some(waiting) => Outcome::of(&waiting),
+                None => Ok(Outcome::Relay(Relay::Transaction { hash })),
+            },
         }
     }
 

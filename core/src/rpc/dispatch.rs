@@ -3,6 +3,7 @@
 use super::{
     Error,
     envelope::Request,
+    live::Kind,
     params::Params,
     reply::{Outcome, Relay},
     view::View,
@@ -25,6 +26,7 @@ impl<S: Store> View<'_, S> {
             Some(("eth", _)) => self.eth(method, params),
             Some(("zkevm", _)) => self.zkevm(method, params),
             Some(("debug", _)) => self.debug(method, params),
+            Some(("txpool", _)) => self.txpool(method, params),
             _ if method == "web3_sha3" => params.at_most(1)?.data(0).and_then(|data| answer(keccak256(data))),
             _ => Err(Error::method_not_found(method)),
         }
@@ -91,7 +93,14 @@ impl<S: Store> View<'_, S> {
             "eth_feeHistory" => answer(self.fee_history(most(3)?)?),
 
             "eth_sendRawTransaction" => self.send_raw_transaction(most(1)?),
-            "eth_subscribe" | "eth_unsubscribe" => Err(Error::server("notifications not supported")),
+            "eth_newFilter" => self.new_log_filter(most(1)?),
+            "eth_newBlockFilter" => most(0).and_then(|_| self.new_filter(Kind::Blocks)),
+            "eth_newPendingTransactionFilter" => most(1).and_then(|_| self.new_filter(Kind::Sent)),
+            "eth_getFilterChanges" => self.filter_changes(most(1)?),
+            "eth_getFilterLogs" => self.filter_logs(most(1)?),
+            "eth_uninstallFilter" => self.uninstall_filter(most(1)?),
+            "eth_subscribe" => self.subscribe(most(2)?),
+            "eth_unsubscribe" => self.unsubscribe(most(1)?),
             _ => Err(Error::method_not_found(method)),
         }
     }
@@ -133,8 +142,20 @@ impl<S: Store> View<'_, S> {
         }
     }
 
+    /// Transactions that were sent from here.
+    fn txpool(&self, method: &str, params: Params<'_>) -> Result<Outcome, Error> {
+        let most = |most| params.at_most(most);
+        match method {
+            "txpool_content" => most(0).and_then(|_| self.txpool_content()),
+            "txpool_contentFrom" => self.txpool_content_from(most(1)?),
+            "txpool_inspect" => most(0).and_then(|_| self.txpool_inspect()),
+            "txpool_status" => most(0).and_then(|_| self.txpool_status()),
+            _ => Err(Error::method_not_found(method)),
+        }
+    }
+
     /// False, or how far we are.
-    fn syncing(&self) -> Result<Syncing, Error> {
+    pub(super) fn syncing(&self) -> Result<Syncing, Error> {
         let current = self.head()?.number;
         let highest = self.status.highest_block.unwrap_or(current).max(current);
         if !self.status.halted && highest - current <= SYNCED_WITHIN {
@@ -150,11 +171,18 @@ fn answer(value: impl Serialize) -> Result<Outcome, Error> {
 
 #[derive(Serialize)]
 #[serde(untagged, rename_all_fields = "camelCase")]
-enum Syncing {
+pub(super) enum Syncing {
     Done(bool),
     At { current_block: U64, highest_block: U64 },
 }
 
+impl Syncing {
+    /// The head is that of the main node, or nearly.
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self, Self::Done(_))
+    }
+}
+
 fn modules() -> BTreeMap<&'static str, &'static str> {
-    ["debug", "eth", "net", "rpc", "web3", "zkevm"].map(|name| (name, "1.0")).into()
+    ["debug", "eth", "net", "rpc", "txpool", "web3", "zkevm"].map(|name| (name, "1.0")).into()
 }

@@ -24,6 +24,7 @@ impl Error {
     pub(super) const SERVER: i64 = -32000;
     pub(super) const UNKNOWN_BLOCK: i64 = -39001;
     pub(super) const PRUNED: i64 = 4444;
+    pub(super) const LIMIT: i64 = -32005;
     pub(super) const REVERTED: i64 = 3;
 
     pub(super) fn new(code: i64, message: impl Into<String>) -> Self {

@@ -18,6 +18,7 @@ const MAX_TOPICS: usize = 4;
 const MAX_ALTERNATIVES: usize = 1000;
 
 /// Which logs are wanted.
+#[derive(Debug)]
 struct Filter {
     /// Any, if none is named. Sorted.
     addresses: Vec<Address>,
@@ -27,52 +28,128 @@ struct Filter {
     blooms: Vec<Vec<Bloom>>,
 }
 
+/// What `eth_getLogs` or a filter asks for.
+#[derive(Debug)]
+pub(super) struct Query {
+    filter: Filter,
+    blocks: Blocks,
+}
+
+/// Which blocks are looked at.
+#[derive(Debug)]
+enum Blocks {
+    Hash(B256),
+    /// What is not named is the latest block.
+    Range {
+        from: Option<Selector>,
+        to: Option<Selector>,
+    },
+}
+
+impl Query {
+    fn read(params: Params<'_>) -> Result<Self, Error> {
+        let object = object(params, 0)?;
+        let filter = Filter::read(object, 0)?;
+        let ends = ["fromBlock", "toBlock"].map(|name| present(object, name));
+        let Some(hash) = present(object, "blockHash") else {
+            let end = |end: Option<&Json<'_>>| end.map(params::number_or_tag).transpose();
+            let [from, to] = ends.map(|found| end(found).map_err(|reason| Error::argument(0, reason)));
+            return Ok(Self { filter, blocks: Blocks::Range { from: from?, to: to? } });
+        };
+        if ends.iter().any(Option::is_some) {
+            let reason = "cannot specify both BlockHash and FromBlock/ToBlock, choose one or the other";
+            return Err(Error::argument(0, reason));
+        }
+        let hash = params::hash(hash).map_err(|reason| Error::argument(0, reason))?;
+        Ok(Self { filter, blocks: Blocks::Hash(hash) })
+    }
+
+    /// What `eth_newFilter` is given: a range.
+    pub(super) fn of_filter(params: Params<'_>) -> Result<Self, Error> {
+        let query = Self::read(params)?;
+        match query.blocks {
+            Blocks::Hash(_) => Err(Error::argument(0, "a filter cannot have a block hash")),
+            Blocks::Range { .. } => Ok(query),
+        }
+    }
+
+    /// What `eth_subscribe` is given behind the name, if anything.
+    pub(super) fn of_subscription(params: Params<'_>) -> Result<Self, Error> {
+        let filter = match params.get(1) {
+            None => Filter::new(Vec::new(), Vec::new()),
+            Some(_) => Filter::read(object(params, 1)?, 1)?,
+        };
+        Ok(Self { filter, blocks: Blocks::Range { from: None, to: None } })
+    }
+
+    /// Of one block's logs those that are asked for.
+    pub(super) fn select<'a>(
+        &self,
+        logs: &'a [LogObject],
+    ) -> impl DoubleEndedIterator<Item = &'a LogObject> + use<'a, '_> {
+        let bound = |end: &Option<Selector>| match end {
+            Some(Selector::Number(number)) => Some(*number),
+            _ => None,
+        };
+        let (first, last) = match &self.blocks {
+            Blocks::Range { from, to } => (bound(from), bound(to)),
+            Blocks::Hash(_) => (None, None),
+        };
+        let within =
+            move |number| first.is_none_or(|first| number >= first) && last.is_none_or(|last| number <= last);
+        logs.iter()
+            .filter(move |log| within(log.block_number()) && self.filter.matches(log.address(), log.topics()))
+    }
+}
+
+/// The parameter, which is an object.
+fn object<'a>(params: Params<'a>, position: usize) -> Result<&'a Json<'a>, Error> {
+    params.required(position, |value| match value {
+        Json::Object(_) => Ok(value),
+        _ => Err("an object was expected".into()),
+    })
+}
+
 impl<S: Store> View<'_, S> {
     pub(super) fn logs(&self, params: Params<'_>) -> Result<Vec<LogObject>, Error> {
-        let object = params.required(0, |value| match value {
-            Json::Object(_) => Ok(value),
-            _ => Err("an object was expected".into()),
-        })?;
-        let filter = Filter::read(object)?;
+        self.find_logs(&Query::read(params)?)
+    }
+
+    pub(super) fn find_logs(&self, query: &Query) -> Result<Vec<LogObject>, Error> {
         let mut logs = Vec::new();
-        if let Some(hash) = present(object, "blockHash") {
-            if present(object, "fromBlock").or(present(object, "toBlock")).is_some() {
-                let reason = "cannot specify both BlockHash and FromBlock/ToBlock, choose one or the other";
-                return Err(Error::argument(0, reason));
+        let (from, to) = match &query.blocks {
+            Blocks::Hash(hash) => {
+                let found = self.block_by_hash(*hash)?.ok_or_else(|| Error::server("unknown block"))?;
+                query.filter.select(&found, &mut logs)?;
+                let number = found.number();
+                return self.within_limit(&logs, number, number).map(|()| logs);
             }
-            let hash = params::hash(hash).map_err(|reason| Error::argument(0, reason))?;
-            let found = self.block_by_hash(hash)?.ok_or_else(|| Error::server("unknown block"))?;
-            filter.select(&found, &mut logs)?;
-            let number = found.number();
-            return self.within_limit(&logs, number, number).map(|()| logs);
-        }
-        let (from, to) = self.range(object)?;
+            Blocks::Range { from, to } => self.range(*from, *to)?,
+        };
         for number in from..=to {
-            if !filter.may_match(&self.bloom(number)?) {
+            if !query.filter.may_match(&self.bloom(number)?) {
                 continue;
             }
             let found = self.block_by_number(number)?.ok_or_else(Error::internal)?;
-            filter.select(&found, &mut logs)?;
+            query.filter.select(&found, &mut logs)?;
             self.within_limit(&logs, from, number)?;
         }
         Ok(logs)
     }
 
     /// The blocks to look at, the last of them verified.
-    fn range(&self, object: &Json<'_>) -> Result<(u64, u64), Error> {
+    fn range(&self, from: Option<Selector>, to: Option<Selector>) -> Result<(u64, u64), Error> {
         let head = self.head()?.number;
-        let end = |name| -> Result<u64, Error> {
-            let selector =
-                present(object, name).map_or(Ok(Selector::Tag(Tag::Latest)), params::number_or_tag);
-            let selector = selector.map_err(|reason| Error::argument(0, reason))?;
+        let end = |selector: Option<Selector>| -> Result<u64, Error> {
+            let selector = selector.unwrap_or(Selector::Tag(Tag::Latest));
             self.number(selector).map(|number| number.unwrap_or(head))
         };
-        let (from, to) = (end("fromBlock")?, end("toBlock")?);
+        let (from, to, open) = (end(from)?, end(to)?, to.is_none());
+        if from > head && (open || from <= to) {
+            return Err(Error::invalid("block range extends beyond current head block"));
+        }
         if from > to {
             return Err(Error::invalid("invalid block range params"));
-        }
-        if from > head {
-            return Err(Error::invalid("block range extends beyond current head block"));
         }
         let to = to.min(head);
         let limit = self.rpc.config.limits.log_blocks;
@@ -100,13 +177,13 @@ fn present<'a>(object: &'a Json<'a>, name: &str) -> Option<&'a Json<'a>> {
 }
 
 impl Filter {
-    fn read(object: &Json<'_>) -> Result<Self, Error> {
-        let argument = |reason: String| Error::argument(0, reason);
+    fn read(object: &Json<'_>, position: usize) -> Result<Self, Error> {
+        let argument = |reason: String| Error::argument(position, reason);
         let addresses = params::one_or_many(object.get("address"), params::address).map_err(argument)?;
         let positions = match present(object, "topics") {
             None => &[],
             Some(Json::Array(positions)) => positions.as_slice(),
-            Some(_) => return Err(Error::argument(0, "topics: an array was expected")),
+            Some(_) => return Err(Error::argument(position, "topics: an array was expected")),
         };
         if positions.len() > MAX_TOPICS {
             return Err(Error::invalid("more than four topics in filter"));

@@ -6,6 +6,9 @@
 //! Nothing here depends on who asks: limits by connection, time and rate are the host's. What a request can cost is bounded
 //! by [`Limits`].
 //!
+//! [`Rpc::serve`] is the same for a host that remembers: filters, subscriptions, and transactions that were sent through it
+//! live in [`Live`] and [`Subscriptions`] ([`live`] has an example).
+//!
 //! # Example
 //!
 //! ```
@@ -29,6 +32,7 @@ mod envelope;
 mod error;
 mod fees;
 mod json;
+pub mod live;
 mod logs;
 mod objects;
 mod params;
@@ -42,6 +46,7 @@ mod view;
 mod zkevm;
 
 pub use error::Error;
+pub use live::{Caller, Lagged, Live, LiveLimits, Resend, Shared, Subscriptions};
 pub use reply::{Forward, Reply};
 
 use crate::{chain::ChainSpec, store::Store};
@@ -144,9 +149,10 @@ impl Rpc {
 
     /// Answers the body of a request, a single one or a batch. All of a batch sees the same head.
     ///
-    /// Nothing is kept and nothing is written, so it may be asked again.
+    /// Nothing is kept and nothing is written, so it may be asked again. What needs to be remembered (filters, subscriptions,
+    /// the transactions that wait) does not exist here: see [`Rpc::serve`].
     pub fn handle<S: Store>(&self, request: &[u8], status: &Status, store: &S) -> Reply {
-        self.handle_until(request, status, store, &|| false)
+        self.respond(request, status, store, None, &|| false)
     }
 
     /// [`Rpc::handle`] with a bound on time, which only the host can measure.
@@ -161,6 +167,29 @@ impl Rpc {
         store: &S,
         stop: &dyn Fn() -> bool,
     ) -> Reply {
+        self.respond(request, status, store, None, stop)
+    }
+
+    /// [`Rpc::handle_until`] for a host that remembers. Its [`Forward`] is finished by [`Forward::finish_for`].
+    pub fn serve<S: Store>(
+        &self,
+        request: &[u8],
+        status: &Status,
+        store: &S,
+        caller: &Caller<'_>,
+        stop: &dyn Fn() -> bool,
+    ) -> Reply {
+        self.respond(request, status, store, Some(caller), stop)
+    }
+
+    fn respond<S: Store>(
+        &self,
+        request: &[u8],
+        status: &Status,
+        store: &S,
+        caller: Option<&Caller<'_>>,
+        stop: &dyn Fn() -> bool,
+    ) -> Reply {
         let limits = &self.config.limits;
         if request.len() > limits.request {
             let error = Error::new(Error::INVALID_REQUEST, "request too large");
@@ -170,7 +199,7 @@ impl Rpc {
             Ok(message) => message,
             Err(error) => return Reply::Answer(envelope::refusal(error)),
         };
-        let view = match View::new(self, status, store, stop) {
+        let view = match View::new(self, status, store, caller, stop) {
             Ok(view) => view,
             Err(error) => return Reply::Answer(envelope::refusal(error.into())),
         };

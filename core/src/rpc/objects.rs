@@ -5,18 +5,24 @@ use crate::{
     executor::{PreparedTransaction, Rules, effective_gas_price},
     types::{EncodedTransaction, Receipt, TransactionRecord},
 };
-use alloc::{borrow::Cow, boxed::Box, vec::Vec};
-use alloy_consensus::{TxLegacy, transaction::RlpEcdsaDecodableTx};
+use alloc::{
+    borrow::Cow,
+    boxed::Box,
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+use alloy_consensus::{Header, TxLegacy, transaction::RlpEcdsaDecodableTx};
 use alloy_primitives::{
     Address, B64, B256, Bloom, Bytes, Log, Signature, TxKind, U64, U128, U256, keccak256, logs_bloom,
 };
 use alloy_rlp::Encodable;
 use serde::Serialize;
 
-/// A block.
+/// A header.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct BlockObject {
+pub(super) struct HeaderObject {
     number: U64,
     hash: B256,
     parent_hash: B256,
@@ -29,15 +35,23 @@ pub(super) struct BlockObject {
     receipts_root: B256,
     miner: Address,
     difficulty: U256,
-    total_difficulty: U256,
     extra_data: Bytes,
-    size: U64,
     gas_limit: U64,
     gas_used: U64,
     timestamp: U64,
     /// Wallets that see it send transactions which the sequencer refuses.
     #[serde(skip_serializing_if = "Option::is_none")]
     base_fee_per_gas: Option<U64>,
+}
+
+/// A block.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct BlockObject {
+    #[serde(flatten)]
+    header: HeaderObject,
+    total_difficulty: U256,
+    size: U64,
     #[serde(skip_serializing_if = "Option::is_none")]
     global_exit_root: Option<B256>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -119,7 +133,7 @@ pub(super) struct ReceiptObject {
 }
 
 /// A log.
-#[derive(Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct LogObject {
     address: Address,
@@ -141,6 +155,30 @@ struct Decoded<'a> {
     record: &'a TransactionRecord,
 }
 
+impl HeaderObject {
+    pub(super) fn of(header: &Header, hash: B256) -> Self {
+        Self {
+            number: U64::from(header.number),
+            hash,
+            parent_hash: header.parent_hash,
+            nonce: header.nonce,
+            mix_hash: header.mix_hash,
+            sha3_uncles: header.ommers_hash,
+            logs_bloom: header.logs_bloom,
+            transactions_root: header.transactions_root,
+            state_root: header.state_root,
+            receipts_root: header.receipts_root,
+            miner: header.beneficiary,
+            difficulty: header.difficulty,
+            extra_data: header.extra_data.clone(),
+            gas_limit: U64::from(header.gas_limit),
+            gas_used: U64::from(header.gas_used),
+            timestamp: U64::from(header.timestamp),
+            base_fee_per_gas: header.base_fee_per_gas.map(U64::from),
+        }
+    }
+}
+
 impl Found {
     /// The block in this form.
     pub(super) fn object(&self, form: Form) -> Result<BlockObject, Error> {
@@ -153,25 +191,9 @@ impl Found {
             });
         }
         Ok(BlockObject {
-            number: U64::from(header.number),
-            hash: self.hash,
-            parent_hash: header.parent_hash,
-            nonce: header.nonce,
-            mix_hash: header.mix_hash,
-            sha3_uncles: header.ommers_hash,
-            logs_bloom: header.logs_bloom,
-            transactions_root: header.transactions_root,
-            state_root: header.state_root,
-            receipts_root: header.receipts_root,
-            miner: header.beneficiary,
-            difficulty: header.difficulty,
+            header: HeaderObject::of(header, self.hash),
             total_difficulty: U256::ZERO,
-            extra_data: header.extra_data.clone(),
             size: U64::from(self.size()),
-            gas_limit: U64::from(header.gas_limit),
-            gas_used: U64::from(header.gas_used),
-            timestamp: U64::from(header.timestamp),
-            base_fee_per_gas: header.base_fee_per_gas.map(U64::from),
             global_exit_root: form.extra.then_some(record.l1_info.global_exit_root),
             block_info_root: form.extra.then_some(record.block_info_root),
             transactions,
@@ -287,6 +309,25 @@ impl Found {
         Ok(logs.map(object).collect())
     }
 
+    /// Appends all logs of the block.
+    pub(super) fn all_logs(&self, logs: &mut Vec<LogObject>) -> Result<(), Error> {
+        let before = logs.len();
+        for index in 0..self.record.receipts.len() {
+            let of_transaction = self.logs_after(index, logs.len() - before)?;
+            logs.extend(of_transaction);
+        }
+        Ok(())
+    }
+
+    /// Hash, sender and nonce of each transaction.
+    pub(super) fn senders(&self) -> Result<Vec<(B256, Address, u64)>, Error> {
+        let transactions = self.record.transactions.iter().map(|record| {
+            let nonce = Decoded::of(record)?.fields.nonce;
+            Ok((keccak256(&record.encoded), record.sender, nonce))
+        });
+        transactions.collect()
+    }
+
     fn executed(&self, index: usize) -> Result<(&TransactionRecord, &Receipt), Error> {
         let (transactions, receipts) = (&self.record.transactions, &self.record.receipts);
         transactions.get(index).zip(receipts.get(index)).ok_or_else(Error::internal)
@@ -303,8 +344,22 @@ impl LogObject {
         &self.address
     }
 
+    pub(super) fn block_number(&self) -> u64 {
+        self.block_number.to()
+    }
+
     pub(super) fn topics(&self) -> &[B256] {
         &self.topics
+    }
+
+    /// The same log, whose block is no part of the chain any more.
+    pub(super) fn removed(&self) -> Self {
+        Self { removed: true, ..self.clone() }
+    }
+
+    /// Roughly how many bytes it takes here.
+    pub(super) fn bytes(&self) -> usize {
+        256 + 32 * self.topics.len() + self.data.len()
     }
 }
 
@@ -349,6 +404,16 @@ impl<'a> Decoded<'a> {
 /// A transaction that no block has yet.
 pub(super) fn pending_object(record: &TransactionRecord) -> Result<TransactionObject, Error> {
     Decoded::of(record)?.object(false)
+}
+
+/// A transaction that no block has yet, in one line as geth writes it.
+pub(super) fn pending_summary(record: &TransactionRecord) -> Result<String, Error> {
+    let fields = Decoded::of(record)?.fields;
+    let to = match fields.to {
+        TxKind::Call(to) => to.to_string(),
+        TxKind::Create => "contract creation".into(),
+    };
+    Ok(format!("{to}: {} wei + {} gas × {} wei", fields.value, fields.gas_limit, fields.gas_price))
 }
 
 /// The protocol's own hash of a transaction, which commits to the sender.

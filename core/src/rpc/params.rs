@@ -76,6 +76,10 @@ impl<'a> Params<'a> {
         self.required(position, data)
     }
 
+    pub(super) fn text(self, position: usize) -> Result<&'a str, Error> {
+        self.required(position, string)
+    }
+
     pub(super) fn index(self, position: usize) -> Result<u64, Error> {
         self.required(position, quantity64)
     }

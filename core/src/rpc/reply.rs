@@ -1,5 +1,5 @@
 use super::{
-    Error,
+    Caller, Error,
     envelope::{self, Request},
     json::{self, Json},
     objects, params,
@@ -46,7 +46,7 @@ pub(super) enum Relay {
     Word,
     /// The hash of a transaction that it was sent: no other is right.
     Sent { hash: B256 },
-    /// A count that is never less than the verified one.
+    /// A count that is never less than this one, which is known without it.
     Count { verified: U256 },
     /// A transaction that is not verified: what it signs must have this hash.
     Transaction { hash: B256 },
@@ -109,11 +109,34 @@ impl Forward {
     ///
     /// Its errors are passed on as they are. Its results are, where that can be, checked.
     pub fn finish(self, answers: impl IntoIterator<Item = Option<Vec<u8>>>) -> String {
+        self.finish_with(answers, |_, _| {})
+    }
+
+    /// [`Forward::finish`] for a reply of [`Rpc::serve`](super::Rpc::serve): transactions that were refused are forgotten.
+    /// `caller` is the one who asked, with the time that it is now.
+    pub fn finish_for(
+        self,
+        answers: impl IntoIterator<Item = Option<Vec<u8>>>,
+        caller: &Caller<'_>,
+    ) -> String {
+        self.finish_with(answers, |relay, answer| {
+            if let Relay::Sent { hash } = relay {
+                caller.live.with(&mut |live| live.answered(hash, answer, caller.now));
+            }
+        })
+    }
+
+    fn finish_with(
+        self,
+        answers: impl IntoIterator<Item = Option<Vec<u8>>>,
+        note: impl Fn(Relay, Option<&[u8]>),
+    ) -> String {
         let mut answers = answers.into_iter();
         let finished = self.entries.into_iter().map(|entry| match entry {
             Entry::Answer(answer) => answer,
             Entry::Relay { id, relay, .. } => {
                 let answer = answers.next().flatten();
+                note(relay, answer.as_deref());
                 envelope::answer(&id, &relay.result(answer.as_deref()))
             }
         });
@@ -176,6 +199,38 @@ impl Relay {
                 let record = transaction(result, hash)?;
                 serde_json::to_string(&objects::pending_object(&record).ok()?).ok()
             }
+        }
+    }
+}
+
+/// What became of a transaction that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// The main node has it.
+    Accepted,
+    /// The main node does not want it.
+    Refused,
+    /// It may have arrived or not.
+    Unknown,
+}
+
+impl Sent {
+    /// Reads the main node's answer to the transaction with this hash.
+    pub(super) fn read(hash: B256, answer: Option<&[u8]>) -> Self {
+        let Some(answer) = answer.and_then(|answer| json::parse(answer).ok()) else {
+            return Self::Unknown;
+        };
+        match answer.get("error").filter(|error| **error != Json::Null).map(passed_on) {
+            Some(Some(error)) => {
+                let known = ["already known", "ALREADY_EXISTS"];
+                let known = known.iter().any(|text| error.message.contains(text));
+                if known { Self::Accepted } else { Self::Refused }
+            }
+            Some(None) => Self::Unknown,
+            None => match answer.get("result").map(params::hash) {
+                Some(Ok(found)) if found == hash => Self::Accepted,
+                _ => Self::Unknown,
+            },
         }
     }
 }

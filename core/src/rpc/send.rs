@@ -41,6 +41,9 @@ impl<S: Store> View<'_, S> {
                 return Err(Error::server("nonce too low"));
             }
         }
+        if let Some(caller) = self.remembering() {
+            caller.sending(&transaction)?;
+        }
         Ok(Outcome::Relay(Relay::Sent { hash: transaction.hash() }))
     }
 }

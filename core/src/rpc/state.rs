@@ -22,7 +22,13 @@ impl<S: Store> View<'_, S> {
         let found = self.state_block(selector)?;
         let verified = self.with_state(&found, |state| state.nonce(address))?;
         match selector {
-            Selector::Tag(Tag::Pending) => Ok(Outcome::Relay(Relay::Count { verified })),
+            Selector::Tag(Tag::Pending) => {
+                let next = match (self.remembering(), u64::try_from(verified)) {
+                    (Some(caller), Ok(nonce)) => U256::from(caller.next_nonce(address, nonce)?),
+                    _ => verified,
+                };
+                Ok(Outcome::Relay(Relay::Count { verified: next }))
+            }
             _ => Outcome::of(&verified),
         }
     }

@@ -1,5 +1,6 @@
 use super::{
-    Error, Rpc, Status,
+    Caller, Error, Rpc, Status,
+    live::{Shared, Subscriptions},
     params::{Selector, Tag},
 };
 use crate::{
@@ -9,7 +10,7 @@ use crate::{
     types::{BlockRecord, Head, TransactionPlace},
 };
 use alloc::format;
-use alloy_primitives::{B256, Bloom};
+use alloy_primitives::{B128, B256, Bloom};
 use alloy_rlp::Decodable;
 use core::cell::Cell;
 
@@ -18,6 +19,9 @@ pub(super) struct View<'a, S> {
     pub(super) rpc: &'a Rpc,
     pub(super) status: &'a Status,
     store: &'a S,
+    caller: Option<&'a Caller<'a>>,
+    /// Ids that were given away.
+    ids: Cell<u64>,
     pub(super) head: Option<Head>,
     stop: &'a dyn Fn() -> bool,
     interrupt: Cell<Interrupt<'a>>,
@@ -40,10 +44,34 @@ impl<'a, S: Store> View<'a, S> {
         rpc: &'a Rpc,
         status: &'a Status,
         store: &'a S,
+        caller: Option<&'a Caller<'a>>,
         stop: &'a dyn Fn() -> bool,
     ) -> Result<Self, StoreError> {
         let head = read(store, Key::Head, "not a head record")?;
-        Ok(Self { rpc, status, store, head, stop, interrupt: Cell::new(Interrupt::new(stop)) })
+        let interrupt = Cell::new(Interrupt::new(stop));
+        Ok(Self { rpc, status, store, caller, ids: Cell::new(0), head, stop, interrupt })
+    }
+
+    /// Where things are remembered, if they are.
+    pub(super) fn remembering(&self) -> Option<&'a Caller<'a>> {
+        self.caller
+    }
+
+    /// Where things are remembered.
+    pub(super) fn caller(&self) -> Result<&'a Caller<'a>, Error> {
+        self.caller.ok_or_else(|| Error::server("this host remembers nothing"))
+    }
+
+    /// The connection, if something can be pushed there.
+    pub(super) fn pushes(&self) -> Result<(&'a Caller<'a>, &'a dyn Shared<Subscriptions>), Error> {
+        let caller = self.caller.and_then(|caller| caller.subscriptions.map(|found| (caller, found)));
+        caller.ok_or_else(|| Error::server("notifications not supported"))
+    }
+
+    /// An id that nobody can guess.
+    pub(super) fn fresh_id(&self) -> Result<B128, Error> {
+        let count = self.ids.replace(self.ids.get() + 1);
+        self.caller().map(|caller| caller.id(count))
     }
 
     /// A record is about to be read: methods that look at many blocks can be stopped here.
@@ -105,11 +133,16 @@ impl<'a, S: Store> View<'a, S> {
         if number > self.head()?.number {
             return Ok(None);
         }
+        Ok(Some(self.stored(number)?))
+    }
+
+    /// The block with this number, which is not above the head.
+    pub(super) fn stored(&self, number: u64) -> Result<Found, StoreError> {
         self.proceed()?;
         let key = Key::Block(number);
         let record: BlockRecord =
             read(self.store, key, "not a block record")?.ok_or(StoreError::Missing(key))?;
-        Ok(Some(Found { hash: record.header.hash_slow(), record }))
+        Ok(Found { hash: record.header.hash_slow(), record })
     }
 
     pub(super) fn block_by_hash(&self, hash: B256) -> Result<Option<Found>, Error> {

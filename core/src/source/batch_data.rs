@@ -168,6 +168,33 @@ impl BatchTransaction {
     ///
     /// [`TransactionError`] when nobody signed it. Such a transaction is skipped; it does not spoil its batch.
     pub fn recover(&self) -> Result<Transaction, TransactionError> {
+        let (inner, signature) = self.parts()?;
+        Transaction::signed(inner, &signature, keccak256(&self.list), &self.to_encoded()?)
+    }
+
+    /// The transaction in Ethereum's RLP. Whether anybody signed it is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`TransactionError`] when it cannot be written so.
+    pub fn to_encoded(&self) -> Result<EncodedTransaction, TransactionError> {
+        let (inner, signature) = self.parts()?;
+        let mut encoded = Vec::with_capacity(self.list.len() + 72);
+        inner.rlp_encode_signed(&signature, &mut encoded);
+        let effective_percentage = self.effective_percentage;
+        Ok(EncodedTransaction { encoded: encoded.into(), effective_percentage })
+    }
+
+    /// The rollup contract made it: its signature is a constant that no key can have made on purpose
+    /// (`spec/sync.md` §3.5).
+    pub fn is_injected(&self) -> bool {
+        const R: U256 = U256::from_limbs([0x5_ca1a_b1e0, 0, 0, 0]);
+        const S: U256 = U256::from_limbs([0x5ca1_ab1e, 0, 0, 0]);
+        let (r, s) = self.signature.split_at(32);
+        U256::from_be_slice(r) == R && U256::from_be_slice(s) == S
+    }
+
+    fn parts(&self) -> Result<(TxLegacy, Signature), TransactionError> {
         let Fields { nonce, gas_price, gas_limit, to, value, ref data, chain_id } = self.fields;
         let gas_price = u128::try_from(gas_price).map_err(|_| TransactionError::GasPrice)?;
         let inner = TxLegacy { chain_id, nonce, gas_price, gas_limit, to, value, input: data.clone() };
@@ -176,12 +203,7 @@ impl BatchTransaction {
             28 => true,
             _ => return Err(TransactionError::SignatureRange),
         };
-        let signature = Signature::from_bytes_and_parity(&self.signature, parity);
-        let mut encoded = Vec::with_capacity(self.list.len() + 72);
-        inner.rlp_encode_signed(&signature, &mut encoded);
-        let effective_percentage = self.effective_percentage;
-        let encoded = EncodedTransaction { encoded: encoded.into(), effective_percentage };
-        Transaction::signed(inner, &signature, keccak256(&self.list), &encoded)
+        Ok((inner, Signature::from_bytes_and_parity(&self.signature, parity)))
     }
 
     fn encode(&self, encoding: &BatchEncoding, data: &mut Vec<u8>) {

@@ -5,5 +5,6 @@
 pub mod batch_data;
 pub mod datastream;
 pub mod l1;
+pub mod main_node;
 pub mod sequence;
 pub mod witness;

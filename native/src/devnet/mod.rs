@@ -244,14 +244,15 @@ pub(crate) fn run(options: &Devnet, stop: &AtomicBool) -> Result<(), DevnetError
 
 /// A devnet that is being served.
 #[derive(Debug)]
-struct Running {
+pub(crate) struct Running {
     shared: Arc<Shared>,
     server: Server,
     stream: SocketAddr,
 }
 
 impl Running {
-    fn start(options: &Devnet) -> Result<Self, DevnetError> {
+    /// Makes genesis and begins to serve it.
+    pub(crate) fn start(options: &Devnet) -> Result<Self, DevnetError> {
         let node = match &options.serve {
             Some(file) => Node::Recorded(recording(file)?),
             None => {
@@ -273,7 +274,18 @@ impl Running {
         Ok(Self { shared, server, stream })
     }
 
-    fn introduce(&self, options: &Devnet) {
+    /// Where the data stream is.
+    pub(crate) fn stream(&self) -> SocketAddr {
+        self.stream
+    }
+
+    /// Where JSON-RPC is.
+    pub(crate) fn http(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// Tells who has keys, where what is served, and how to follow it.
+    pub(crate) fn introduce(&self, options: &Devnet) {
         let node = self.shared.lock();
         if let Node::Made(sequencer) = &*node {
             say("accounts, each with 10000 ether (anybody knows these keys: they are for tests)");
@@ -299,8 +311,8 @@ impl Running {
         }
     }
 
-    /// Makes blocks at their time.
-    fn work(self, options: &Devnet, stop: &AtomicBool) -> Result<(), DevnetError> {
+    /// Makes blocks at their time, until `stop` is set.
+    pub(crate) fn work(self, options: &Devnet, stop: &AtomicBool) -> Result<(), DevnetError> {
         let period = Duration::from_secs_f64(options.block_time);
         let makes_blocks = !period.is_zero() && options.serve.is_none();
         let mut traffic = match &*self.shared.lock() {
@@ -333,9 +345,12 @@ impl Running {
     }
 }
 
-const ALLOCATIONS: &str = "genesis-allocs.json";
-const SPECIFICATION: &str = "chainspec.json";
-const CONFIGURATION: &str = "genesis-conf.json";
+/// Accounts at genesis.
+pub(crate) const ALLOCATIONS: &str = "genesis-allocs.json";
+/// Chain specification.
+pub(crate) const SPECIFICATION: &str = "chainspec.json";
+/// Fields of block 0.
+pub(crate) const CONFIGURATION: &str = "genesis-conf.json";
 
 /// The files that say which chain it is.
 fn write_files(folder: &Path, chain: &Chain) -> Result<(), DevnetError> {
@@ -371,6 +386,6 @@ fn recording(file: &Path) -> Result<Stream, DevnetError> {
 }
 
 /// Nobody may be reading: that is no reason to stop.
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     drop(writeln!(io::stdout(), "{line}"));
 }

@@ -7,7 +7,7 @@ use super::lies::{Lie, Scene, shift_batch};
 use super::told::Told;
 use alloy_primitives::keccak256;
 use std::fmt;
-use zk_replica_core::checker::{Checker, MakeError, Verdict};
+use zk_replica_core::checker::{Checker, Claim, MakeError, Verdict};
 use zk_replica_core::executor::PreparedBlock;
 use zk_replica_core::source::datastream::{EntryTooLong, Stream};
 use zk_replica_core::store::{Commit, Key, Store, StoreError};
@@ -160,6 +160,10 @@ impl Teller {
                 standing.told_at = Some(number);
                 standing.caught_at = Some(standing.lie.caught_at(number));
                 told = altered;
+                if standing.lie.claim == Claim::StateRoot {
+                    // Those of the truth would give it away; none need be told.
+                    told.intermediate_state_roots.clear();
+                }
                 if standing.lie.name == "minted-balance" {
                     self.world =
                         Some(World { checker: Checker::new(chain.settings.spec()), head: head(&told) });

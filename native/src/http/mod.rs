@@ -3,6 +3,7 @@
 //! [`server`] knows connections and their limits, and nothing of any method: whoever has a [`Handler`] can be served.
 
 mod client;
+mod options;
 mod rate;
 mod server;
 mod socket;
@@ -10,11 +11,12 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use client::{BlockingClient, Client, ClientError, ClientLimits, Endpoint, EndpointError};
+pub(crate) use client::{BlockingClient, Client, ClientError, ClientLimits, Endpoint};
+pub(crate) use options::ServerOptions;
 pub(crate) use server::{Answer, Handler, Limits, Origins, Server, StartError, Traffic};
-pub(crate) use socket::{Outbox, Socket};
+pub(crate) use socket::Socket;
 
 /// The text of a JSON-RPC error that belongs to no request. `message` needs no escapes.
-fn refusal(code: i32, message: &str) -> String {
+pub(crate) fn refusal(code: i32, message: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":null,"error":{{"code":{code},"message":"{message}"}}}}"#)
 }

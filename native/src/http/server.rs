@@ -194,6 +194,9 @@ pub(crate) enum StartError {
         /// What the operating system says.
         error: io::Error,
     },
+    /// No random numbers.
+    #[error("cannot get random numbers: {0}")]
+    Randomness(io::Error),
     /// No threads.
     #[error("cannot start the server's threads: {0}")]
     Threads(io::Error),

@@ -51,13 +51,14 @@ struct State {
     bytes: AtomicUsize,
     most: usize,
     overflowed: Notify,
+    drained: Notify,
 }
 
 impl Outbox {
     fn new(limits: &Limits) -> (Self, mpsc::Receiver<Utf8Bytes>) {
         let (queue, receiver) = mpsc::channel(limits.queued_messages);
-        let (bytes, overflowed) = (AtomicUsize::new(0), Notify::new());
-        let state = Arc::new(State { bytes, most: limits.queued_bytes, overflowed });
+        let (bytes, overflowed, drained) = (AtomicUsize::new(0), Notify::new(), Notify::new());
+        let state = Arc::new(State { bytes, most: limits.queued_bytes, overflowed, drained });
         (Self { queue, state }, receiver)
     }
 
@@ -72,6 +73,23 @@ impl Outbox {
             self.state.overflowed.notify_one();
         }
         sent
+    }
+
+    /// Nothing waits.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.state.bytes.load(Ordering::Relaxed) == 0
+    }
+
+    /// Waits until nothing waits: for whoever has much to send. One at a time.
+    pub(crate) async fn drained(&self) {
+        while !self.is_drained() {
+            self.state.drained.notified().await;
+        }
+    }
+
+    /// Ends the connection: the peer has missed something.
+    pub(crate) fn overflow(&self) {
+        self.state.overflowed.notify_one();
     }
 }
 
@@ -170,7 +188,9 @@ async fn write(
             _ = pings.tick() => (Message::Ping(Bytes::new()), 0),
         };
         let sent = time::timeout(limits.write, sink.send(message)).await;
-        state.bytes.fetch_sub(length, Ordering::Relaxed);
+        if length > 0 && state.bytes.fetch_sub(length, Ordering::Relaxed) == length {
+            state.drained.notify_one();
+        }
         match sent {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return None,

@@ -1,0 +1,285 @@
+//! Transactions that were sent from here and are not verified yet (`spec/rpc.md` §7).
+
+use super::{
+    super::{
+        Error,
+        objects::{self, TransactionObject},
+        params::{Params, Selector, Tag},
+        reply::Outcome,
+        view::View,
+    },
+    Caller, LiveLimits,
+    feed::{Event, Recent, Sending},
+};
+use crate::{
+    store::Store,
+    types::{Transaction, TransactionRecord},
+};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    format,
+    string::{String, ToString},
+    sync::Arc,
+    vec::Vec,
+};
+use alloy_primitives::{Address, B256, U64, U256};
+use serde::Serialize;
+
+/// Milliseconds after which a transaction without an answer is sent again; each time twice as many, up to the last.
+const FIRST_DELAY: u64 = 5_000;
+const LAST_DELAY: u64 = 5 * 60 * 1000;
+
+/// Transactions that are sent again at once.
+const AT_ONCE: usize = 64;
+
+/// A transaction to send to the main node once more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resend {
+    /// Its hash.
+    pub hash: B256,
+    /// The body of the request.
+    pub request: String,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    sending: Arc<Sending>,
+    nonce: u64,
+    received: u64,
+    /// When it is sent again; `None` once the main node has it.
+    due: Option<u64>,
+    attempts: u32,
+    /// The block whose verification made its nonce pass. It is kept nevertheless: that block may be rolled back.
+    passed: Option<u64>,
+}
+
+/// Ordered by hash, by sender and nonce, and by age.
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    by_hash: BTreeMap<B256, Waiting>,
+    by_sender: BTreeSet<(Address, u64, B256)>,
+    by_age: BTreeSet<(u64, B256)>,
+    bytes: usize,
+}
+
+impl Pool {
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.by_hash.values().filter(|waiting| waiting.passed.is_none()).count()
+    }
+
+    /// Adds one that is about to be sent. False: it is known.
+    fn insert(&mut self, sending: Arc<Sending>, nonce: u64, now: u64, limits: &LiveLimits) -> bool {
+        let hash = sending.hash;
+        if let Some(known) = self.by_hash.get_mut(&hash) {
+            known.due = Some(now + FIRST_DELAY);
+            known.attempts = 0;
+            return false;
+        }
+        self.by_sender.insert((sending.record.sender, nonce, hash));
+        self.by_age.insert((now, hash));
+        self.bytes += sending.record.encoded.len();
+        // Should the caller go away before the answer comes, it is sent again nevertheless.
+        let due = Some(now + FIRST_DELAY);
+        let waiting = Waiting { sending, nonce, received: now, due, attempts: 0, passed: None };
+        self.by_hash.insert(hash, waiting);
+        while self.by_hash.len() > limits.transactions || self.bytes > limits.transaction_bytes {
+            let Some((_, oldest)) = self.by_age.first().copied() else { break };
+            self.remove(oldest);
+        }
+        true
+    }
+
+    /// One that waits.
+    fn get(&self, hash: B256) -> Option<&Waiting> {
+        self.by_hash.get(&hash).filter(|waiting| waiting.passed.is_none())
+    }
+
+    pub(super) fn remove(&mut self, hash: B256) {
+        if let Some(Waiting { sending, nonce, received, .. }) = self.by_hash.remove(&hash) {
+            self.by_sender.remove(&(sending.record.sender, nonce, hash));
+            self.by_age.remove(&(received, hash));
+            self.bytes -= sending.record.encoded.len();
+        }
+    }
+
+    pub(super) fn accepted(&mut self, hash: B256) {
+        if let Some(waiting) = self.by_hash.get_mut(&hash) {
+            waiting.due = None;
+        }
+    }
+
+    /// Nobody knows whether it has arrived.
+    pub(super) fn unknown(&mut self, hash: B256, now: u64) {
+        if let Some(waiting) = self.by_hash.get_mut(&hash) {
+            waiting.due = Some(now + delay(waiting.attempts));
+        }
+    }
+
+    pub(super) fn expire(&mut self, now: u64, life: u64) {
+        while let Some((received, hash)) = self.by_age.first().copied() {
+            if now.saturating_sub(received) < life {
+                break;
+            }
+            self.remove(hash);
+        }
+    }
+
+    pub(super) fn resend(&mut self, now: u64) -> Vec<Resend> {
+        let due = self
+            .by_hash
+            .iter_mut()
+            .filter(|(_, waiting)| waiting.passed.is_none() && waiting.due.is_some_and(|due| due <= now));
+        let again = |(hash, waiting): (&B256, &mut Waiting)| {
+            waiting.attempts = waiting.attempts.saturating_add(1);
+            waiting.due = Some(now + delay(waiting.attempts));
+            let raw = &waiting.sending.record.encoded;
+            let request =
+                format!(r#"{{"jsonrpc":"2.0","id":1,"method":"eth_sendRawTransaction","params":["{raw}"]}}"#);
+            Resend { hash: *hash, request }
+        };
+        due.take(AT_ONCE).map(again).collect()
+    }
+
+    /// A block was verified: the nonces of its transactions have passed, and all below them.
+    pub(super) fn added(&mut self, block: &Recent) {
+        for (_, sender, nonce) in &block.transactions {
+            let passed = (*sender, 0, B256::ZERO)..=(*sender, *nonce, B256::repeat_byte(0xff));
+            for (_, _, hash) in self.by_sender.range(passed) {
+                if let Some(waiting) = self.by_hash.get_mut(hash) {
+                    waiting.passed.get_or_insert(block.header.number);
+                }
+            }
+        }
+    }
+
+    /// A block was rolled back: what had passed with it waits again, and is sent again.
+    pub(super) fn removed(&mut self, number: u64) {
+        for waiting in self.by_hash.values_mut() {
+            if waiting.passed.is_some_and(|passed| passed >= number) {
+                waiting.passed = None;
+                waiting.due = Some(0);
+                waiting.attempts = 0;
+            }
+        }
+    }
+
+    /// The first nonce from `verified` on that no transaction of the account has.
+    fn next_nonce(&self, sender: Address, verified: u64) -> u64 {
+        let mut next = verified;
+        for nonce in self.nonces(sender, verified) {
+            if nonce > next {
+                break;
+            }
+            next = nonce.saturating_add(1);
+        }
+        next
+    }
+
+    /// The nonces of an account's transactions that wait, from this one on, ascending.
+    fn nonces(&self, sender: Address, from: u64) -> impl Iterator<Item = u64> {
+        let range = (sender, from, B256::ZERO)..=(sender, u64::MAX, B256::repeat_byte(0xff));
+        self.by_sender
+            .range(range)
+            .filter(|(_, _, hash)| self.get(*hash).is_some())
+            .map(|(_, nonce, _)| *nonce)
+    }
+}
+
+fn delay(attempts: u32) -> u64 {
+    FIRST_DELAY.saturating_mul(1_u64.checked_shl(attempts).unwrap_or(u64::MAX)).min(LAST_DELAY)
+}
+
+/// Transactions that wait, by sender and nonce.
+#[derive(Serialize)]
+pub(in crate::rpc) struct Content<T> {
+    /// The main node could take them into a block now.
+    pending: T,
+    /// Some nonce before them is missing.
+    queued: T,
+}
+
+type BySender<T> = BTreeMap<Address, ByNonce<T>>;
+type ByNonce<T> = BTreeMap<String, T>;
+
+impl Caller<'_> {
+    /// Remembers a transaction that is about to be sent.
+    pub(in crate::rpc) fn sending(&self, transaction: &Transaction) -> Result<(), Error> {
+        let record = TransactionRecord {
+            encoded: transaction.encoded().clone(),
+            sender: transaction.sender(),
+            effective_percentage: transaction.effective_percentage(),
+        };
+        let sending = Arc::new(Sending { hash: transaction.hash(), record });
+        let nonce = transaction.fields().nonce;
+        self.live(|live| {
+            if live.pool.insert(Arc::clone(&sending), nonce, self.now, &live.limits) {
+                live.feed.push(Event::Sending(sending), &live.limits);
+            }
+        })
+    }
+
+    /// A transaction that waits.
+    pub(in crate::rpc) fn waiting(&self, hash: B256) -> Result<Option<TransactionObject>, Error> {
+        let found = self.live(|live| live.pool.get(hash).map(|waiting| Arc::clone(&waiting.sending)))?;
+        found.map(|sending| objects::pending_object(&sending.record)).transpose()
+    }
+
+    /// The nonce that the account's next transaction must have, given that of its verified state.
+    pub(in crate::rpc) fn next_nonce(&self, sender: Address, verified: u64) -> Result<u64, Error> {
+        self.live(|live| live.pool.next_nonce(sender, verified))
+    }
+}
+
+impl<S: Store> View<'_, S> {
+    pub(in crate::rpc) fn txpool_content(&self) -> Result<Outcome, Error> {
+        Outcome::of(&self.pool_content(objects::pending_object)?)
+    }
+
+    pub(in crate::rpc) fn txpool_inspect(&self) -> Result<Outcome, Error> {
+        Outcome::of(&self.pool_content(objects::pending_summary)?)
+    }
+
+    pub(in crate::rpc) fn txpool_content_from(&self, params: Params<'_>) -> Result<Outcome, Error> {
+        let address = params.address(0)?;
+        let Content { mut pending, mut queued } = self.pool_content(objects::pending_object)?;
+        let (pending, queued) = (pending.remove(&address), queued.remove(&address));
+        Outcome::of(&Content { pending: pending.unwrap_or_default(), queued: queued.unwrap_or_default() })
+    }
+
+    pub(in crate::rpc) fn txpool_status(&self) -> Result<Outcome, Error> {
+        let Content { pending, queued } = self.pool_content(|_| Ok(()))?;
+        let count = |of: BySender<()>| U64::from(of.values().map(BTreeMap::len).sum::<usize>());
+        Outcome::of(&Content { pending: count(pending), queued: count(queued) })
+    }
+
+    /// Everything that waits: pending as far as nonces follow on the verified state without a gap.
+    fn pool_content<T>(
+        &self,
+        show: impl Fn(&TransactionRecord) -> Result<T, Error>,
+    ) -> Result<Content<BySender<T>>, Error> {
+        let waiting = self.caller()?.live(|live| {
+            let found = live.pool.by_sender.iter().filter_map(|(sender, nonce, hash)| {
+                live.pool.get(*hash).map(|waiting| (*sender, *nonce, Arc::clone(&waiting.sending)))
+            });
+            found.collect::<Vec<_>>()
+        })?;
+        let latest = self.state_block(Selector::Tag(Tag::Latest))?;
+        let mut content = Content { pending: BySender::new(), queued: BySender::new() };
+        let (mut of, mut next) = (None, U256::ZERO);
+        for (sender, nonce, sending) in waiting {
+            if of != Some(sender) {
+                of = Some(sender);
+                next = self.with_state(&latest, |state| state.nonce(sender))?;
+            }
+            let nonce_word = U256::from(nonce);
+            let follows = nonce_word <= next;
+            if nonce_word == next {
+                next += U256::from(1);
+            }
+            let side = if follows { &mut content.pending } else { &mut content.queued };
+            side.entry(sender).or_default().insert(nonce.to_string(), show(&sending.record)?);
+        }
+        Ok(content)
+    }
+}

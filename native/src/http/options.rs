@@ -1,0 +1,131 @@
+//! The options of the server.
+
+use super::{Limits, Origins};
+use clap::Args;
+use hyper::header::HeaderValue;
+use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
+
+/// Whether and how Web3 is served.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Serving Web3")]
+pub(crate) struct ServerOptions {
+    /// Serve JSON-RPC over HTTP and WebSocket here; without it nothing is served
+    ///
+    /// POST and WebSocket go to `/`. `/livez`, `/readyz`, `/health`, `/status` and `/metrics` are for operators. Port 0
+    /// takes any that is free; a line on standard error says which.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) http: Option<SocketAddr>,
+
+    /// A web page's origin that may ask, such as https://app.example.org; may be repeated. Without it all may
+    #[arg(long = "http-origin", value_name = "ORIGIN", value_parser = parse_origin)]
+    pub(crate) origins: Vec<HeaderValue>,
+
+    /// Most bytes of a request
+    #[arg(long = "http-max-body", value_name = "BYTES", default_value_t = 5 << 20)]
+    pub(crate) max_body: usize,
+
+    /// Most HTTP connections at a time
+    #[arg(long = "http-max-connections", value_name = "COUNT", default_value_t = 1024)]
+    pub(crate) max_connections: usize,
+
+    /// Most WebSocket connections at a time
+    #[arg(long = "ws-max-connections", value_name = "COUNT", default_value_t = 512)]
+    pub(crate) max_sessions: usize,
+
+    /// Most requests per second from one address; more are refused with status 429
+    #[arg(long = "http-rate", value_name = "COUNT")]
+    pub(crate) rate: Option<NonZeroU32>,
+
+    /// Seconds for a request's header, and for its body; also how long an unused connection is kept
+    #[arg(long = "http-read-timeout", value_name = "SECONDS", default_value = "30", value_parser = parse_seconds)]
+    pub(crate) read_timeout: Duration,
+
+    /// Requests that are worked on at a time; by default twice the number of processors
+    #[arg(long = "rpc-workers", value_name = "COUNT")]
+    pub(crate) workers: Option<NonZeroUsize>,
+
+    /// Requests that may wait for a worker; more are refused as busy, with status 503
+    #[arg(long = "rpc-queue", value_name = "COUNT", default_value_t = 1024)]
+    pub(crate) queue: usize,
+
+    /// Seconds that a request may take; what takes longer is aborted
+    #[arg(long = "rpc-timeout", value_name = "SECONDS", default_value = "5", value_parser = parse_seconds)]
+    pub(crate) timeout: Duration,
+
+    /// Most requests in a batch
+    #[arg(long = "rpc-max-batch", value_name = "COUNT", default_value_t = 100)]
+    pub(crate) max_batch: usize,
+
+    /// Ask the main node for nothing: only transactions are sent to it
+    ///
+    /// Without it, gas prices, pending nonces and unknown transactions are asked of the main node, and are its word.
+    #[arg(long)]
+    pub(crate) strict: bool,
+
+    /// Seconds that a main node may take to answer what is forwarded to it
+    #[arg(long = "forward-timeout", value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
+    pub(crate) forward_timeout: Duration,
+
+    /// Seconds away from the main node's tip after which `/readyz` says no
+    #[arg(long = "stale-after", value_name = "SECONDS", default_value = "60", value_parser = parse_seconds)]
+    pub(crate) stale_after: Duration,
+
+    /// Seconds that requests may still take when asked to stop
+    #[arg(long = "http-grace", value_name = "SECONDS", default_value = "5", value_parser = parse_seconds)]
+    pub(crate) grace: Duration,
+}
+
+impl ServerOptions {
+    /// What peers may do.
+    pub(crate) fn limits(&self) -> Limits {
+        let origins = match self.origins.is_empty() {
+            true => Origins::Any,
+            false => Origins::Only(self.origins.clone()),
+        };
+        Limits {
+            body: self.max_body,
+            connections: self.max_connections,
+            sessions: self.max_sessions,
+            read: self.read_timeout,
+            rate: self.rate,
+            origins,
+            grace: self.grace,
+            ..Limits::default()
+        }
+    }
+}
+
+fn parse_origin(text: &str) -> Result<HeaderValue, String> {
+    let bare = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    match bare.filter(|place| !place.is_empty() && !place.contains('/')) {
+        Some(_) => HeaderValue::from_str(text).map_err(|error| error.to_string()),
+        None => Err("expected http:// or https://, a host, and perhaps a port".to_owned()),
+    }
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds")?;
+    let duration = Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
+    if duration.is_zero() { Err("expected more than nothing".to_owned()) } else { Ok(duration) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_origins_and_seconds_seconds() {
+        for good in ["http://localhost:3000", "https://app.example.org"] {
+            assert_eq!(parse_origin(good).unwrap(), good);
+        }
+        for bad in ["*", "app.example.org", "https://", "https://app.example.org/", "https://a\nb"] {
+            assert!(parse_origin(bad).is_err(), "{bad}");
+        }
+        assert_eq!(parse_seconds("0.25"), Ok(Duration::from_millis(250)));
+        for bad in ["0", "-1", "soon", "NaN", "1e300"] {
+            assert!(parse_seconds(bad).is_err(), "{bad}");
+        }
+    }
+}
