@@ -56,6 +56,8 @@ mod feed;
 mod filters;
 mod pool;
 mod subscriptions;
+#[cfg(test)]
+mod tests;
 
 pub(super) use filters::Kind;
 pub use pool::Resend;
