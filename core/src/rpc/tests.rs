@@ -567,6 +567,9 @@ fn log_filters_are_refused_in_known_words() {
     let refused = |chain: &Chain, filter: Value| chain.error("eth_getLogs", json!([filter]));
     for (filter, code, message) in [
         (json!({ "fromBlock": "0x2", "toBlock": "0x1" }), -32602, "invalid block range params"),
+        (json!({ "fromBlock": "0x3" }), -32602, "block range extends beyond current head block"),
+        (json!({ "fromBlock": "0x4", "toBlock": "0x3" }), -32602, "invalid block range params"),
+        (json!({ "fromBlock": "0x3", "toBlock": "latest" }), -32602, "invalid block range params"),
         (
             json!({ "fromBlock": "0x3", "toBlock": "0x4" }),
             -32602,

@@ -12,7 +12,6 @@ use crate::{
     executor::Rules,
     source::batch_data::{self, BatchEntry, BatchTransaction, ChangeL2Block},
     store::Store,
-    types::EncodedTransaction,
 };
 use alloc::{collections::BTreeMap, format, vec::Vec};
 use alloy_primitives::{Address, B256, Bytes, U64, keccak256};
@@ -286,11 +285,9 @@ impl<S: Store> View<'_, S> {
             entries.push(BatchEntry::ChangeL2Block(ChangeL2Block { delta_timestamp, l1_info_index }));
         }
         for transaction in &record.transactions {
-            let encoded = transaction.encoded.clone();
-            let effective_percentage = transaction.effective_percentage;
-            let recovered = EncodedTransaction { encoded, effective_percentage }.recover();
-            let recovered = recovered.map_err(|_| Error::internal())?;
-            entries.push(BatchEntry::Transaction(BatchTransaction::from(&recovered)));
+            let written =
+                BatchTransaction::from_signed(&transaction.encoded, transaction.effective_percentage);
+            entries.push(BatchEntry::Transaction(written.map_err(|_| Error::internal())?));
         }
         data.extend_from_slice(&batch_data::encode(&entries, encoding));
         Ok(())
