@@ -154,5 +154,12 @@ fn verified(
         transactions: Vec::new(),
         receipts: Vec::new(),
     };
-    VerifiedBlock { head, record, permutations: update.permutations, diff, update }
+    VerifiedBlock {
+        head,
+        record,
+        permutations: update.permutations,
+        diff,
+        update,
+        l2_hashes: Default::default(),
+    }
 }
