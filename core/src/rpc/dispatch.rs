@@ -103,6 +103,7 @@ impl<S: Store> View<'_, S> {
             "zkevm_isBlockConsolidated" => answer(self.is_within(most(1)?, self.status.finalized)?),
             "zkevm_batchNumberByBlockNumber" => answer(self.batch_of_block(most(1)?)?),
             "zkevm_getBatchByNumber" => answer(self.batch_by_number(most(2)?)?),
+            "zkevm_getProof" => answer(self.proof(most(3)?)?),
             "zkevm_getFullBlockByNumber" => answer(self.full_block_by_number(most(2)?)?),
             "zkevm_getFullBlockByHash" => answer(self.full_block_by_hash(most(2)?)?),
             "zkevm_getNativeBlockHashesInRange" => answer(self.native_hashes(most(1)?)?),

@@ -32,6 +32,7 @@ mod json;
 mod logs;
 mod objects;
 mod params;
+mod proof;
 mod reply;
 mod send;
 mod state;
