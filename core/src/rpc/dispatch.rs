@@ -121,6 +121,7 @@ impl<S: Store> View<'_, S> {
             "zkevm_getBatchDataByNumbers" => answer(self.batch_data(most(1)?)?),
             "zkevm_getTransactionByL2Hash" => answer(self.transaction_by_l2_hash(most(2)?)?),
             "zkevm_getTransactionReceiptByL2Hash" => answer(self.receipt_by_l2_hash(most(1)?)?),
+            "zkevm_getProof" => answer(self.proof(most(3)?)?),
             "zkevm_getFullBlockByNumber" => answer(self.full_block_by_number(most(2)?)?),
             "zkevm_getFullBlockByHash" => answer(self.full_block_by_hash(most(2)?)?),
             "zkevm_getNativeBlockHashesInRange" => answer(self.native_hashes(most(1)?)?),

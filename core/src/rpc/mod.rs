@@ -36,6 +36,7 @@ pub mod live;
 mod logs;
 mod objects;
 mod params;
+mod proof;
 mod reply;
 mod send;
 mod state;
