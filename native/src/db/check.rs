@@ -362,3 +362,110 @@ impl fmt::Display for Tip {
         write!(f, "tip {number} state root {state_root} hash {hash}")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Identity;
+    use alloy_primitives::Bytes;
+    use zk_replica_core::chain::{ChainSpec, Genesis};
+    use zk_replica_core::replica::{Input, Replica};
+    use zk_replica_core::store::Commit;
+    use zk_replica_tests::{Made, Plan, items};
+
+    /// A database of a made chain.
+    fn database() -> (tempfile::TempDir, SledStore) {
+        let directory = tempfile::tempdir().unwrap();
+        let identity = Identity { chain_id: Made::CHAIN_ID, genesis: B256::ZERO };
+        let store = SledStore::open(&directory.path().join("db"), &identity).unwrap();
+        let spec = ChainSpec::from_json(Made::spec().as_bytes()).unwrap();
+        let genesis = Genesis::from_json(b"{}").unwrap();
+        let mut replica = Replica::open(spec, genesis, &store).unwrap();
+        for item in items(&Made::by(Plan { blocks: 20, batch: 6, twist: None }).stream) {
+            replica.advance(&Input::from(item.unwrap()), &store).unwrap();
+        }
+        (directory, store)
+    }
+
+    /// What a check finds when these records replace those that are true.
+    fn found(lie: impl FnOnce(&SledStore) -> Vec<(Key, Bytes)>) -> Report {
+        let (directory, store) = database();
+        store.apply(&Commit::for_test(lie(&store), Vec::new())).unwrap();
+        drop(store);
+        check(&directory.path().join("db"), true).unwrap()
+    }
+
+    fn assert_found(report: &Report, words: &str) {
+        assert!(!report.sound);
+        assert!(report.findings.iter().any(|finding| finding.contains(words)), "{words}: {report}");
+    }
+
+    fn get(store: &SledStore, key: Key) -> Bytes {
+        store.get(&key).unwrap().unwrap()
+    }
+
+    fn flipped(store: &SledStore, key: Key, at: usize) -> (Key, Bytes) {
+        let mut bytes = get(store, key).to_vec();
+        bytes[at] ^= 1;
+        (key, bytes.into())
+    }
+
+    fn root(store: &SledStore) -> Key {
+        Key::Node(head(store).unwrap().unwrap().state_root)
+    }
+
+    /// The children of a branch.
+    fn children(store: &SledStore, key: Key) -> [Key; 2] {
+        let bytes = get(store, key);
+        [Key::Node(B256::from_slice(&bytes[..32])), Key::Node(B256::from_slice(&bytes[32..64]))]
+    }
+
+    #[test]
+    fn a_sound_database_is_sound() {
+        for report in [found(|_| Vec::new())] {
+            assert!(report.sound, "{report}");
+            assert_eq!((report.blocks, report.head.as_ref().map(|tip| tip.number)), (21, Some(20)));
+            assert!(report.tree_nodes > 20, "{report}");
+        }
+    }
+
+    #[test]
+    fn an_altered_record_is_named() {
+        assert_found(&found(|store| vec![flipped(store, root(store), 40)]), "of the head's state is missing");
+        assert_found(&found(|store| vec![flipped(store, root(store), 40)]), "has hash");
+        // Behind the header's parent hash and ommers hash, in the state root.
+        let report = found(|store| vec![flipped(store, Key::Block(7), 100)]);
+        assert_found(&report, "block 7 has hash");
+        assert_found(&found(|store| vec![(Key::Block(7), get(store, Key::Block(8)))]), "block 7 says that it is block 8");
+        assert_found(&found(|_| vec![(Key::Block(7), Bytes::new())]), "block 7 is damaged: it cannot be read");
+        assert_found(&found(|store| vec![flipped(store, Key::Head, 3)]), "block 2");
+    }
+
+    #[test]
+    fn exchanged_records_are_named() {
+        let report = found(|store| {
+            let [left, right] = children(store, root(store));
+            vec![(left, get(store, right)), (right, get(store, left))]
+        });
+        assert_found(&report, "tree node");
+        let report = found(|store| {
+            vec![(Key::Block(4), get(store, Key::Block(5))), (Key::Block(5), get(store, Key::Block(4)))]
+        });
+        assert_found(&report, "block 5 says that it is block 4");
+    }
+
+    #[test]
+    fn totals_and_indexes_are_compared() {
+        let report = found(|store| {
+            let mut head = head(store).unwrap().unwrap();
+            head.totals.transactions += 1;
+            vec![(Key::Head, alloy_rlp::encode(head).into())]
+        });
+        assert_found(&report, "the head counts");
+        let report = found(|store| {
+            let hash = head(store).unwrap().unwrap().hash;
+            vec![(Key::BlockNumber(hash), Bytes::from_static(&[0; 8]))]
+        });
+        assert_found(&report, "the index has another number for the hash of block 20");
+    }
+}
