@@ -6,16 +6,16 @@
 //! one begins where the chain is then: there is no other state that could be out of step, and so nothing to repair.
 
 use crate::backoff::Backoff;
-use crate::chain_files::{self, ChainFileError};
+use crate::chain_files;
 use crate::cli;
 use crate::datastream::{Line, LineError};
 use crate::disk::Disk;
+use crate::error::HostError;
 use crate::events::Events;
 use crate::evidence::Folder;
 use crate::output::{Outcome, Summary};
 use crate::pipeline::{self, Layout};
-use crate::store::{Identity, OpenError, SledStore};
-use std::io;
+use crate::store::{Identity, SledStore};
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -31,35 +31,8 @@ use zk_replica_core::types::Head;
 /// not say so when it cuts its stream, and may fail to send what it wrote when history became present.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// Why following ended. What a main node does or says is never a reason.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum FollowError {
-    /// The files that say which chain it is.
-    #[error(transparent)]
-    ChainFiles(#[from] ChainFileError),
-    /// The database cannot be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// The database failed later.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// No handler for signals.
-    #[error("cannot listen for signals: {0}")]
-    Signals(io::Error),
-}
-
-impl FollowError {
-    /// 1: the machine failed. 2: something the caller named cannot be used.
-    pub(crate) fn exit_code(&self) -> u8 {
-        match self {
-            Self::Store(_) | Self::Signals(_) => 1,
-            Self::ChainFiles(_) | Self::Open(_) => 2,
-        }
-    }
-}
-
-/// Follows until `stop`. `None`: not even genesis was verified.
-pub(crate) fn run(options: &cli::Run, stop: &AtomicBool) -> Result<Option<Outcome>, FollowError> {
+/// Follows until `stop`. `None`: not even genesis was verified. What a main node does or says is never an error.
+pub(crate) fn run(options: &cli::Run, stop: &AtomicBool) -> Result<Option<Outcome>, HostError> {
     let (spec, genesis) = chain_files::read(&options.files)?;
     let chain_id = spec.chain_id;
     let identity = Identity { chain_id, genesis: chain_files::identify(&genesis) };
@@ -273,11 +246,7 @@ impl<'a> Follower<'a> {
     }
 
     /// Writes what shows that the main node is wrong, if it is. Why that cannot be done is told, and no reason to stop.
-    fn keep_evidence(
-        &self,
-        halt: &Halt,
-        collect: impl FnOnce() -> Result<Option<Evidence>, EvidenceError>,
-    ) {
+    fn keep_evidence(&self, halt: &Halt, collect: impl FnOnce() -> Result<Option<Evidence>, EvidenceError>) {
         if let Halt::Mismatch(_) = halt
             && let Some(line) = self.evidence.keep_and_tell(collect())
         {

@@ -21,6 +21,7 @@ mod cli;
 mod datastream;
 mod db;
 mod disk;
+mod error;
 mod events;
 mod evidence;
 mod follow;
@@ -34,7 +35,7 @@ mod writer;
 
 use clap::Parser as _;
 use cli::{Cli, Command};
-use follow::FollowError;
+use error::HostError;
 use output::Outcome;
 use replay::ReplayError;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -54,7 +55,7 @@ fn main() -> ExitCode {
 }
 
 fn replay(options: &cli::Replay) -> ExitCode {
-    let result = stop_on_signals().map_err(ReplayError::Signals).and_then(|stop| replay::run(options, &stop));
+    let result = stop_on_signals().map_err(ReplayError::from).and_then(|stop| replay::run(options, &stop));
     match result {
         Ok(outcome) => report(&outcome, options.json),
         Err(error) => {
@@ -65,7 +66,7 @@ fn replay(options: &cli::Replay) -> ExitCode {
 }
 
 fn follow(options: &cli::Run) -> ExitCode {
-    let result = stop_on_signals().map_err(FollowError::Signals).and_then(|stop| follow::run(options, &stop));
+    let result = stop_on_signals().and_then(|stop| follow::run(options, &stop));
     match result {
         Ok(Some(outcome)) => report(&outcome, false),
         Ok(None) => ExitCode::from(130),
@@ -77,11 +78,11 @@ fn follow(options: &cli::Run) -> ExitCode {
 }
 
 /// The first signal sets the flag, the second ends the process at once: the database survives that, too.
-fn stop_on_signals() -> io::Result<Arc<AtomicBool>> {
+fn stop_on_signals() -> Result<Arc<AtomicBool>, HostError> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))?;
-        flag::register(signal, Arc::clone(&stop))?;
+        flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop)).map_err(HostError::Signals)?;
+        flag::register(signal, Arc::clone(&stop)).map_err(HostError::Signals)?;
     }
     Ok(stop)
 }

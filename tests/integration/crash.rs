@@ -76,8 +76,7 @@ fn killed_at_any_moment_it_ends_as_if_undisturbed() {
             _ => format!("replay --stream stream --to {to} {files}"),
         };
         let mut child = command(folder, &arguments);
-        let mut child =
-            child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program runs");
+        let mut child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program runs");
         // No sleep decides whether the test passes, only what it gets to see.
         thread::sleep(Duration::from_millis(random(&mut seed) % 90));
         let case = format!("kill {kills}, round {rounds}");
@@ -100,11 +99,14 @@ fn killed_at_any_moment_it_ends_as_if_undisturbed() {
     let output = command(folder, &format!("replay --stream stream {files}")).output().expect("it runs");
     let said = String::from_utf8(output.stdout).expect("UTF-8");
     assert_eq!(output.status.code(), Some(0), "{said}");
-    assert!(said.trim_end().ends_with(&format!("state root {} hash {}", made.head.state_root, made.head.hash)));
+    assert!(
+        said.trim_end().ends_with(&format!("state root {} hash {}", made.head.state_root, made.head.hash))
+    );
     let undisturbed = TempDir::new().expect("a temporary directory");
     let stream = folder.join("stream").display().to_string();
     let root = folder.display();
-    let once = format!("replay --stream {stream} --genesis {root}/genesis.json --chain {root}/chain.json --db db");
+    let once =
+        format!("replay --stream {stream} --genesis {root}/genesis.json --chain {root}/chain.json --db db");
     assert!(command(undisturbed.path(), &once).output().expect("it runs").status.success());
     let (disturbed, undisturbed) = (checked(folder, "at last"), checked(undisturbed.path(), "undisturbed"));
     let same = |report: &Option<Value>| {

@@ -116,7 +116,8 @@ fn a_damaged_database_is_found_out_and_made_anew() {
 
 /// The one file in a folder.
 fn only(folder: &Path) -> PathBuf {
-    let mut files: Vec<_> = fs::read_dir(folder).expect("there").map(|file| file.expect("readable").path()).collect();
+    let mut files: Vec<_> =
+        fs::read_dir(folder).expect("there").map(|file| file.expect("readable").path()).collect();
     assert_eq!(files.len(), 1, "{files:?}");
     files.remove(0)
 }
@@ -157,7 +158,9 @@ fn a_mismatch_leaves_evidence_once_and_it_is_checked() {
 
     chain.write("cut.json", &bytes[..bytes.len() / 2]);
     chain.write("longer.json", &[&bytes[..], b"\n"].concat());
-    for (file, words) in [("cut.json", "not an evidence file"), ("longer.json", "altered"), ("none.json", "cannot read")] {
+    for (file, words) in
+        [("cut.json", "not an evidence file"), ("longer.json", "altered"), ("none.json", "cannot read")]
+    {
         let (code, said, errors) = chain.run(&format!("evidence check {file}"));
         assert_eq!((code, said.as_str()), (2, ""));
         assert!(errors.contains(words), "{errors}");

@@ -169,7 +169,8 @@ fn what_was_computed_cannot_be_made_up() {
         let forged = altered(&bytes, |file| file["mismatch"][field] = json!("0x00"));
         assert!(matches!(judge(&forged), Err(Refusal::OtherMismatch { .. })), "{field}");
     }
-    let forged = altered(&bytes, |file| file["parent"]["stateRoot"] = json!(format!("0x{}", "11".repeat(32))));
+    let forged =
+        altered(&bytes, |file| file["parent"]["stateRoot"] = json!(format!("0x{}", "11".repeat(32))));
     assert!(matches!(judge(&forged), Err(Refusal::Incomplete(_))));
     let forged = altered(&bytes, |file| file["version"] = json!(2));
     assert!(matches!(judge(&forged), Err(Refusal::Version { found: 2 })));
