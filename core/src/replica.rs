@@ -129,8 +129,8 @@ impl From<Situation> for Replica {
 struct Branch {
     /// The stored head.
     left: Head,
-    /// What goes when the branch is taken.
-    released: Commit,
+    /// The last common block: those above it go when the branch is taken.
+    fork: u64,
 }
 
 impl Replica {
@@ -286,14 +286,12 @@ impl Replica {
             return Err(RollBackError::Final { to, frontier: self.frontier });
         }
         let mut totals = head.totals;
-        let mut released = Commit::default();
+        // One record at a time: a roll-back may be deep.
         for number in to + 1..=head.number {
             let record = read_block(number, store)?;
             totals.blocks = totals.blocks.saturating_sub(1);
             totals.transactions = totals.transactions.saturating_sub(record.transactions.len() as u64);
             totals.gas = totals.gas.saturating_sub(record.header.gas_used);
-            released.release(Key::Block(number));
-            log_index::release(&mut released, number);
         }
         let earlier = head_after(&read_block(to, store)?, totals);
         let root = Key::Node(earlier.state_root);
@@ -301,7 +299,7 @@ impl Replica {
             return Err(StoreError::Missing(root).into());
         }
         self.place(earlier);
-        self.branch = Some(Branch { left: head, released });
+        self.branch = Some(Branch { left: head, fork: to });
         Ok(())
     }
 
@@ -322,7 +320,12 @@ impl Replica {
     /// Stores what was verified. On a branch only a block decides: before it the head stays.
     fn write<S: Store>(&mut self, mut commit: Commit, decides: bool, store: &S) -> Result<(), StoreError> {
         match &self.branch {
-            Some(branch) if decides => commit.append(branch.released.clone()),
+            Some(branch) if decides => {
+                for number in branch.fork + 1..=branch.left.number {
+                    commit.release(Key::Block(number));
+                    log_index::release(&mut commit, number);
+                }
+            }
             Some(_) => commit.keep_head(),
             None => {}
         }

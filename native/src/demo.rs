@@ -2,7 +2,8 @@
 
 use crate::cli::{Cli, Command};
 use crate::devnet::{self, DevnetError};
-use crate::follow::{self, FollowError};
+use crate::error::HostError;
+use crate::follow;
 use clap::{Args, Parser as _};
 use std::fs;
 use std::io;
@@ -42,7 +43,7 @@ pub(crate) enum DemoError {
     #[error(transparent)]
     Devnet(#[from] DevnetError),
     #[error(transparent)]
-    Follow(#[from] FollowError),
+    Host(#[from] HostError),
 }
 
 impl DemoError {
@@ -52,7 +53,7 @@ impl DemoError {
             Self::Folder(_) => 1,
             Self::Options(_) => 2,
             Self::Devnet(error) => error.exit_code(),
-            Self::Follow(error) => error.exit_code(),
+            Self::Host(error) => error.exit_code(),
         }
     }
 }

@@ -89,7 +89,7 @@ impl Events {
 
     /// What became of a mismatch's evidence.
     pub(crate) fn evidence(&self, line: &str) {
-        self.say(line);
+        self.say(|| info!(event = "evidence", "{line}"));
     }
 
     /// The main node is right where it was wrong.

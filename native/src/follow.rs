@@ -7,23 +7,22 @@
 
 use crate::backoff::Backoff;
 use crate::board::Board;
-use crate::chain_files::{self, ChainFileError};
+use crate::chain_files;
 use crate::cli;
 use crate::config::Timing;
 use crate::datastream::{Line, LineError};
-use crate::discover::{self, DiscoverError};
+use crate::discover;
 use crate::disk::Disk;
+use crate::error::HostError;
 use crate::events::Events;
 use crate::evidence::Folder;
-use crate::http::StartError;
 use crate::main_node::Asker;
 use crate::metrics::Metrics;
 use crate::output::{Outcome, Summary};
 use crate::pipeline::{self, Layout};
-use crate::store::{Identity, OpenError, SledStore};
+use crate::store::{Identity, SledStore};
 use crate::upstream::{Source, Upstream, Upstreams, WRONG};
 use crate::web3::Service;
-use std::io;
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,61 +36,11 @@ use zk_replica_core::source::datastream::{Anchor, Assembler, ForkPoint, ForkSear
 use zk_replica_core::store::{Journal, StoreError};
 use zk_replica_core::types::Head;
 
-/// Why following ended. What a main node does or says is never a reason.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum FollowError {
-    /// The files that say which chain it is.
-    #[error(transparent)]
-    ChainFiles(#[from] ChainFileError),
-    /// The database cannot be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// The database failed later.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// Web3 cannot be served.
-    #[error(transparent)]
-    Server(#[from] StartError),
-    /// What the main node says of the chain, or does not say.
-    #[error(transparent)]
-    Discover(#[from] DiscoverError),
-    /// The genesis file is not that of the main node's chain.
-    #[error(
-        "the genesis file is not that of the chain at {upstream}: {mismatch}; \
-         use the allocations (and the conf file) that its nodes were started with"
-    )]
-    Genesis {
-        /// What the main node says of block 0, and what the file gives.
-        mismatch: Box<Mismatch>,
-        /// Who says it.
-        upstream: String,
-    },
-    /// Threads for requests cannot be had.
-    #[error("cannot start the client: {0}")]
-    Runtime(io::Error),
-    /// No handler for signals.
-    #[error("cannot listen for signals: {0}")]
-    Signals(io::Error),
-}
-
-impl FollowError {
-    /// 1: the machine failed. 2: something the caller named cannot be used.
-    pub(crate) fn exit_code(&self) -> u8 {
-        match self {
-            Self::Store(_) | Self::Signals(_) | Self::Runtime(_) => 1,
-            Self::ChainFiles(_)
-            | Self::Open(_)
-            | Self::Server(_)
-            | Self::Discover(_)
-            | Self::Genesis { .. } => 2,
-        }
-    }
-}
-
-/// Follows until `stop`. `None`: not even genesis was verified.
-pub(crate) fn run(options: &cli::Run, stop: &AtomicBool) -> Result<Option<Outcome>, FollowError> {
+/// Follows until `stop`. `None`: not even genesis was verified. What a main node does or says is never an error, unless
+/// nothing was verified yet.
+pub(crate) fn run(options: &cli::Run, stop: &AtomicBool) -> Result<Option<Outcome>, HostError> {
     let timing = &options.timing;
-    let asker = &Asker::new(timing).map_err(FollowError::Runtime)?;
+    let asker = &Asker::new(timing).map_err(HostError::Runtime)?;
     let (spec, genesis) = discover::chain(options, asker, stop)?;
     let chain_id = spec.chain_id;
     let identity = Identity { chain_id, genesis: chain_files::identify(&genesis) };
@@ -192,7 +141,7 @@ struct Follower<'a> {
 }
 
 impl<'a> Follower<'a> {
-    fn follow(&mut self) -> Result<(), FollowError> {
+    fn follow(&mut self) -> Result<(), HostError> {
         let mut backoff = Backoff::new(self.timing.retry_first, self.timing.retry_longest);
         while !self.stop.load(Ordering::Relaxed) {
             let before = self.position();
@@ -219,7 +168,7 @@ impl<'a> Follower<'a> {
                 }
                 Err(End::Mismatch(mismatch)) => {
                     if self.replica.head().is_none() && is_genesis(mismatch.claim) {
-                        return Err(FollowError::Genesis { mismatch: Box::new(mismatch), upstream: name });
+                        return Err(HostError::Genesis { mismatch: Box::new(mismatch), upstream: name });
                     }
                     self.upstreams.failed(WRONG);
                     self.disputed = Some(self.position());
@@ -366,11 +315,7 @@ impl<'a> Follower<'a> {
     }
 
     /// Writes what shows that the main node is wrong, if it is. Why that cannot be done is told, and no reason to stop.
-    fn keep_evidence(
-        &self,
-        halt: &Halt,
-        collect: impl FnOnce() -> Result<Option<Evidence>, EvidenceError>,
-    ) {
+    fn keep_evidence(&self, halt: &Halt, collect: impl FnOnce() -> Result<Option<Evidence>, EvidenceError>) {
         if let Halt::Mismatch(_) = halt
             && let Some(line) = self.evidence.keep_and_tell(collect())
         {

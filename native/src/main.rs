@@ -26,6 +26,7 @@ mod demo;
 mod devnet;
 mod discover;
 mod disk;
+mod error;
 mod events;
 mod evidence;
 mod follow;
@@ -48,7 +49,7 @@ use cli::{Cli, Command, Config, ConfigAction};
 use config::ConfigError;
 use demo::DemoError;
 use devnet::DevnetError;
-use follow::FollowError;
+use error::HostError;
 use output::Outcome;
 use replay::ReplayError;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -97,7 +98,7 @@ fn unusable(error: &ConfigError) -> ExitCode {
 }
 
 fn replay(options: &cli::Replay) -> ExitCode {
-    let result = stop_on_signals().map_err(ReplayError::Signals).and_then(|stop| replay::run(options, &stop));
+    let result = stop_on_signals().map_err(ReplayError::from).and_then(|stop| replay::run(options, &stop));
     match result {
         Ok(outcome) => report(&outcome, options.json),
         Err(error) => {
@@ -109,7 +110,7 @@ fn replay(options: &cli::Replay) -> ExitCode {
 
 fn follow(options: &cli::Run) -> ExitCode {
     log::start(&options.log);
-    let result = stop_on_signals().map_err(FollowError::Signals).and_then(|stop| follow::run(options, &stop));
+    let result = stop_on_signals().and_then(|stop| follow::run(options, &stop));
     match result {
         Ok(Some(outcome)) => report(&outcome, false),
         Ok(None) => ExitCode::from(130),
@@ -121,7 +122,7 @@ fn follow(options: &cli::Run) -> ExitCode {
 }
 
 fn devnet(options: &devnet::Devnet) -> ExitCode {
-    let result = stop_on_signals().map_err(DevnetError::Signals).and_then(|stop| devnet::run(options, &stop));
+    let result = stop_on_signals().map_err(DevnetError::from).and_then(|stop| devnet::run(options, &stop));
     match result {
         Ok(()) if options.list_lies => ExitCode::SUCCESS,
         Ok(()) => ExitCode::from(130),
@@ -133,7 +134,7 @@ fn devnet(options: &devnet::Devnet) -> ExitCode {
 }
 
 fn demo(options: &demo::Demo) -> ExitCode {
-    let result = stop_on_signals().map_err(DemoError::Folder).and_then(|stop| demo::run(options, &stop));
+    let result = stop_on_signals().map_err(DemoError::from).and_then(|stop| demo::run(options, &stop));
     match result {
         Ok(()) => ExitCode::from(130),
         Err(error) => {
@@ -144,11 +145,11 @@ fn demo(options: &demo::Demo) -> ExitCode {
 }
 
 /// The first signal sets the flag, the second ends the process at once: the database survives that, too.
-fn stop_on_signals() -> io::Result<Arc<AtomicBool>> {
+fn stop_on_signals() -> Result<Arc<AtomicBool>, HostError> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))?;
-        flag::register(signal, Arc::clone(&stop))?;
+        flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop)).map_err(HostError::Signals)?;
+        flag::register(signal, Arc::clone(&stop)).map_err(HostError::Signals)?;
     }
     Ok(stop)
 }

@@ -3,14 +3,15 @@
 //! Three stages on threads of their own: reading (decompress, decode, assemble) and preparing (senders, hashes) ahead of
 //! everything, verifying on the caller's thread, and with a database writing behind it.
 
-use crate::chain_files::{self, ChainFileError};
+use crate::chain_files;
 use crate::cli::Replay;
 use crate::disk::{Disk, Group};
+use crate::error::HostError;
 use crate::evidence::Folder;
 use crate::output::{Disagreement, Outcome, Summary};
 use crate::pipeline::{self, Layout};
 use crate::progress::Progress;
-use crate::store::{Identity, OpenError, SledStore};
+use crate::store::{Identity, SledStore};
 use crate::stream_file::{StreamFile, StreamFileError};
 use std::io::{self, Write as _};
 use std::mem;
@@ -74,33 +75,30 @@ pub(crate) enum ReplayError {
         /// What came when it could not.
         reason: &'static str,
     },
-    /// The files that say which chain it is.
+    /// Files, database, machine.
     #[error(transparent)]
-    ChainFiles(#[from] ChainFileError),
-    /// The database cannot be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// The database failed later.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// No handler for signals.
-    #[error("cannot listen for signals: {0}")]
-    Signals(io::Error),
+    Host(#[from] HostError),
 }
 
 impl ReplayError {
     /// 1: the machine failed. 2: something the caller named cannot be used.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Store(_) | Self::Signals(_) => 1,
+            Self::Host(error) => error.exit_code(),
             _ => 2,
         }
     }
 }
 
+impl From<StoreError> for ReplayError {
+    fn from(error: StoreError) -> Self {
+        Self::Host(error.into())
+    }
+}
+
 /// Verifies the stream that `options` name, until its end, a disagreement, or `stop`.
 pub(crate) fn run(options: &Replay, stop: &AtomicBool) -> Result<Outcome, ReplayError> {
-    let (spec, genesis) = chain_files::read(&options.files)?;
+    let (spec, genesis) = chain_files::read(&options.files).map_err(HostError::from)?;
     let chain_id = spec.chain_id;
     let stream = StreamFile::open(&options.stream)?;
     let run = Run { options, stop };
@@ -113,7 +111,7 @@ pub(crate) fn run(options: &Replay, stop: &AtomicBool) -> Result<Outcome, Replay
         }
         Some(path) => {
             let identity = Identity { chain_id, genesis: chain_files::identify(&genesis) };
-            let base = SledStore::open(path, &identity)?;
+            let base = SledStore::open(path, &identity).map_err(HostError::from)?;
             let journal = Journal::new(base.clone());
             let mut replica = Replica::open(spec, genesis, &journal)?;
             run.check_target(path, replica.head())?;

@@ -282,10 +282,10 @@ impl Evidence {
             (None, Some(genesis)) => Some(Anchor::Genesis { accounts: genesis.accounts.len() }),
             (None, None) => None,
         };
-        let known = self.records.blocks().map(|record| Anchor::Known {
-            number: record.header.number,
-            hash: record.header.hash_slow(),
-        });
+        let known = self
+            .records
+            .blocks()
+            .map(|record| Anchor::Known { number: record.header.number, hash: record.header.hash_slow() });
         parent.into_iter().chain(known).collect()
     }
 

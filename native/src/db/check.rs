@@ -77,11 +77,9 @@ pub(super) fn run(options: &Check) -> ExitCode {
     let report = match check(&options.db, options.deep) {
         Ok(report) => report,
         // It was found out what is wrong, though not more than that.
-        Err(error @ OpenError::Damaged { .. }) => Report {
-            deep: options.deep,
-            findings: vec![error.to_string()],
-            ..Report::default()
-        },
+        Err(error @ OpenError::Damaged { .. }) => {
+            Report { deep: options.deep, findings: vec![error.to_string()], ..Report::default() }
+        }
         Err(error) => return refuse(&error, 2),
     };
     let code = if report.sound { 0 } else { 3 };
@@ -96,7 +94,9 @@ fn check(path: &Path, deep: bool) -> Result<Report, OpenError> {
     let (store, identity) = SledStore::open_existing(path)?;
     // indicatif itself draws nothing where standard error is not a terminal.
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
-    bar.set_style(ProgressStyle::with_template("{msg} {wide_bar} {pos}").expect("the template is well formed"));
+    bar.set_style(
+        ProgressStyle::with_template("{msg} {wide_bar} {pos}").expect("the template is well formed"),
+    );
     let report = Report { deep, chain_id: identity.chain_id, ..Report::default() };
     let mut check = Checking { store: &store, bar, report };
     check.files();
@@ -206,7 +206,9 @@ impl Checking<'_> {
             self.found(format!("block {number} says that it is block {}", record.header.number));
         }
         if let Some(expected) = expected.filter(|expected| *expected != hash) {
-            self.found(format!("block {number} has hash {hash}, not {expected}, which the one behind it is linked to"));
+            self.found(format!(
+                "block {number} has hash {hash}, not {expected}, which the one behind it is linked to"
+            ));
         }
         if record.receipts.len() != record.transactions.len() {
             let (receipts, transactions) = (record.receipts.len(), record.transactions.len());
@@ -321,7 +323,10 @@ impl Checking<'_> {
 /// What is wrong with a record that is named by its hash.
 fn false_name(key: &[u8], record: &[u8]) -> Option<String> {
     let Some(key) = Key::decode(key) else {
-        return Some(format!("a record has the name {}, which nothing has", alloy_primitives::hex::encode(key)));
+        return Some(format!(
+            "a record has the name {}, which nothing has",
+            alloy_primitives::hex::encode(key)
+        ));
     };
     let (expected, found) = match key {
         Key::Node(digest) => match Node::decode(record) {
@@ -333,7 +338,12 @@ fn false_name(key: &[u8], record: &[u8]) -> Option<String> {
             Err(_) => return Some(format!("{key} has {} bytes, not 32", record.len())),
         },
         Key::Code(digest) => (digest, hash_bytes(record)),
-        Key::Block(_) | Key::BlockNumber(_) | Key::TransactionPlace(_) | Key::Head => return None,
+        Key::Block(_)
+        | Key::BlockNumber(_)
+        | Key::TransactionPlace(_)
+        | Key::L2TransactionPlace(_)
+        | Key::LogSection { .. }
+        | Key::Head => return None,
     };
     (found != expected).then(|| format!("{key} has hash {found}"))
 }
@@ -360,5 +370,116 @@ impl fmt::Display for Tip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { number, hash, state_root, .. } = self;
         write!(f, "tip {number} state root {state_root} hash {hash}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Identity;
+    use alloy_primitives::Bytes;
+    use zk_replica_core::chain::{ChainSpec, Genesis};
+    use zk_replica_core::replica::{Input, Replica};
+    use zk_replica_core::store::Commit;
+    use zk_replica_tests::{Made, Plan, items};
+
+    /// A database of a made chain.
+    fn database() -> (tempfile::TempDir, SledStore) {
+        let directory = tempfile::tempdir().unwrap();
+        let identity = Identity { chain_id: Made::CHAIN_ID, genesis: B256::ZERO };
+        let store = SledStore::open(&directory.path().join("db"), &identity).unwrap();
+        let spec = ChainSpec::from_json(Made::spec().as_bytes()).unwrap();
+        let genesis = Genesis::from_json(b"{}").unwrap();
+        let mut replica = Replica::open(spec, genesis, &store).unwrap();
+        for item in items(&Made::by(Plan { blocks: 20, batch: 6, twist: None }).stream) {
+            replica.advance(&Input::from(item.unwrap()), &store).unwrap();
+        }
+        (directory, store)
+    }
+
+    /// What a check finds when these records replace those that are true.
+    fn found(lie: impl FnOnce(&SledStore) -> Vec<(Key, Bytes)>) -> Report {
+        let (directory, store) = database();
+        store.apply(&Commit::for_test(lie(&store), Vec::new())).unwrap();
+        drop(store);
+        check(&directory.path().join("db"), true).unwrap()
+    }
+
+    fn assert_found(report: &Report, words: &str) {
+        assert!(!report.sound);
+        assert!(report.findings.iter().any(|finding| finding.contains(words)), "{words}: {report}");
+    }
+
+    fn get(store: &SledStore, key: Key) -> Bytes {
+        store.get(&key).unwrap().unwrap()
+    }
+
+    fn flipped(store: &SledStore, key: Key, at: usize) -> (Key, Bytes) {
+        let mut bytes = get(store, key).to_vec();
+        bytes[at] ^= 1;
+        (key, bytes.into())
+    }
+
+    fn root(store: &SledStore) -> Key {
+        Key::Node(head(store).unwrap().unwrap().state_root)
+    }
+
+    /// The children of a branch.
+    fn children(store: &SledStore, key: Key) -> [Key; 2] {
+        let bytes = get(store, key);
+        [Key::Node(B256::from_slice(&bytes[..32])), Key::Node(B256::from_slice(&bytes[32..64]))]
+    }
+
+    #[test]
+    fn a_sound_database_is_sound() {
+        let report = found(|_| Vec::new());
+        assert!(report.sound, "{report}");
+        assert_eq!((report.blocks, report.head.as_ref().map(|tip| tip.number)), (21, Some(20)));
+        assert!(report.tree_nodes > 20, "{report}");
+    }
+
+    #[test]
+    fn an_altered_record_is_named() {
+        assert_found(&found(|store| vec![flipped(store, root(store), 40)]), "has hash");
+        // Behind the header's parent hash and ommers hash, in the state root.
+        let report = found(|store| vec![flipped(store, Key::Block(7), 100)]);
+        assert_found(&report, "block 7 has hash");
+        assert_found(
+            &found(|store| vec![(Key::Block(7), get(store, Key::Block(8)))]),
+            "block 7 says that it is block 8",
+        );
+        assert_found(
+            &found(|_| vec![(Key::Block(7), Bytes::new())]),
+            "block 7 is damaged: it cannot be read",
+        );
+        assert_found(&found(|store| vec![flipped(store, Key::Head, 3)]), "block 2");
+    }
+
+    #[test]
+    fn exchanged_records_are_named() {
+        let report = found(|store| {
+            let [left, right] = children(store, root(store));
+            vec![(left, get(store, right)), (right, get(store, left))]
+        });
+        assert_found(&report, "tree node");
+        let report = found(|store| {
+            vec![(Key::Block(4), get(store, Key::Block(5))), (Key::Block(5), get(store, Key::Block(4)))]
+        });
+        assert_found(&report, "block 5 says that it is block 4");
+    }
+
+    #[test]
+    fn totals_and_indexes_are_compared() {
+        let report = found(|store| {
+            let mut head = head(store).unwrap().unwrap();
+            head.totals.transactions += 1;
+            vec![(Key::Head, alloy_rlp::encode(head).into())]
+        });
+        assert_found(&report, "the head counts");
+        let report = found(|store| {
+            let hash = head(store).unwrap().unwrap().hash;
+            vec![(Key::BlockNumber(hash), Bytes::from_static(&[0; 8]))]
+        });
+        assert_found(&report, "the index has another number for the hash of block 20");
     }
 }

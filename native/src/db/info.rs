@@ -67,7 +67,8 @@ fn describe(path: &Path) -> Result<Description, OpenError> {
     let head = head(&store)
         .map_err(|error| OpenError::Damaged { path: path.to_owned(), reason: error.to_string() })?;
     let Extent { runs, records } = store.extent();
-    let bytes = size(path).map_err(|error| OpenError::Io { action: "measure", path: path.to_owned(), error })?;
+    let bytes =
+        size(path).map_err(|error| OpenError::Io { action: "measure", path: path.to_owned(), error })?;
     let head = head.as_ref().map(Tip::from);
     Ok(Description {
         format: VERSION,

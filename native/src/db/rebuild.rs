@@ -79,7 +79,7 @@ fn rebuild(options: &Rebuild) -> Result<Outcome, RebuildError> {
     // Nobody may write into the old one meanwhile: it would be lost.
     let old = if db.exists() { Some(store::lock(db)?) } else { None };
     let replay = cli::Replay::into_database(stream.clone(), files.clone(), fresh.clone(), *json);
-    let stop = stop_on_signals().map_err(ReplayError::Signals)?;
+    let stop = stop_on_signals().map_err(ReplayError::from)?;
     let outcome = replay::run(&replay, &stop)?;
     if matches!(outcome, Outcome::Verified(_)) {
         // Between the two there is no DIR, never half of one; the next rebuild would find both and go on.
@@ -92,7 +92,11 @@ fn rebuild(options: &Rebuild) -> Result<Outcome, RebuildError> {
 }
 
 fn rename(from: &Path, to: &Path) -> Result<(), RebuildError> {
-    fs::rename(from, to).map_err(|error| RebuildError::Move { from: from.to_owned(), to: to.to_owned(), error })
+    fs::rename(from, to).map_err(|error| RebuildError::Move {
+        from: from.to_owned(),
+        to: to.to_owned(),
+        error,
+    })
 }
 
 /// A directory beside another one.

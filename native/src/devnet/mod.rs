@@ -19,6 +19,7 @@ mod traffic;
 
 pub(crate) use options::Devnet;
 
+use crate::error::HostError;
 use crate::http::{Limits, Server, StartError, Traffic as HttpTraffic};
 use crate::stream_file::{StreamFile, StreamFileError};
 use chain::{Chain, ChainError, Settings, SubmitError};
@@ -47,8 +48,8 @@ const TICK: Duration = Duration::from_millis(50);
 /// Why there is no devnet, or none any more.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DevnetError {
-    #[error("cannot install signal handlers: {0}")]
-    Signals(io::Error),
+    #[error(transparent)]
+    Host(#[from] HostError),
     #[error(transparent)]
     Sequencer(#[from] SequencerError),
     #[error(transparent)]
@@ -69,7 +70,7 @@ impl DevnetError {
     /// 2 for what the caller can mend, else 1.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Signals(_) | Self::Sequencer(_) | Self::TooLong(_) => 1,
+            Self::Host(_) | Self::Sequencer(_) | Self::TooLong(_) => 1,
             Self::Http(_) | Self::Listen { .. } | Self::Write { .. } | Self::File(_) | Self::Recording(_) => {
                 2
             }

@@ -24,6 +24,7 @@
 //! | file | is |
 //! |---|---|
 //! | `format` | text: version, chain id, genesis. Written last at creation: without it there is no database |
+//! | `committed` | how many commits there are at least, checksum: sled forgets the end of a damaged file silently |
 //! | `lock` | locked while a process has the database open |
 //! | `sled/` | sled's files |
 //!

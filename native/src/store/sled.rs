@@ -5,7 +5,7 @@ use alloy_primitives::{B256, Bytes};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write as _};
+use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
@@ -65,6 +65,7 @@ pub(crate) struct SledStore(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     pages: Pages,
+    counter: Counter,
     view: RwLock<View>,
     writer: Mutex<Writer>,
     /// [`LOG_RECORDS`]; tests see more runs and merges with fewer.
@@ -100,6 +101,8 @@ struct Writer {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Manifest {
+    /// How often it was replaced.
+    commits: u64,
     /// The head record; none in a database without a block.
     head: Option<Bytes>,
     /// The number for the next run, log or long record. What has this number or a higher one does not count.
@@ -148,12 +151,20 @@ impl SledStore {
         let pages = Pages::open(&path.join("sled")).map_err(failed)?;
         let manifest = read_manifest(&pages, known).map_err(failed)?;
         if !known {
+            Counter::create(path)?;
             create_format(path, identity)?;
+        }
+        let (counter, commits) = Counter::open(path)?;
+        if manifest.commits < commits {
+            // sled forgets what stands behind a damaged part of its file, without a word.
+            let missing = commits - manifest.commits;
+            return Err(failed(Failure::Sled(format!("the last {missing} of {commits} commits are gone"))));
         }
         remove_debris(&pages, &manifest).map_err(failed)?;
         let view = View::load(&pages, &manifest).map_err(failed)?;
         Ok(Self(Arc::new(Inner {
             pages,
+            counter,
             view: RwLock::new(view),
             writer: Mutex::new(Writer { manifest, failed: false }),
             log_records,
@@ -165,11 +176,7 @@ impl SledStore {
     /// or a log has not as it was written is told to `damaged`, and the next one is read.
     ///
     /// A record that was replaced may come, too, before the one that replaced it.
-    pub(crate) fn scan(
-        &self,
-        mut part: impl FnMut(Part),
-        mut found: impl FnMut(&[u8], &[u8]),
-    ) {
+    pub(crate) fn scan(&self, mut part: impl FnMut(Part), mut found: impl FnMut(&[u8], &[u8])) {
         let view = self.0.view();
         for run in &view.runs {
             let result = run.check(&self.0.pages, |key, value| match value {
@@ -183,7 +190,11 @@ impl SledStore {
                     Ok(())
                 }
             });
-            part(Part { run: run.info.id, records: run.info.records, damage: result.err().map(|f| f.to_string()) });
+            part(Part {
+                run: run.info.id,
+                records: run.info.records,
+                damage: result.err().map(|f| f.to_string()),
+            });
         }
         view.log.records.iter().for_each(|(key, record)| found(key, record));
     }
@@ -193,7 +204,8 @@ impl SledStore {
         let view = self.0.view();
         Extent {
             runs: view.runs.len(),
-            records: view.runs.iter().map(|run| run.info.records).sum::<u64>() + view.log.records.len() as u64,
+            records: view.runs.iter().map(|run| run.info.records).sum::<u64>()
+                + view.log.records.len() as u64,
         }
     }
 
@@ -380,9 +392,11 @@ impl Inner {
         if let Some(head) = head {
             manifest.head = Some(head.clone());
         }
+        manifest.commits += 1;
         batch.insert(&name(Kind::Manifest, 0, 0), manifest.encode());
         self.pages.write(batch)?;
-        self.pages.sync()
+        self.pages.sync()?;
+        self.counter.write(manifest.commits)
     }
 }
 
@@ -479,8 +493,7 @@ impl Manifest {
     fn decode(bytes: &[u8]) -> Result<Self, Failure> {
         let len = record::unseal(Kind::Manifest, 0, 0, bytes)
             .map_err(|_| Failure::Damage("the commit record's checksum is wrong"))?;
-        serde_json::from_slice(&bytes[..len])
-            .map_err(|_| Failure::Damage("the commit record cannot be read"))
+        serde_json::from_slice(&bytes[..len]).map_err(|_| Failure::Damage("the commit record cannot be read"))
     }
 
     fn take_id(&mut self) -> u64 {
@@ -576,7 +589,7 @@ fn refuse_foreign(path: &Path) -> Result<(), OpenError> {
     }
     for entry in fs::read_dir(path).map_err(cannot("read", path))? {
         let found = entry.map_err(cannot("read", path))?.file_name();
-        if !["lock", "sled", "format.new"].iter().any(|ours| found == *ours) {
+        if !["lock", "sled", "committed", "format.new"].iter().any(|ours| found == *ours) {
             return Err(OpenError::Foreign {
                 path: path.to_owned(),
                 found: found.to_string_lossy().into_owned(),
@@ -584,6 +597,56 @@ fn refuse_foreign(path: &Path) -> Result<(), OpenError> {
         }
     }
     Ok(())
+}
+
+/// How many commits are on the disk at least, in a file beside sled's. It is written after each commit and not synced: a
+/// count that is too low does no harm.
+#[derive(Debug)]
+struct Counter(File);
+
+impl Counter {
+    const NAME: &str = "committed";
+
+    fn create(path: &Path) -> Result<(), OpenError> {
+        let name = path.join(Self::NAME);
+        let write = || {
+            let mut file = File::create(&name)?;
+            file.write_all(&Self::encode(0))?;
+            file.sync_all()
+        };
+        write().map_err(cannot("write", &name))
+    }
+
+    fn open(path: &Path) -> Result<(Self, u64), OpenError> {
+        let name = path.join(Self::NAME);
+        let damaged = || OpenError::Damaged {
+            path: path.to_owned(),
+            reason: "the count of commits is lost".to_owned(),
+        };
+        let bytes = match fs::read(&name) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(damaged()),
+            Err(error) => return Err(cannot("read", &name)(error)),
+        };
+        let commits = bytes.first_chunk().map(|number| u64::from_be_bytes(*number)).unwrap_or_default();
+        if bytes != Self::encode(commits) {
+            return Err(damaged());
+        }
+        let file = File::options().write(true).open(&name).map_err(cannot("open", &name))?;
+        Ok((Self(file), commits))
+    }
+
+    fn encode(commits: u64) -> Vec<u8> {
+        let mut bytes = commits.to_be_bytes().to_vec();
+        record::seal(Kind::Manifest, 0, 0, &mut bytes);
+        bytes
+    }
+
+    fn write(&self, commits: u64) -> Result<(), Failure> {
+        let mut file = &self.0;
+        let write = file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&Self::encode(commits)));
+        write.map_err(|error| Failure::Io(error.to_string()))
+    }
 }
 
 fn format_text(version: u32, identity: &Identity) -> String {

@@ -1,6 +1,8 @@
 //! The store as its users meet it: beside a model, across openings, killed, locked, damaged.
 
+use super::Pages;
 use super::pages::PERMITS;
+use super::record::{self, Kind, Value, name};
 use super::{Identity, OpenError, SledStore};
 use alloy_primitives::{B256, Bytes, keccak256};
 use std::collections::HashMap;
@@ -506,8 +508,7 @@ fn damage_anywhere_is_an_error_or_does_no_harm() {
     let commits: Vec<_> = (0..6).map(|number| commit(number, [700, 40][number as usize % 2])).collect();
     commits.iter().for_each(|commit| store.apply(commit).unwrap());
     drop(store);
-    let files: Vec<_> =
-        fs::read_dir(sound.join("sled")).unwrap().map(|entry| entry.unwrap()).collect();
+    let files: Vec<_> = fs::read_dir(sound.join("sled")).unwrap().map(|entry| entry.unwrap()).collect();
     let files: Vec<_> =
         files.iter().filter(|entry| entry.file_type().unwrap().is_file()).map(|e| e.file_name()).collect();
     let (mut refused, mut seed) = (0, 20_250_101);
@@ -525,8 +526,8 @@ fn damage_anywhere_is_an_error_or_does_no_harm() {
             }
             Err(error) => panic!("{case}: {error}"),
             Ok(store) => {
-                let known = head(&store).map_or(0, |head| head as usize + 1);
-                for (key, record) in commits[..known].iter().flat_map(|commit| commit.records()) {
+                assert_eq!(head(&store), Some(5), "{case}: what was committed is gone");
+                for (key, record) in commits.iter().flat_map(|commit| commit.records()) {
                     match store.get(key) {
                         _ if *key == Key::Head => {}
                         Ok(found) => assert_eq!(found.as_ref(), Some(record), "{case}: {key}"),
@@ -538,6 +539,77 @@ fn damage_anywhere_is_an_error_or_does_no_harm() {
         fs::remove_dir_all(&path).unwrap();
     }
     assert!(refused > 0, "no damage was found out");
+}
+
+/// Somebody who writes into sled's files as sled does, and so gets past sled's checksums.
+fn forge(path: &Path, alter: impl FnOnce(&Pages)) {
+    let pages = Pages::open(&path.join("sled")).unwrap();
+    alter(&pages);
+    pages.sync().unwrap();
+}
+
+#[test]
+fn a_page_that_is_altered_exchanged_or_lost_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let store = open(&path);
+    (0..3).for_each(|number| store.apply(&commit(number, 700)).unwrap());
+    let run = store.runs()[1].clone();
+    drop(store);
+    let pristine = directory.path().join("pristine");
+    copy(&path, &pristine);
+
+    type Forgery = (&'static str, fn(&Pages, u64));
+    let get = |pages: &Pages, id, part| pages.part(Kind::Page, id, part).unwrap();
+    let forgeries: [Forgery; 4] = [
+        ("checksum is wrong", |pages, id| {
+            let mut page = pages.part(Kind::Page, id, 1).unwrap().to_vec();
+            page[100] ^= 1;
+            pages.put(Kind::Page, id, 1, &page).unwrap();
+        }),
+        ("checksum is wrong", |pages, id| {
+            let (one, two) = (pages.part(Kind::Page, id, 1).unwrap(), pages.part(Kind::Page, id, 2).unwrap());
+            pages.put(Kind::Page, id, 1, &two).unwrap();
+            pages.put(Kind::Page, id, 2, &one).unwrap();
+        }),
+        ("a page is missing", |pages, id| pages.remove([name(Kind::Page, id, 1)].into_iter()).unwrap()),
+        // With a checksum that is right: two records in the wrong order.
+        ("a page begins with another record", |pages, id| {
+            let mut page = Vec::new();
+            record::encode(&mut page, b"zz", Value::Short(b"value"));
+            record::seal(Kind::Page, id, 1, &mut page);
+            pages.put(Kind::Page, id, 1, &page).unwrap();
+        }),
+    ];
+    for (words, forgery) in forgeries {
+        fs::remove_dir_all(&path).unwrap();
+        copy(&pristine, &path);
+        forge(&path, |pages| {
+            assert!(!get(pages, run.id, 1).is_empty());
+            forgery(pages, run.id);
+        });
+        let mut damage = Vec::new();
+        open(&path).scan(|part| damage.extend(part.damage.map(|damage| (part.run, damage))), |_, _| {});
+        assert_eq!(damage.len(), 1, "{words}: {damage:?}");
+        assert_eq!(damage[0].0, run.id);
+        assert!(damage[0].1.contains(words), "{words}: {damage:?}");
+    }
+    // A whole run, and the commit record.
+    for kind in [Kind::Index, Kind::Manifest] {
+        fs::remove_dir_all(&path).unwrap();
+        copy(&pristine, &path);
+        forge(&path, |pages| {
+            let id = if matches!(kind, Kind::Index) { run.id } else { 0 };
+            let mut bytes = pages.part(kind, id, 0).unwrap().to_vec();
+            bytes[9] ^= 1;
+            pages.put(kind, id, 0, &bytes).unwrap();
+        });
+        let error = SledStore::open_sized(&path, &CHAIN, 500).unwrap_err();
+        assert!(
+            matches!(&error, OpenError::Damaged { reason, .. } if reason.contains("checksum")),
+            "{error}"
+        );
+    }
 }
 
 fn copy(from: &Path, to: &Path) {
