@@ -79,7 +79,7 @@ fn the_recorded_chain_is_traced() {
     let blocks = (1..=TIP).filter(has_transactions).collect();
     let chain = Chain { spec: recording.spec, store, rpc, blocks };
     for (fact, check) in FACTS {
-        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(&chain))).is_err() { say(&format!("FAILED: {fact}")); continue; }
+        check(&chain);
         say(&format!("ok: {fact}"));
     }
 }
@@ -307,7 +307,7 @@ fn prestates_are_what_was_there(chain: &Chain) {
 }
 
 fn several_tracers_are_each_of_them(chain: &Chain) {
-    for block in chain.blocks.iter().take(20) {
+    for block in chain.blocks.iter().take(5) {
         for transaction in chain.transactions(*block) {
             let hash = &transaction["hash"];
             let config = json!({
