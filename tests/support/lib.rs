@@ -7,11 +7,13 @@ mod archive;
 mod main_node;
 mod maker;
 mod script;
+mod transaction;
 
 pub use archive::Archive;
 pub use main_node::{Fault, MainNode};
 pub use maker::{Made, Plan};
 pub use script::Script;
+pub use transaction::transaction;
 
 use std::{
     fs,
