@@ -16,6 +16,7 @@ use crate::disk::Disk;
 use crate::error::HostError;
 use crate::events::Events;
 use crate::evidence::Folder;
+use crate::http::StartError;
 use crate::main_node::Asker;
 use crate::metrics::Metrics;
 use crate::output::{Outcome, Summary};
