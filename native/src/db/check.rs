@@ -452,7 +452,7 @@ mod tests {
             &found(|_| vec![(Key::Block(7), Bytes::new())]),
             "block 7 is damaged: it cannot be read",
         );
-        assert_found(&found(|store| vec![flipped(store, Key::Head, 3)]), "block 2");
+        assert_found(&found(|store| vec![flipped(store, Key::Head, 3)]), "head record is damaged");
     }
 
     #[test]
