@@ -1,6 +1,7 @@
 //! What tracers say. That a trace is the same run as execution is checked for every block of these tests ([`World::run`]).
 
 use super::*;
+use alloc::format;
 use serde_json::{Value, json};
 
 /// The traces of the transactions of `block`, which ran as in `execution`.

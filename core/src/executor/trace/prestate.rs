@@ -118,9 +118,11 @@ fn changes<S: Store>(
     address: Address,
 ) -> Result<Option<AccountTrace>, StoreError> {
     let info = &account.info;
-    let mut after = AccountTrace::default();
-    after.balance = Some(info.balance).filter(|balance| Some(*balance) != before.balance);
-    after.nonce = Some(info.nonce).filter(|nonce| *nonce != before.nonce.unwrap_or(0));
+    let mut after = AccountTrace {
+        balance: Some(info.balance).filter(|balance| Some(*balance) != before.balance),
+        nonce: Some(info.nonce).filter(|nonce| *nonce != before.nonce.unwrap_or(0)),
+        ..AccountTrace::default()
+    };
     let code = info.code.as_ref().filter(|code| !code.is_empty()).map(|code| code.original_bytes());
     let mut changed = after.balance.is_some() || after.nonce.is_some();
     if let Some(code) = code
