@@ -449,7 +449,7 @@ fn what_was_sent_counts_and_is_found_until_its_nonce_has_passed() {
     let summary = world.result("txpool_inspect", json!([]))["pending"][&address]["1"].take();
     assert!(summary.as_str().unwrap().ends_with(": 0 wei + 100000 gas × 1000 wei"), "{summary}");
 
-    world.add(1, &[], &[second.clone()]);
+    world.add(1, &[], core::slice::from_ref(&second));
     world.update();
     assert_eq!(world.live.borrow().waiting(), 1);
     assert!(matches!(world.serve("eth_getTransactionByHash", json!([hash]), B256::ZERO), Reply::Forward(_)));
@@ -598,8 +598,8 @@ proptest! {
         apply(&mut polled, world.result("eth_getFilterChanges", json!([filter])).as_array().unwrap());
         apply(&mut pushed, &world.notifications());
         let all = world.result("eth_getLogs", json!([{ "fromBlock": 0 }]));
-        prop_assert_eq!(json!(polled), all.clone());
-        prop_assert_eq!(json!(pushed), all);
+        prop_assert_eq!(&json!(polled), &all);
+        prop_assert_eq!(&json!(pushed), &all);
     }
 }
 
