@@ -177,7 +177,7 @@ impl Completed {
                 None => writeln!(text, "# {key} is not set"),
             };
             // Writing to a string does not fail.
-            drop(written);
+            let _ = written;
         }
         text
     }
