@@ -20,7 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Decoding batch data is a rule of execution: what does not decode discards its batch.
     ("executor", &["types", "chain", "source", "store", "tree"]),
     ("checker", &["types", "chain", "store", "tree", "executor"]),
-    ("rpc", &["types", "chain", "store", "tree", "executor"]),
+    ("rpc", &["types", "chain", "source", "store", "tree", "executor"]),
     ("replica", &["types", "chain", "source", "store", "tree", "executor", "checker"]),
 ];
 

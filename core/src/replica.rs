@@ -5,7 +5,7 @@ use crate::{
     checker::{Checker, Claim, Mismatch, Value, Verdict, VerifiedBlock},
     executor::PreparedBlock,
     source::datastream::Item,
-    store::{Commit, Key, Store, StoreError},
+    store::{Commit, Key, Store, StoreError, log_index},
     types::{BatchEnd, BatchStart, BlockRecord, Head, Totals, UpdateGer},
 };
 use alloc::boxed::Box;
@@ -239,6 +239,7 @@ impl Replica {
             totals.transactions = totals.transactions.saturating_sub(record.transactions.len() as u64);
             totals.gas = totals.gas.saturating_sub(record.header.gas_used);
             released.release(Key::Block(number));
+            log_index::release(&mut released, number);
         }
         let earlier = head_after(&read_block(to, store)?, totals);
         let root = Key::Node(earlier.state_root);
@@ -331,7 +332,9 @@ impl Replica {
             Some(head) => self.checker.check_block(block, start, head, store)?,
         };
         let verified = accept(verdict)?;
-        self.write(Commit::from(&verified), true, store)?;
+        let mut commit = Commit::from(&verified);
+        log_index::extend(&mut commit, verified.record(), store)?;
+        self.write(commit, true, store)?;
         self.head = Some(verified.head().clone());
         Ok(Step::Verified(Box::new(verified)))
     }

@@ -264,6 +264,7 @@ fn verified(
             effective_percentage: transaction.effective_percentage(),
         }
     });
+    let l2_hashes = block.input().transactions.iter().flatten().map(|prepared| prepared.l2_hash()).collect();
     let record = BlockRecord {
         header,
         batch: start.number,
@@ -277,6 +278,7 @@ fn verified(
         head,
         record,
         permutations: update.permutations + execution.permutations,
+        l2_hashes,
         diff: execution.diff,
         update,
     }

@@ -123,5 +123,12 @@ fn verified(
         transactions: alloc::vec::Vec::new(),
         receipts: alloc::vec::Vec::new(),
     };
-    VerifiedBlock { head, record, permutations: update.permutations, diff, update }
+    VerifiedBlock {
+        head,
+        record,
+        permutations: update.permutations,
+        diff,
+        update,
+        l2_hashes: Default::default(),
+    }
 }

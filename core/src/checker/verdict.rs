@@ -5,7 +5,8 @@ use crate::{
     tree::TreeUpdate,
     types::{BlockRecord, Head, TransactionPlace},
 };
-use alloy_primitives::keccak256;
+use alloc::vec::Vec;
+use alloy_primitives::{B256, Bytes, keccak256};
 
 /// What came of a check. That it could not be made is an error, never a verdict.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct VerifiedBlock {
     pub(super) diff: StateDiff,
     pub(super) update: TreeUpdate,
     pub(super) permutations: u64,
+    /// One for each transaction.
+    pub(super) l2_hashes: Vec<B256>,
 }
 
 impl VerifiedBlock {
@@ -56,10 +59,12 @@ impl From<&VerifiedBlock> for Commit {
         let number = block.head.number;
         commit.put(Key::Block(number), alloy_rlp::encode(&block.record).into());
         commit.put(Key::BlockNumber(block.head.hash), number.to_be_bytes().into());
-        for (index, transaction) in (0..).zip(&block.record.transactions) {
+        for ((index, transaction), l2_hash) in (0..).zip(&block.record.transactions).zip(&block.l2_hashes) {
             let place = TransactionPlace { block: number, index };
             let hash = keccak256(&transaction.encoded);
-            commit.put(Key::TransactionPlace(hash), alloy_rlp::encode(place).into());
+            let place = Bytes::from(alloy_rlp::encode(place));
+            commit.put(Key::TransactionPlace(hash), place.clone());
+            commit.put(Key::L2TransactionPlace(*l2_hash), place);
         }
         commit.put(Key::Head, alloy_rlp::encode(&block.head).into());
         commit

@@ -57,6 +57,12 @@ impl<S: Store> View<'_, S> {
             "zkevm_consolidatedBlockNumber" => answer(self.consolidated_block()),
             "zkevm_getForkId" => head.and_then(|head| number(head.fork_id)),
             "zkevm_getForks" => self.forks().and_then(answer),
+            "zkevm_getLatestGlobalExitRoot" => self.latest_exit_root().and_then(answer),
+            "zkevm_getVersionHistory" => self.version_history().and_then(answer),
+            "zkevm_getRollupAddress" => self.configured(method, self.rpc.config.rollup).and_then(answer),
+            "zkevm_getRollupManagerAddress" => {
+                self.configured(method, self.rpc.config.rollup_manager).and_then(answer)
+            }
             _ => return None,
         })
     }
@@ -111,6 +117,9 @@ impl<S: Store> View<'_, S> {
             "zkevm_isBlockConsolidated" => answer(self.is_within(most(1)?, self.status.finalized)?),
             "zkevm_batchNumberByBlockNumber" => answer(self.batch_of_block(most(1)?)?),
             "zkevm_getBatchByNumber" => answer(self.batch_by_number(most(2)?)?),
+            "zkevm_getBatchDataByNumbers" => answer(self.batch_data(most(1)?)?),
+            "zkevm_getTransactionByL2Hash" => answer(self.transaction_by_l2_hash(most(2)?)?),
+            "zkevm_getTransactionReceiptByL2Hash" => answer(self.receipt_by_l2_hash(most(1)?)?),
             "zkevm_getFullBlockByNumber" => answer(self.full_block_by_number(most(2)?)?),
             "zkevm_getFullBlockByHash" => answer(self.full_block_by_hash(most(2)?)?),
             "zkevm_getNativeBlockHashesInRange" => answer(self.native_hashes(most(1)?)?),

@@ -7,7 +7,10 @@ use super::{
     params::{self, Params, Selector, Tag},
     view::{Found, View},
 };
-use crate::store::Store;
+use crate::store::{
+    Store,
+    log_index::{self, Fingerprint},
+};
 use alloc::{format, string::String, vec::Vec};
 use alloy_primitives::{Address, B256, Bloom, BloomInput};
 
@@ -26,6 +29,8 @@ struct Filter {
     topics: Vec<Vec<B256>>,
     /// What the bloom of a block with a match holds: of each group one at least.
     blooms: Vec<Vec<Bloom>>,
+    /// What the index has of a section with a match: of each group one at least.
+    fingerprints: Vec<Vec<Fingerprint>>,
 }
 
 /// What `eth_getLogs` or a filter asks for.
@@ -126,7 +131,15 @@ impl<S: Store> View<'_, S> {
             }
             Blocks::Range { from, to } => self.range(*from, *to)?,
         };
-        for number in from..=to {
+        let before = self.stored(to)?.hash;
+        let mut next = from;
+        while next <= to {
+            let number = next;
+            if let Some(behind) = self.without_match(number, number == from, &query.filter)? {
+                next = behind;
+                continue;
+            }
+            next += 1;
             if !query.filter.may_match(&self.bloom(number)?) {
                 continue;
             }
@@ -134,7 +147,29 @@ impl<S: Store> View<'_, S> {
             query.filter.select(&found, &mut logs)?;
             self.within_limit(&logs, from, number)?;
         }
+        // The hash stands for all blocks before it.
+        if self.stored(to)?.hash != before {
+            return Err(Error::server("the chain was rolled back meanwhile: ask again"));
+        }
         Ok(logs)
+    }
+
+    /// The block behind the largest section from this block on in which the index knows no match. At the beginning of a
+    /// range the section may begin before it.
+    fn without_match(&self, number: u64, begins: bool, filter: &Filter) -> Result<Option<u64>, Error> {
+        let head = self.head()?.number;
+        for level in (1..=log_index::LEVELS).rev() {
+            let (blocks, within) = (log_index::blocks(level), number % log_index::blocks(level));
+            let last = number - within + (blocks - 1);
+            if last > head || (within > 0 && !begins) {
+                continue;
+            }
+            let section = log_index::section(level, number, self.store)?;
+            if section.is_some_and(|section| !section.may_match(&filter.fingerprints)) {
+                return Ok(Some(last + 1));
+            }
+        }
+        Ok(None)
     }
 
     /// The blocks to look at, the last of them verified.
@@ -203,7 +238,13 @@ impl Filter {
         let of_topics =
             topics.iter().map(|topics| topics.iter().map(|topic| bloom(topic.as_slice())).collect());
         let blooms = of_topics.chain([of_addresses]).filter(|group: &Vec<_>| !group.is_empty()).collect();
-        Self { addresses, topics, blooms }
+        let of_topic = |(position, topics): (usize, &Vec<B256>)| {
+            topics.iter().map(|topic| Fingerprint::of_topic(position, topic)).collect()
+        };
+        let of_topics = topics.iter().enumerate().map(of_topic);
+        let of_addresses = addresses.iter().map(Fingerprint::of_address).collect();
+        let fingerprints = of_topics.chain([of_addresses]).filter(|group: &Vec<_>| !group.is_empty());
+        Self { fingerprints: fingerprints.collect(), addresses, topics, blooms }
     }
 
     /// The header's bloom does not rule a match out.

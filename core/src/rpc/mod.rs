@@ -50,6 +50,7 @@ pub use reply::{Forward, Reply};
 
 use crate::{chain::ChainSpec, store::Store};
 use alloc::{string::String, vec::Vec};
+use alloy_primitives::Address;
 use envelope::{Call, Message};
 use reply::{Entry, Outcome};
 use view::View;
@@ -68,6 +69,10 @@ pub struct Config {
     pub client_version: String,
     /// Transactions are sent to the main node; nothing else is asked of it.
     pub strict: bool,
+    /// The rollup contract on L1, if it is known.
+    pub rollup: Option<Address>,
+    /// The rollup manager on L1, if it is known.
+    pub rollup_manager: Option<Address>,
     /// What a request may cost.
     pub limits: Limits,
 }
@@ -75,7 +80,13 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         let client_version = concat!("zk-replica/v", env!("CARGO_PKG_VERSION"));
-        Self { client_version: client_version.into(), strict: false, limits: Limits::default() }
+        Self {
+            client_version: client_version.into(),
+            strict: false,
+            rollup: None,
+            rollup_manager: None,
+            limits: Limits::default(),
+        }
     }
 }
 

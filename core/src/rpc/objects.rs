@@ -417,7 +417,7 @@ pub(super) fn pending_summary(record: &TransactionRecord) -> Result<String, Erro
 }
 
 /// The protocol's own hash of a transaction, which commits to the sender.
-fn l2_hash(record: &TransactionRecord) -> Result<B256, Error> {
+pub(super) fn l2_hash(record: &TransactionRecord) -> Result<B256, Error> {
     let encoded = record.encoded.clone();
     let effective_percentage = record.effective_percentage;
     let recovered = EncodedTransaction { encoded, effective_percentage }.recover();

@@ -20,7 +20,7 @@ use k256::ecdsa::SigningKey;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-const CHAIN: u64 = 779;
+pub(super) const CHAIN: u64 = 779;
 const CONTRACT: Address = Address::repeat_byte(0xc0);
 const TOPIC: B256 = B256::repeat_byte(0x70);
 const SEQUENCER: Address = Address::repeat_byte(0x5e);
@@ -39,12 +39,12 @@ fn key() -> SigningKey {
     SigningKey::from_slice(&[7; 32]).unwrap()
 }
 
-fn sender() -> Address {
+pub(super) fn sender() -> Address {
     let point = key().verifying_key().to_sec1_point(false);
     Address::from_slice(&keccak256(&point.as_bytes()[1..])[12..])
 }
 
-fn unsigned(nonce: u64) -> TxLegacy {
+pub(super) fn unsigned(nonce: u64) -> TxLegacy {
     TxLegacy {
         chain_id: Some(CHAIN),
         nonce,
@@ -56,7 +56,7 @@ fn unsigned(nonce: u64) -> TxLegacy {
     }
 }
 
-fn sign(transaction: TxLegacy) -> Bytes {
+pub(super) fn sign(transaction: TxLegacy) -> Bytes {
     let (signature, recovery) = key().sign_prehash_recoverable(transaction.signature_hash().as_slice());
     let bytes = signature.to_bytes();
     let signature = Signature::from_bytes_and_parity(&bytes, recovery.is_y_odd());
@@ -302,7 +302,7 @@ fn constants_are_as_clients_expect() {
         ("net_peerCount", json!("0x0")),
         (
             "rpc_modules",
-            json!({"debug":"1.0","eth":"1.0","net":"1.0","rpc":"1.0","web3":"1.0","zkevm":"1.0"}),
+            json!({"debug":"1.0","eth":"1.0","net":"1.0","rpc":"1.0","txpool":"1.0","web3":"1.0","zkevm":"1.0"}),
         ),
     ] {
         assert_eq!(chain.result(method, json!([])), result, "{method}");
@@ -567,6 +567,9 @@ fn log_filters_are_refused_in_known_words() {
     let refused = |chain: &Chain, filter: Value| chain.error("eth_getLogs", json!([filter]));
     for (filter, code, message) in [
         (json!({ "fromBlock": "0x2", "toBlock": "0x1" }), -32602, "invalid block range params"),
+        (json!({ "fromBlock": "0x3" }), -32602, "block range extends beyond current head block"),
+        (json!({ "fromBlock": "0x4", "toBlock": "0x3" }), -32602, "invalid block range params"),
+        (json!({ "fromBlock": "0x3", "toBlock": "latest" }), -32602, "invalid block range params"),
         (
             json!({ "fromBlock": "0x3", "toBlock": "0x4" }),
             -32602,

@@ -1,6 +1,7 @@
 use super::{
     Caller, Error, Rpc, Status,
     live::{Shared, Subscriptions},
+    objects,
     params::{Selector, Tag},
 };
 use crate::{
@@ -18,7 +19,7 @@ use core::cell::Cell;
 pub(super) struct View<'a, S> {
     pub(super) rpc: &'a Rpc,
     pub(super) status: &'a Status,
-    store: &'a S,
+    pub(super) store: &'a S,
     caller: Option<&'a Caller<'a>>,
     /// Ids that were given away.
     ids: Cell<u64>,
@@ -181,6 +182,25 @@ impl<'a, S: Store> View<'a, S> {
             transaction.is_some_and(|transaction| alloy_primitives::keccak256(&transaction.encoded) == hash)
         };
         Ok(found.filter(stands).map(|found| (found, index)))
+    }
+
+    /// The block with the transaction that has this hash in the block info tree, and the transaction's position there.
+    pub(super) fn l2_transaction(&self, hash: B256) -> Result<Option<(Found, usize)>, Error> {
+        let key = Key::L2TransactionPlace(hash);
+        let place: Option<TransactionPlace> = read(self.store, key, "not the place of a transaction")?;
+        let Some(TransactionPlace { block, index }) = place else {
+            return Ok(None);
+        };
+        let index = usize::try_from(index).map_err(|_| Error::internal())?;
+        let Some(found) = self.block_by_number(block)? else {
+            return Ok(None);
+        };
+        // The block may be another one since it was written.
+        let stands = match found.record.transactions.get(index) {
+            Some(record) => objects::l2_hash(record)? == hash,
+            None => false,
+        };
+        Ok(stands.then_some((found, index)))
     }
 
     /// The bloom filter of a block, without decoding what comes behind its header.

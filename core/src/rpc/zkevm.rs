@@ -2,13 +2,19 @@
 
 use super::{
     Error, Frontier,
-    objects::{BlockObject, Form, TransactionObject},
+    json::Json,
+    objects::{BlockObject, Form, ReceiptObject, TransactionObject},
     params::{self, Params, Selector, Tag},
     view::{Found, View},
 };
-use crate::{chain::ForkId, store::Store};
-use alloc::vec::Vec;
-use alloy_primitives::{Address, B256, U64, keccak256};
+use crate::{
+    chain::ForkId,
+    executor::Rules,
+    source::batch_data::{self, BatchEntry, BatchTransaction, ChangeL2Block},
+    store::Store,
+};
+use alloc::{collections::BTreeMap, format, vec::Vec};
+use alloy_primitives::{Address, B256, Bytes, U64, keccak256};
 use serde::Serialize;
 
 /// Which batches run a fork.
@@ -40,6 +46,22 @@ pub(super) struct BatchObject {
     verify_batch_tx_hash: Option<B256>,
     acc_input_hash: B256,
     closed: bool,
+    batch_l2_data: Bytes,
+}
+
+/// The data of some batches.
+#[derive(Serialize)]
+pub(super) struct BatchDataList {
+    data: Vec<BatchData>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BatchData {
+    number: U64,
+    empty: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch_l2_data: Option<Bytes>,
 }
 
 #[derive(Serialize)]
@@ -149,9 +171,15 @@ impl<S: Store> View<'_, S> {
 
     pub(super) fn batch_by_number(&self, params: Params<'_>) -> Result<Option<BatchObject>, Error> {
         let (selector, full) = (params.number_or_tag(0)?, params.flag(1)?);
+        let number = self.batch_number(selector)?;
+        if number > self.head()?.batch { Ok(None) } else { self.batch(number, full).map(Some) }
+    }
+
+    /// The number that a number or a tag of a batch stands for.
+    fn batch_number(&self, selector: Selector) -> Result<u64, Error> {
         let head = self.head()?;
         let unknown = || Error::new(Error::UNKNOWN_BLOCK, "unknown block");
-        let number = match selector {
+        Ok(match selector {
             Selector::Tag(Tag::Latest) if head.batch_closed => head.batch,
             Selector::Tag(Tag::Latest) => head.batch.saturating_sub(1),
             Selector::Tag(Tag::Pending) => head.batch,
@@ -159,14 +187,14 @@ impl<S: Store> View<'_, S> {
             Selector::Tag(Tag::Finalized) => self.status.finalized.ok_or_else(unknown)?.batch,
             Selector::Tag(Tag::Earliest) => 0,
             Selector::Number(number) => number,
-            Selector::Hash { .. } => return Ok(None),
-        };
-        if number > head.batch { Ok(None) } else { self.batch(number, full).map(Some) }
+            Selector::Hash { .. } => return Err(unknown()),
+        })
     }
 
     fn batch(&self, number: u64, full: bool) -> Result<BatchObject, Error> {
         let (mut blocks, mut transactions) = (Vec::new(), Vec::new());
         let (mut global_exit_root, mut last) = (B256::ZERO, None);
+        let mut data = Vec::new();
         let mut next = self.first_block_from(number)?;
         // A batch without blocks leaves the state of the one before it.
         let before = next.unwrap_or(self.head()?.number + 1).saturating_sub(1);
@@ -175,6 +203,7 @@ impl<S: Store> View<'_, S> {
                 break;
             }
             add(&found, full, &mut blocks, &mut transactions)?;
+            self.add_data(&found, &mut data)?;
             let root = found.record.l1_info.global_exit_root;
             global_exit_root = if root.is_zero() { global_exit_root } else { root };
             next = Some(found.number() + 1);
@@ -201,7 +230,108 @@ impl<S: Store> View<'_, S> {
             verify_batch_tx_hash: None,
             acc_input_hash: B256::ZERO,
             closed: number < head.batch || head.batch_closed,
+            batch_l2_data: data.into(),
         })
+    }
+
+    /// The data of batches as a sequencer would post it, rebuilt from our own blocks.
+    pub(super) fn batch_data(&self, params: Params<'_>) -> Result<BatchDataList, Error> {
+        let numbers = params.required(0, |value| match value.get("numbers") {
+            Some(numbers @ Json::Array(_)) => params::one_or_many(Some(numbers), params::number_or_tag),
+            _ => Err("numbers: an array was expected".into()),
+        })?;
+        let limit = self.rpc.config.limits.batch;
+        if numbers.len() > limit {
+            return Err(Error::invalid(format!("batches are limited to {limit}")));
+        }
+        let mut room = self.rpc.config.limits.response;
+        let mut list = Vec::with_capacity(numbers.len());
+        for selector in numbers {
+            let number = self.batch_number(selector)?;
+            let data = self.data_of_batch(number)?;
+            room = room.checked_sub(2 * data.len()).ok_or_else(|| Error::server("response too large"))?;
+            let empty = data.is_empty();
+            let batch_l2_data = (!empty).then(|| data.into());
+            list.push(BatchData { number: U64::from(number), empty, batch_l2_data });
+        }
+        Ok(BatchDataList { data: list })
+    }
+
+    fn data_of_batch(&self, number: u64) -> Result<Vec<u8>, Error> {
+        let mut data = Vec::new();
+        let mut next = self.first_block_from(number)?;
+        while let Some(found) = next.map_or(Ok(None), |next| self.block_by_number(next))? {
+            if found.record.batch != number {
+                break;
+            }
+            self.add_data(&found, &mut data)?;
+            next = Some(found.number() + 1);
+        }
+        Ok(data)
+    }
+
+    /// Appends one block to the data of its batch. Genesis has none.
+    fn add_data(&self, found: &Found, data: &mut Vec<u8>) -> Result<(), Error> {
+        let (number, record) = (found.number(), &found.record);
+        let Some(before) = number.checked_sub(1) else {
+            return Ok(());
+        };
+        let encoding = &Rules::of_number(record.fork_id).map_err(|_| Error::internal())?.encoding;
+        let mut entries = Vec::with_capacity(1 + record.transactions.len());
+        if encoding.l2_blocks {
+            let delta = record.header.timestamp.saturating_sub(self.stored(before)?.record.header.timestamp);
+            let delta_timestamp = u32::try_from(delta).map_err(|_| Error::internal())?;
+            let l1_info_index = record.l1_info.index;
+            entries.push(BatchEntry::ChangeL2Block(ChangeL2Block { delta_timestamp, l1_info_index }));
+        }
+        for transaction in &record.transactions {
+            let written =
+                BatchTransaction::from_signed(&transaction.encoded, transaction.effective_percentage);
+            entries.push(BatchEntry::Transaction(written.map_err(|_| Error::internal())?));
+        }
+        data.extend_from_slice(&batch_data::encode(&entries, encoding));
+        Ok(())
+    }
+
+    pub(super) fn transaction_by_l2_hash(
+        &self,
+        params: Params<'_>,
+    ) -> Result<Option<TransactionObject>, Error> {
+        let form = Form { full: true, extra: true, receipts: params.flag(1)? };
+        let found = self.l2_transaction(params.hash(0)?)?;
+        found.map(|(found, index)| found.transaction_object(index, form)).transpose()
+    }
+
+    pub(super) fn receipt_by_l2_hash(&self, params: Params<'_>) -> Result<Option<ReceiptObject>, Error> {
+        let found = self.l2_transaction(params.hash(0)?)?;
+        found.map(|(found, index)| found.receipt_object(index, true)).transpose()
+    }
+
+    /// The last exit root that a block brought in; zero if none ever did.
+    pub(super) fn latest_exit_root(&self) -> Result<B256, Error> {
+        let head = self.head()?.number;
+        let limit = self.rpc.config.limits.log_blocks;
+        for number in (0..=head).rev() {
+            if head - number >= limit {
+                return Err(Error::server(format!("the last {limit} blocks brought no exit root in")));
+            }
+            let root = self.stored(number)?.record.l1_info.global_exit_root;
+            if !root.is_zero() {
+                return Ok(root);
+            }
+        }
+        Ok(B256::ZERO)
+    }
+
+    /// Which versions ran from which time on, in seconds since the Unix epoch: ours does from genesis.
+    pub(super) fn version_history(&self) -> Result<BTreeMap<&'static str, u64>, Error> {
+        let genesis = self.state_block(Selector::Tag(Tag::Earliest))?;
+        Ok([(env!("CARGO_PKG_VERSION"), genesis.record.header.timestamp)].into())
+    }
+
+    /// An address that nobody told us is not served.
+    pub(super) fn configured(&self, method: &str, address: Option<Address>) -> Result<Address, Error> {
+        address.ok_or_else(|| Error::method_not_found(method))
     }
 
     /// The first block of a batch, or of the first batch behind it that has any.

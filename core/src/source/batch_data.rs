@@ -12,7 +12,10 @@
 
 use crate::types::{BatchEncoding, EncodedTransaction, Transaction, TransactionError};
 use alloc::vec::Vec;
-use alloy_consensus::{SignableTransaction, TxLegacy, transaction::RlpEcdsaEncodableTx};
+use alloy_consensus::{
+    SignableTransaction, TxLegacy,
+    transaction::{RlpEcdsaDecodableTx, RlpEcdsaEncodableTx},
+};
 use alloy_primitives::{Address, Bytes, Signature, TxKind, U256, keccak256};
 use alloy_rlp::Encodable;
 
@@ -206,23 +209,19 @@ impl BatchTransaction {
         Ok((inner, Signature::from_bytes_and_parity(&self.signature, parity)))
     }
 
-    fn encode(&self, encoding: &BatchEncoding, data: &mut Vec<u8>) {
-        data.extend_from_slice(&self.list);
-        data.extend_from_slice(&self.signature);
-        data.push(self.v);
-        if encoding.effective_percentage {
-            data.push(self.effective_percentage);
-        }
+    /// As the sequencer writes a transaction that it took, given in Ethereum's RLP. Its sender is not looked for.
+    ///
+    /// # Errors
+    ///
+    /// [`alloy_rlp::Error`] when it is not a signed legacy transaction.
+    pub fn from_signed(encoded: &[u8], effective_percentage: u8) -> Result<Self, alloy_rlp::Error> {
+        let (fields, signature) = TxLegacy::rlp_decode_with_signature(&mut &*encoded)?;
+        Ok(Self::written(&fields, &signature, effective_percentage))
     }
-}
 
-impl From<&Transaction> for BatchTransaction {
-    /// As the sequencer writes a transaction that it took.
-    fn from(transaction: &Transaction) -> Self {
-        let inner = transaction.fields();
+    fn written(inner: &TxLegacy, signature: &Signature, effective_percentage: u8) -> Self {
         let mut list = Vec::new();
         inner.encode_for_signing(&mut list);
-        let signature = transaction.signature();
         let mut scalars = [0; 64];
         scalars.copy_from_slice(&signature.as_bytes()[..64]);
         Self {
@@ -238,8 +237,24 @@ impl From<&Transaction> for BatchTransaction {
             },
             signature: scalars,
             v: 27 + u8::from(signature.v()),
-            effective_percentage: transaction.effective_percentage(),
+            effective_percentage,
         }
+    }
+
+    fn encode(&self, encoding: &BatchEncoding, data: &mut Vec<u8>) {
+        data.extend_from_slice(&self.list);
+        data.extend_from_slice(&self.signature);
+        data.push(self.v);
+        if encoding.effective_percentage {
+            data.push(self.effective_percentage);
+        }
+    }
+}
+
+impl From<&Transaction> for BatchTransaction {
+    /// As the sequencer writes a transaction that it took.
+    fn from(transaction: &Transaction) -> Self {
+        Self::written(transaction.fields(), transaction.signature(), transaction.effective_percentage())
     }
 }
 

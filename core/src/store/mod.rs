@@ -2,6 +2,7 @@
 
 mod commit;
 mod journal;
+pub(crate) mod log_index;
 mod memory;
 mod record;
 mod recording;

@@ -16,6 +16,17 @@ pub enum Key {
     BlockNumber(B256),
     /// Where a verified transaction stands, by its hash. The record is a [`crate::types::TransactionPlace`] in RLP.
     TransactionPlace(B256),
+    /// Where a verified transaction stands, by the hash that it has in the block info tree. The record is a
+    /// [`crate::types::TransactionPlace`] in RLP.
+    L2TransactionPlace(B256),
+    /// What the logs of 16^level blocks have, the first of them 16^level times `section`. The record is a checksum and a
+    /// list of fingerprints.
+    LogSection {
+        /// 1 and more.
+        level: u8,
+        /// Counted from 0.
+        section: u64,
+    },
     /// The last verified block. The record is a [`crate::types::Head`] in RLP.
     Head,
 }
@@ -26,6 +37,7 @@ impl Key {
 
     /// The key as bytes: a tag, then the digest, or the number in big-endian order. Distinct keys have distinct bytes.
     pub fn encode(&self) -> KeyBytes {
+        let section: [u8; 9];
         let (tag, body): (u8, &[u8]) = match self {
             Self::Node(digest) => (b'n', digest.as_slice()),
             Self::Value(digest) => (b'v', digest.as_slice()),
@@ -33,6 +45,12 @@ impl Key {
             Self::Block(number) => (b'b', &number.to_be_bytes()),
             Self::BlockNumber(hash) => (b'i', hash.as_slice()),
             Self::TransactionPlace(hash) => (b't', hash.as_slice()),
+            Self::L2TransactionPlace(hash) => (b'p', hash.as_slice()),
+            Self::LogSection { level, section: number } => {
+                let [a, b, c, d, e, f, g, h] = number.to_be_bytes();
+                section = [*level, a, b, c, d, e, f, g, h];
+                (b'l', &section)
+            }
             Self::Head => (b'h', &[]),
         };
         let mut bytes = [0; Self::MAX_LEN];
@@ -51,6 +69,10 @@ impl fmt::Display for Key {
             Self::Block(number) => write!(f, "block {number}"),
             Self::BlockNumber(hash) => write!(f, "number of block {hash}"),
             Self::TransactionPlace(hash) => write!(f, "place of transaction {hash}"),
+            Self::L2TransactionPlace(hash) => write!(f, "place of transaction with L2 hash {hash}"),
+            Self::LogSection { level, section } => {
+                write!(f, "section {section} of level {level} of the log index")
+            }
             Self::Head => f.write_str("head record"),
         }
     }

@@ -317,9 +317,9 @@ fn another_chain_genesis_or_version_is_refused() {
     assert!(matches!(SledStore::open(path, &other), Err(OpenError::Genesis { chain: 779, .. })));
 
     let format = fs::read_to_string(path.join("format")).unwrap();
-    fs::write(path.join("format"), format.replace("version 2", "version 1")).unwrap();
+    fs::write(path.join("format"), format.replace("version 3", "version 2")).unwrap();
     let error = SledStore::open(path, &CHAIN).unwrap_err();
-    assert!(error.to_string().contains("has format 1, this program reads format 2"), "{error}");
+    assert!(error.to_string().contains("has format 2, this program reads format 3"), "{error}");
 }
 
 #[test]

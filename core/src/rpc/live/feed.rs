@@ -127,8 +127,8 @@ impl Feed {
                 for number in tip + 1..=to {
                     let recent = Arc::new(recent(view, number)?);
                     if self.chain.back().is_some_and(|tip| tip.hash != recent.header.parent_hash) {
-                        // The store is being rolled back meanwhile.
-                        return Ok(true);
+                        // The store is being rolled back meanwhile, and we shall be told when it was.
+                        return Ok(false);
                     }
                     pool.added(&recent);
                     self.extend(Arc::clone(&recent), limits);
@@ -147,7 +147,7 @@ impl Feed {
                 for number in begin..=head.number {
                     let recent = Arc::new(recent(view, number)?);
                     if self.chain.back().is_some_and(|tip| tip.hash != recent.header.parent_hash) {
-                        return Ok(true);
+                        return Ok(false);
                     }
                     pool.added(&recent);
                     self.extend(recent, limits);

@@ -4,7 +4,7 @@
 //! locks, clock or randomness: the host gives a [`Caller`] with each request, which says what time it is, brings bytes
 //! that nobody can guess, and leads to both values through [`Shared`].
 //!
-//! The host tells [`Rpc::update`] whenever the store's head has changed. From then on [`Subscriptions::poll`] gives the
+//! The host tells [`Rpc::update`] at the start and whenever the store's head has changed. From then on [`Subscriptions::poll`] gives the
 //! connection's notifications, until it gives none. A slow connection costs no memory: it only reads later, and when it
 //! has fallen behind all that is kept it is [`Lagged`], and should be closed.
 //!
@@ -56,6 +56,8 @@ mod feed;
 mod filters;
 mod pool;
 mod subscriptions;
+#[cfg(test)]
+mod tests;
 
 pub(super) use filters::Kind;
 pub use pool::Resend;

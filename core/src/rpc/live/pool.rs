@@ -68,6 +68,11 @@ impl Pool {
         self.by_hash.values().filter(|waiting| waiting.passed.is_none()).count()
     }
 
+    #[cfg(test)]
+    pub(super) fn indexed(&self) -> [usize; 2] {
+        [self.by_age.len(), self.by_sender.len()]
+    }
+
     /// Adds one that is about to be sent. False: it is known.
     fn insert(&mut self, sending: Arc<Sending>, nonce: u64, now: u64, limits: &LiveLimits) -> bool {
         let hash = sending.hash;
