@@ -8,142 +8,17 @@
     reason = "a test on a host has std, and one name for each item is easier to read"
 )]
 
-use std::{
-    fs,
-    io::{BufRead, BufReader, Read},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
-    thread,
-    time::{Duration, Instant},
-};
-use tempfile::TempDir;
+#[path = "follower/mod.rs"]
+mod follower;
+
+use follower::{Follower, World};
+use std::thread;
+use std::time::Duration;
 use zk_replica_core::source::datastream::{Bookmark, Message};
 use zk_replica_tests::{Fault, Made, MainNode, Plan, Recording, Script, vectors};
 
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A folder with the files that describe a chain, and a database.
-struct World {
-    folder: TempDir,
-    files: Vec<(&'static str, PathBuf)>,
-}
-
-impl World {
-    fn made() -> Self {
-        let folder = TempDir::new().expect("a temporary directory");
-        let (genesis, chain) = (folder.path().join("genesis.json"), folder.path().join("chain.json"));
-        fs::write(&genesis, "{}").expect("written");
-        fs::write(&chain, Made::spec()).expect("written");
-        Self { folder, files: vec![("--genesis", genesis), ("--chain", chain)] }
-    }
-
-    fn recorded(vectors: &Path) -> Self {
-        let inputs = vectors.join("recorded-chain");
-        let files = vec![
-            ("--genesis", inputs.join("genesis-allocs.json")),
-            ("--chain", inputs.join("chainspec.json")),
-            ("--conf", inputs.join("genesis-conf.json")),
-        ];
-        Self { folder: TempDir::new().expect("a temporary directory"), files }
-    }
-
-    fn command(&self, name: &str, stream: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_zk-replica"));
-        command.arg(name).stdin(Stdio::null()).args(["--stream", stream]);
-        for (argument, path) in &self.files {
-            command.arg(argument).arg(path);
-        }
-        command
-    }
-
-    fn follow(&self, node: &MainNode) -> Follower {
-        let mut command = self.command("run", &node.address());
-        command.arg("--db").arg(self.folder.path().join("db"));
-        Follower::start(command)
-    }
-
-    /// The database holds what a replay of this stream gives, and nothing else.
-    fn assert_holds(&self, script: &Script) {
-        let stream = self.folder.path().join("stream");
-        fs::write(&stream, script.write()).expect("written");
-        let stream = stream.to_str().expect("UTF-8");
-        let replay = |db: bool| {
-            let mut command = self.command("replay", stream);
-            if db {
-                command.arg("--db").arg(self.folder.path().join("db"));
-            }
-            let output = command.output().expect("it runs");
-            (output.status.code(), String::from_utf8(output.stdout).expect("UTF-8"))
-        };
-        let fresh = replay(false);
-        assert_eq!(fresh.0, Some(0), "{fresh:?}");
-        assert_eq!(replay(true), fresh);
-    }
-}
-
-/// A running `zk-replica run`.
-struct Follower {
-    child: Child,
-    lines: Arc<Mutex<Vec<String>>>,
-}
-
-impl Follower {
-    fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let sources: [Box<dyn Read + Send>; 2] =
-            [Box::new(child.stdout.take().expect("piped")), Box::new(child.stderr.take().expect("piped"))];
-        for source in sources {
-            let lines = Arc::clone(&lines);
-            thread::spawn(move || {
-                for line in BufReader::new(source).lines().map_while(Result::ok) {
-                    lines.lock().expect("not poisoned").push(line);
-                }
-            });
-        }
-        Self { child, lines }
-    }
-
-    fn lines(&self) -> Vec<String> {
-        self.lines.lock().expect("not poisoned").clone()
-    }
-
-    fn count(&self, words: &str) -> usize {
-        self.lines().iter().filter(|line| line.contains(words)).count()
-    }
-
-    /// Waits for a line.
-    fn await_line(&self, words: &str) {
-        self.await_that(words, || self.count(words) > 0);
-    }
-
-    /// Waits until a block is told as verified and durable.
-    fn await_block(&self, number: u64) {
-        self.await_line(&format!("block {number} state root "));
-    }
-
-    fn await_that(&self, what: &str, mut is: impl FnMut() -> bool) {
-        let started = Instant::now();
-        while !is() {
-            assert!(started.elapsed() < PATIENCE, "{what:?} does not come; said: {:#?}", self.lines());
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    /// Ends it by a signal, and gives its exit code.
-    fn stop(mut self, signal: &str) -> Option<i32> {
-        let kill = format!("kill -{signal} {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().expect("a shell").success());
-        self.child.wait().expect("it was started").code()
-    }
-}
-
-impl Drop for Follower {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
+fn follow(world: &World, node: &MainNode) -> Follower {
+    world.follow(["--stream", &node.address()], &[])
 }
 
 /// A chain, and one that leaves it at block 61.
@@ -174,7 +49,7 @@ fn it_follows_from_genesis_to_the_tip_and_each_block_after_it() {
     let (world, (script, _)) = (World::made(), chains());
     let node = MainNode::serve(between(&script, 0, 0));
     node.append(&script.messages[..up_to(&script, 50)]);
-    let follower = world.follow(&node);
+    let follower = follow(&world, &node);
     follower.await_line("at the tip: block 50");
     for block in 51..=120 {
         node.append(between(&script, block - 1, block));
@@ -186,7 +61,7 @@ fn it_follows_from_genesis_to_the_tip_and_each_block_after_it() {
 
     // It goes on where it was, also with headers of the old length.
     node.use_old_header();
-    let follower = world.follow(&node);
+    let follower = follow(&world, &node);
     follower.await_line("at the tip: block 120");
     assert_eq!(follower.stop("INT"), Some(130));
     world.assert_holds(&script);
@@ -196,7 +71,7 @@ fn it_follows_from_genesis_to_the_tip_and_each_block_after_it() {
 fn an_empty_stream_is_waited_for() {
     let (world, (script, _)) = (World::made(), chains());
     let node = MainNode::serve(&[]);
-    let follower = world.follow(&node);
+    let follower = follow(&world, &node);
     follower.await_line("waiting: the main node's stream is empty");
     node.append(&script.messages);
     follower.await_block(120);
@@ -220,7 +95,7 @@ fn it_recovers_from_each_fault_of_a_connection() {
         let world = World::made();
         let node = MainNode::serve(&script.messages);
         node.fail_next(&faults);
-        let follower = world.follow(&node);
+        let follower = follow(&world, &node);
         follower.await_block(120);
         assert_eq!(node.faults_left(), 0, "{faults:?}");
         assert_eq!(follower.stop("TERM"), Some(130), "{faults:?}");
@@ -232,7 +107,7 @@ fn it_recovers_from_each_fault_of_a_connection() {
 fn at_the_tip_it_recovers_from_each_fault() {
     let (world, (script, _)) = (World::made(), chains());
     let node = MainNode::serve(&script.messages[..up_to(&script, 20)]);
-    let follower = world.follow(&node);
+    let follower = follow(&world, &node);
     follower.await_block(20);
     let mut block = 20;
     for fault in [Fault::Duplicates, Fault::Close, Fault::Silent, Fault::DropAfter(300)] {
@@ -259,7 +134,7 @@ fn an_entry_that_was_never_sent_is_missed() {
     let node = MainNode::serve(&script.messages[..start]);
     // The last entry of block 21: nothing comes after it that would show the gap.
     node.fail_next(&[Fault::Omit(up_to(&script, 21) as u64 - 1)]);
-    let follower = world.follow(&node);
+    let follower = follow(&world, &node);
     follower.await_block(20);
     node.append(between(&script, 20, 21));
     follower.await_block(21);
@@ -272,7 +147,7 @@ fn a_main_node_that_is_away_is_waited_for() {
     let (world, (script, _)) = (World::made(), chains());
     let node = MainNode::serve(&script.messages[..up_to(&script, 30)]);
     node.fail(Some(Fault::Close));
-    let follower = world.follow(&node);
+    let follower = follow(&world, &node);
     follower.await_that("attempts", || node.accepted() > 4);
     follower.await_line("lost");
     node.fail(None);
@@ -294,7 +169,7 @@ fn a_roll_back_of_the_main_node_is_followed() {
     for (fork, live) in [(60, true), (60, false)] {
         let world = World::made();
         let node = MainNode::serve(&script.messages);
-        let follower = world.follow(&node);
+        let follower = follow(&world, &node);
         follower.await_block(120);
         if live {
             // Nobody is told, and the numbers of the entries are used again.
@@ -316,10 +191,10 @@ fn a_roll_back_of_the_main_node_is_followed() {
 fn a_stream_that_was_cut_is_waited_for_and_rolls_nothing_back() {
     let (world, (script, _)) = (World::made(), chains());
     let node = MainNode::serve(&script.messages);
-    let follower = world.follow(&node);
+    let follower = follow(&world, &node);
     follower.await_block(120);
     node.truncate(up_to(&script, 80));
-    follower.await_line("waiting: the main node's stream ends at block 80, before verified block 120");
+    follower.await_line("waiting: the main node ends at block 80, before verified block 120");
     // The same blocks are written again.
     node.append(&script.messages[up_to(&script, 80)..]);
     follower.await_that("the tip again", || follower.count("at the tip: block 120") == 2);
@@ -334,7 +209,7 @@ fn the_same_blocks_in_other_batches_are_followed() {
     let plan = Plan { blocks: 60, batch: 25, twist: None };
     let (script, other) = (Made::by(plan).script(), Made::by(Plan { batch: 10, ..plan }).script());
     let node = MainNode::serve(&script.messages);
-    let follower = world.follow(&node);
+    let follower = follow(&world, &node);
     follower.await_block(60);
     node.replace(&other.messages);
     follower.await_line("rolled back from block 60 to block 10");
@@ -349,7 +224,7 @@ fn a_lie_is_told_once_and_corrected_by_itself() {
     let mut lie = script.clone();
     lie.block(91).state_root.0[31] ^= 1;
     let node = MainNode::serve(&script.messages[..up_to(&script, 90)]);
-    let follower = world.follow(&node);
+    let follower = follow(&world, &node);
     follower.await_block(90);
     node.append(between(&lie, 90, 95));
     follower.await_line("mismatch at block 91 (batch 4): state root: expected ");
@@ -370,7 +245,7 @@ fn a_lie_about_a_verified_block_rolls_nothing_back() {
     let mut lie = cut(&script, 100);
     lie.block(100).state_root.0[31] ^= 1;
     let node = MainNode::serve(&script.messages);
-    let follower = world.follow(&node);
+    let follower = follow(&world, &node);
     follower.await_block(120);
     node.replace(&lie.messages);
     follower.await_line("mismatch at block 100 (batch 4): state root: expected ");
@@ -386,7 +261,7 @@ fn a_lie_about_a_verified_block_rolls_nothing_back() {
 fn another_chain_is_never_followed() {
     let (world, (script, _)) = (World::made(), chains());
     let node = MainNode::serve(&script.messages);
-    let follower = world.follow(&node);
+    let follower = follow(&world, &node);
     follower.await_block(120);
     let mut other = script.clone();
     other.block(0).hash.0[0] ^= 1;
@@ -405,7 +280,7 @@ fn killed_at_any_point_it_continues() {
     let node = MainNode::serve(&script.messages[..up_to(&script, 600)]);
     let mut block = 600;
     for round in 0_u64..12 {
-        let mut follower = world.follow(&node);
+        let mut follower = follow(&world, &node);
         if round % 2 == 1 {
             block += 20;
             node.append(between(&script, block - 20, block));
@@ -415,7 +290,7 @@ fn killed_at_any_point_it_continues() {
         follower.child.kill().expect("it was started");
         follower.child.wait().expect("it was started");
     }
-    let follower = world.follow(&node);
+    let follower = follow(&world, &node);
     node.append(&script.messages[up_to(&script, block)..]);
     follower.await_block(900);
     assert_eq!(follower.stop("TERM"), Some(130));
@@ -429,14 +304,14 @@ fn killed_while_it_rolls_back_it_continues() {
     for round in 0_u64..12 {
         let messages = if round % 2 == 0 { &script.messages } else { &other.messages };
         node.replace(messages);
-        let mut follower = world.follow(&node);
+        let mut follower = follow(&world, &node);
         // No sleep decides whether the test passes, only what it gets to see.
         thread::sleep(Duration::from_millis(10 + round * 7919 % 190));
         follower.child.kill().expect("it was started");
         follower.child.wait().expect("it was started");
     }
     node.replace(&script.messages);
-    let follower = world.follow(&node);
+    let follower = follow(&world, &node);
     follower.await_line("at the tip: block 120");
     assert_eq!(follower.stop("TERM"), Some(130));
     world.assert_holds(&script);
@@ -447,7 +322,7 @@ fn an_address_that_is_none_is_unusable() {
     let world = World::made();
     let db = world.folder.path().join("db");
     for address in ["here", "localhost:", "localhost:http"] {
-        let output = world.command("run", address).arg("--db").arg(&db).output().expect("it runs");
+        let output = world.command("run", ["--stream", address]).arg("--db").arg(&db).output().expect("it runs");
         assert_eq!(output.status.code(), Some(2), "{output:?}");
     }
 }
@@ -456,7 +331,7 @@ fn an_address_that_is_none_is_unusable() {
 fn it_stops_before_genesis_when_asked() {
     let world = World::made();
     let node = MainNode::serve(&[]);
-    let follower = world.follow(&node);
+    let follower = follow(&world, &node);
     follower.await_line("waiting: ");
     assert_eq!(follower.stop("INT"), Some(130));
 }
@@ -477,7 +352,7 @@ fn the_recorded_chain_is_followed_through_faults() {
         Fault::Omit(9000),
         Fault::Duplicates,
     ]);
-    let follower = world.follow(&node);
+    let follower = follow(&world, &node);
     follower.await_block(5999);
     node.append(&script.messages[block(6000)..block(11_000)]);
     follower.await_block(10_999);

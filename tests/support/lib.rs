@@ -6,12 +6,14 @@ pub mod answers;
 mod archive;
 mod main_node;
 mod maker;
+mod rpc_node;
 mod script;
 mod transaction;
 
 pub use archive::Archive;
 pub use main_node::{Fault, MainNode};
 pub use maker::{Made, Plan};
+pub use rpc_node::{RpcFault, RpcNode, Tamper};
 pub use script::Script;
 pub use transaction::transaction;
 

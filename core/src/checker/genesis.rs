@@ -42,7 +42,8 @@ impl Checker {
             transactions_root: EMPTY_ROOT_HASH,
             receipts_root: EMPTY_ROOT_HASH,
             difficulty: conf.map_or(U256::ZERO, |conf| U256::from(conf.difficulty)),
-            gas_limit: conf.map_or(0, |conf| conf.gas_limit),
+            // It stands in nothing but the hash, which is compared.
+            gas_limit: conf.map_or(block.claims().gas_limit.unwrap_or(0), |conf| conf.gas_limit),
             timestamp: conf.map_or(block.input().timestamp, |conf| conf.timestamp),
             base_fee_per_gas: self.spec.london_genesis.then_some(LONDON_BASE_FEE),
             ..Header::default()
