@@ -14,6 +14,7 @@ use revm::{
         result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction},
     },
     context_interface::transaction::{AccessList, AccessListItem},
+    interpreter::{InstructionResult, SuccessOrHalt},
 };
 
 /// Gas of a transaction that only moves value.
@@ -110,9 +111,7 @@ impl CallContext<'_> {
         let mut evm = RollupEvm::for_calls(self.rules, self.chain_id, self.environment(), state);
         match evm.transact(transaction(call, self.chain_id)) {
             Ok((result, _)) => Ok(result.into()),
-            Err(EVMError::Database(error)) => Err(error.into()),
-            Err(EVMError::Transaction(error)) => Err(CallError::Refused(refusal(call, &error))),
-            Err(error) => Err(CallError::Refused(error.to_string())),
+            Err(failed) => Err(error(call, failed)),
         }
     }
 
@@ -179,7 +178,7 @@ impl CallContext<'_> {
         }
     }
 
-    fn environment(&self) -> BlockEnv {
+    pub(super) fn environment(&self) -> BlockEnv {
         BlockEnv {
             number: U256::from(self.number),
             beneficiary: self.coinbase,
@@ -203,7 +202,7 @@ fn is_transfer<S: Store>(call: &Call, state: &mut State<'_, S>) -> Result<bool, 
     }
 }
 
-fn transaction(call: &Call, chain_id: u64) -> TxEnv {
+pub(super) fn transaction(call: &Call, chain_id: u64) -> TxEnv {
     let items = call.access_list.iter();
     let items =
         items.map(|(address, slots)| AccessListItem { address: *address, storage_keys: slots.clone() });
@@ -237,6 +236,18 @@ impl From<ExecutionResult> for CallResult {
     }
 }
 
+/// What stopped an instruction or a call, in the words of geth; `None` if nothing did, or it undid itself.
+pub(super) fn fault(result: InstructionResult) -> Option<&'static str> {
+    match SuccessOrHalt::<HaltReason>::from(result) {
+        SuccessOrHalt::Success(_) | SuccessOrHalt::Revert => None,
+        SuccessOrHalt::Halt(reason) => match halt(&reason) {
+            CallOutcome::Halt(reason) => Some(reason),
+            _ => Some("out of gas"),
+        },
+        SuccessOrHalt::FatalExternalError | SuccessOrHalt::Internal(_) => Some("internal failure"),
+    }
+}
+
 fn halt(reason: &HaltReason) -> CallOutcome {
     CallOutcome::Halt(match reason {
         HaltReason::OutOfGas(_) => return CallOutcome::OutOfGas,
@@ -258,6 +269,15 @@ fn halt(reason: &HaltReason) -> CallOutcome {
         HaltReason::CallTooDeep => "max call depth exceeded",
         HaltReason::PrecompileError | HaltReason::PrecompileErrorWithContext(_) => "precompile failed",
     })
+}
+
+/// Why there is no result of `call`.
+pub(super) fn error(call: &Call, error: EVMError<StoreError>) -> CallError {
+    match error {
+        EVMError::Database(error) => error.into(),
+        EVMError::Transaction(error) => CallError::Refused(refusal(call, &error)),
+        error => CallError::Refused(error.to_string()),
+    }
 }
 
 /// How geth begins to say that a limit is below what any such transaction costs.

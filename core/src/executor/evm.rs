@@ -20,6 +20,7 @@ use revm::{
         evm::{ContextDbError, FrameInitResult},
         instructions::EthInstructions,
     },
+    inspector::{Inspector, InspectorEvmTr, InspectorHandler},
     interpreter::{
         InstructionResult, interpreter::EthInterpreter, interpreter_action::FrameInit,
         interpreter_types::ReturnData,
@@ -80,6 +81,22 @@ impl<'r, 'a, 's, S: Store> RollupEvm<'r, 'a, 's, S> {
     pub(super) fn transact(&mut self, transaction: TxEnv) -> Result<Transacted, EVMError<StoreError>> {
         self.inner.ctx.tx = transaction;
         let result = MainnetHandler::<_, EVMError<StoreError>, _>::default().run(self);
+        let accounts = self.inner.ctx.journaled_state.finalize();
+        Ok((result?, accounts))
+    }
+
+    /// [`RollupEvm::transact`], watched by `inspector`.
+    pub(super) fn inspect<I>(
+        &mut self,
+        transaction: TxEnv,
+        inspector: &mut I,
+    ) -> Result<Transacted, EVMError<StoreError>>
+    where
+        I: Inspector<Surroundings<'a, 's, S>, EthInterpreter>,
+    {
+        self.inner.ctx.tx = transaction;
+        let mut watched = Watched { evm: self, inspector };
+        let result = MainnetHandler::<_, EVMError<StoreError>, _>::default().inspect_run(&mut watched);
         let accounts = self.inner.ctx.journaled_state.finalize();
         Ok((result?, accounts))
     }
@@ -167,5 +184,75 @@ impl<'a, 's, S: Store> EvmTr for RollupEvm<'_, 'a, 's, S> {
             self.inner.frame_stack.get().interpreter.return_data.set_buffer(buffer);
         }
         Ok(returned)
+    }
+}
+
+/// An EVM that is watched. It runs by the same rules: every hook of [`RollupEvm`] is its own.
+struct Watched<'e, 'r, 'a, 's, S: Store, I> {
+    evm: &'e mut RollupEvm<'r, 'a, 's, S>,
+    inspector: &'e mut I,
+}
+
+impl<'a, 's, S: Store, I> EvmTr for Watched<'_, '_, 'a, 's, S, I> {
+    type Context = Surroundings<'a, 's, S>;
+    type Instructions = EthInstructions<EthInterpreter, Surroundings<'a, 's, S>>;
+    type Precompiles = Precompiles;
+    type Frame = EthFrame<EthInterpreter>;
+
+    fn all(&self) -> (&Self::Context, &Self::Instructions, &Self::Precompiles, &FrameStack<Self::Frame>) {
+        self.evm.all()
+    }
+
+    fn all_mut(
+        &mut self,
+    ) -> (&mut Self::Context, &mut Self::Instructions, &mut Self::Precompiles, &mut FrameStack<Self::Frame>)
+    {
+        self.evm.all_mut()
+    }
+
+    fn frame_init(
+        &mut self,
+        input: FrameInit,
+    ) -> Result<FrameInitResult<'_, Self::Frame>, ContextDbError<Self::Context>> {
+        self.evm.frame_init(input)
+    }
+
+    fn frame_run(&mut self) -> Result<FrameInitOrResult<Self::Frame>, ContextDbError<Self::Context>> {
+        self.evm.frame_run()
+    }
+
+    fn frame_return_result(
+        &mut self,
+        result: FrameResult,
+    ) -> Result<Option<FrameResult>, ContextDbError<Self::Context>> {
+        self.evm.frame_return_result(result)
+    }
+}
+
+impl<'a, 's, S, I> InspectorEvmTr for Watched<'_, '_, 'a, 's, S, I>
+where
+    S: Store,
+    I: Inspector<Surroundings<'a, 's, S>, EthInterpreter>,
+{
+    type Inspector = I;
+
+    fn all_inspector(
+        &self,
+    ) -> (&Self::Context, &Self::Instructions, &Self::Precompiles, &FrameStack<Self::Frame>, &I) {
+        let (context, instructions, precompiles, frames) = self.evm.all();
+        (context, instructions, precompiles, frames, self.inspector)
+    }
+
+    fn all_mut_inspector(
+        &mut self,
+    ) -> (
+        &mut Self::Context,
+        &mut Self::Instructions,
+        &mut Self::Precompiles,
+        &mut FrameStack<Self::Frame>,
+        &mut I,
+    ) {
+        let (context, instructions, precompiles, frames) = self.evm.all_mut();
+        (context, instructions, precompiles, frames, self.inspector)
     }
 }

@@ -3,6 +3,7 @@
 //! [`Executor::execute`] is given the input of a block and the state before it, never a claim. It returns what came
 //! out: which state keys changed to what, receipts, and the root of the block info tree.
 
+mod access;
 mod batch;
 mod block_info;
 mod call;
@@ -18,8 +19,10 @@ mod state;
 mod system;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod transact;
 
+pub use access::AccessListResult;
 pub use batch::{BatchError, BatchExecution, Discarded};
 pub use call::{Call, CallContext, CallError, CallOutcome, CallResult};
 pub use fee::effective_gas_price;
@@ -27,6 +30,10 @@ pub use interrupt::Interrupt;
 pub use prepare::{PreparedBlock, PreparedInput, PreparedTransaction};
 pub use rules::{BlockModel, InitCodeInput, Precompile, ReceiptLogs, ReceiptOutcome, Rules};
 pub use state::{AccountOverride, State, StateDiff};
+pub use trace::{
+    AccountTrace, CallFrame, CallLog, CallsConfig, PrestateConfig, PrestateTrace, Step, StepTrace,
+    StepsConfig, Trace, TraceError, TraceRequest, Traced, Tracer, trace_block,
+};
 pub use transact::{Skipped, Unrunnable};
 
 use crate::{

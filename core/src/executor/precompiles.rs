@@ -24,14 +24,16 @@ pub(super) struct Precompiles {
 
 impl Precompiles {
     pub(super) fn of(rules: &Rules) -> Self {
-        let active = rules.precompiles;
-        // 1 to 9 are warm from the start whether they run or not.
-        let warm = (1..=9).map(u64_to_address).chain(active.iter().map(|precompile| precompile.address()));
-        Self { active, warm: warm.collect() }
+        Self { active: rules.precompiles, warm: rules.precompile_addresses().collect() }
     }
 }
 
 impl Rules {
+    /// Addresses that are warm from the start: 1 to 9 whether they run or not, and what else runs.
+    pub(super) fn precompile_addresses(&self) -> impl Iterator<Item = Address> {
+        (1..=9).map(u64_to_address).chain(self.precompiles.iter().map(|precompile| precompile.address()))
+    }
+
     /// One of the addresses 1 to 9 with nothing that runs there.
     pub(super) fn is_unsupported_precompile(&self, address: Address) -> bool {
         (1..=9).any(|number| u64_to_address(number) == address)

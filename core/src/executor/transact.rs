@@ -105,7 +105,7 @@ fn to_unsupported(transaction: &PreparedTransaction, batch: &BatchContext<'_>) -
     }
 }
 
-fn environment(batch: &BatchContext<'_>, opening: &Opening) -> BlockEnv {
+pub(super) fn environment(batch: &BatchContext<'_>, opening: &Opening) -> BlockEnv {
     BlockEnv {
         number: U256::from(opening.number),
         beneficiary: opening.coinbase,
@@ -120,7 +120,7 @@ fn environment(batch: &BatchContext<'_>, opening: &Opening) -> BlockEnv {
     }
 }
 
-fn transaction_environment(prepared: &PreparedTransaction) -> TxEnv {
+pub(super) fn transaction_environment(prepared: &PreparedTransaction) -> TxEnv {
     let (transaction, fields) = (prepared.transaction(), prepared.transaction().fields());
     TxEnv {
         tx_type: 0,

@@ -125,6 +125,14 @@ impl<S: Store> View<'_, S> {
         Ok(self.existing_block(params)?.encoded())
     }
 
+    /// The receipts as the header commits to them: whoever has all of a block can compute its receipts root.
+    pub(super) fn raw_receipts(&self, params: Params<'_>) -> Result<Vec<Bytes>, Error> {
+        let found = self.existing_block(params)?;
+        let (record, rules) = (&found.record, self.rules(&found)?);
+        let encoded = rules.encoded_receipts(&record.receipts, record.header.state_root);
+        encoded.ok_or_else(|| Error::server("receipts of this fork hold state roots that are not kept"))
+    }
+
     fn existing_block(&self, params: Params<'_>) -> Result<Found, Error> {
         let selector = params.required_selector(0)?;
         self.block(selector)?.ok_or_else(|| Error::server(format!("{} not found", name(selector))))

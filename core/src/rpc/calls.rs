@@ -4,14 +4,16 @@ use super::{
     Error,
     json::Json,
     params::{self, Params},
+    trace,
     view::{Found, StateError, View},
 };
 use crate::{
-    executor::{AccountOverride, Call, CallContext, CallError, CallOutcome, State},
+    executor::{AccessListResult, AccountOverride, Call, CallContext, CallError, CallOutcome, State, Trace},
     store::{Store, StoreError},
 };
 use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 use alloy_primitives::{Address, B256, Bytes, TxKind, U64, U256};
+use serde::Serialize;
 
 /// What a call asks for, before the chain has a say.
 struct Wanted {
@@ -27,6 +29,23 @@ struct BlockOverride {
     timestamp: Option<u64>,
     gas_limit: Option<u64>,
     coinbase: Option<Address>,
+}
+
+/// What `eth_createAccessList` gives.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AccessListObject {
+    access_list: Vec<AccessItem>,
+    gas_used: U64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AccessItem {
+    address: Address,
+    storage_keys: Vec<B256>,
 }
 
 impl<S: Store> View<'_, S> {
@@ -63,7 +82,51 @@ impl<S: Store> View<'_, S> {
         Ok(U64::from(gas))
     }
 
+    /// What an access list would have to name for all that the call looks at to be warm.
+    pub(super) fn create_access_list(&self, params: Params<'_>) -> Result<AccessListObject, Error> {
+        let wanted = self.wanted(params)?;
+        let found = self.state_block(params.selector(1)?)?;
+        let context = self.context(&found, &wanted.block)?;
+        let AccessListResult { access_list, result } = self.with_state(&found, |state| {
+            apply(&wanted.accounts, state)?;
+            context.access_list(&wanted.call, state)
+        })?;
+        let error = match result.outcome {
+            CallOutcome::Success(_) => None,
+            outcome => Some(failure(outcome).message),
+        };
+        let items =
+            access_list.into_iter().map(|(address, storage_keys)| AccessItem { address, storage_keys });
+        Ok(AccessListObject { access_list: items.collect(), gas_used: U64::from(result.gas_used), error })
+    }
+
+    /// `debug_traceCall`: the overrides are part of the tracer's options.
+    pub(super) fn trace_call(&self, params: Params<'_>) -> Result<Trace, Error> {
+        let options = params.get(2);
+        let tracer = trace::tracer(options, 2)?;
+        let option = |name| options.and_then(|options| present(options, name));
+        let overrides = [(option("stateOverrides"), 2), (option("blockOverrides"), 2)];
+        let wanted = self.wanted_with(params, overrides)?;
+        let found = self.state_block(params.required_selector(1)?)?;
+        let context = self.context(&found, &wanted.block)?;
+        let budget = self.rpc.config.limits.response;
+        self.with_state(&found, |state| {
+            apply(&wanted.accounts, state)?;
+            context.trace(&wanted.call, state, &tracer, budget)
+        })
+        .map(trace::explained)
+    }
+
     fn wanted(&self, params: Params<'_>) -> Result<Wanted, Error> {
+        self.wanted_with(params, [(params.get(2), 2), (params.get(3), 3)])
+    }
+
+    /// With overrides of accounts and block, and the positions of the parameters where they stand.
+    fn wanted_with(
+        &self,
+        params: Params<'_>,
+        [(accounts_json, accounts_at), (block_json, block_at)]: [(Option<&Json<'_>>, usize); 2],
+    ) -> Result<Wanted, Error> {
         let object = params.required(0, |value| match value {
             Json::Object(_) => Ok(value),
             _ => Err("an object was expected".into()),
@@ -74,12 +137,12 @@ impl<S: Store> View<'_, S> {
             Refused::Argument(reason) => Error::argument(0, reason),
             Refused::Contradiction(reason) => Error::invalid(reason),
         })?;
-        let accounts = params.get(2).map_or(Ok(Vec::new()), accounts);
-        let block = params.get(3).map_or(Ok(BlockOverride::default()), block);
+        let accounts = accounts_json.map_or(Ok(Vec::new()), accounts);
+        let block = block_json.map_or(Ok(BlockOverride::default()), block);
         Ok(Wanted {
             call,
-            accounts: accounts.map_err(|reason| Error::argument(2, reason))?,
-            block: block.map_err(|reason| Error::argument(3, reason))?,
+            accounts: accounts.map_err(|reason| Error::argument(accounts_at, reason))?,
+            block: block.map_err(|reason| Error::argument(block_at, reason))?,
         })
     }
 
@@ -181,7 +244,7 @@ fn call(object: &Json<'_>, chain_id: u64, gas_cap: u64) -> Result<Call, Refused>
     })
 }
 
-fn member<'a, T>(
+pub(super) fn member<'a, T>(
     object: &'a Json<'a>,
     name: &str,
     decode: impl FnOnce(&'a Json<'a>) -> Result<T, String>,
@@ -190,6 +253,10 @@ fn member<'a, T>(
         None | Some(Json::Null) => Ok(None),
         Some(value) => decode(value).map(Some).map_err(|reason| format!("{name}: {reason}")),
     }
+}
+
+fn present<'a>(object: &'a Json<'a>, name: &str) -> Option<&'a Json<'a>> {
+    object.get(name).filter(|value| **value != Json::Null)
 }
 
 fn items<'a>(value: &'a Json<'a>) -> Result<&'a [Json<'a>], String> {

@@ -77,6 +77,7 @@ impl<S: Store> View<'_, S> {
             "eth_call" => answer(self.call(most(4)?)?),
             "eth_estimateGas" => answer(self.estimate_gas(most(4)?)?),
 
+            "eth_createAccessList" => answer(self.create_access_list(most(4)?)?),
             "eth_getBlockByNumber" => answer(self.block_by_number_object(most(3)?)?),
             "eth_getBlockByHash" => answer(self.block_by_hash_object(most(3)?)?),
             "eth_getBlockTransactionCountByNumber" => answer(self.count_by_number(most(1)?)?),
@@ -120,6 +121,7 @@ impl<S: Store> View<'_, S> {
             "zkevm_getBatchDataByNumbers" => answer(self.batch_data(most(1)?)?),
             "zkevm_getTransactionByL2Hash" => answer(self.transaction_by_l2_hash(most(2)?)?),
             "zkevm_getTransactionReceiptByL2Hash" => answer(self.receipt_by_l2_hash(most(1)?)?),
+            "zkevm_getProof" => answer(self.proof(most(3)?)?),
             "zkevm_getFullBlockByNumber" => answer(self.full_block_by_number(most(2)?)?),
             "zkevm_getFullBlockByHash" => answer(self.full_block_by_hash(most(2)?)?),
             "zkevm_getNativeBlockHashesInRange" => answer(self.native_hashes(most(1)?)?),
@@ -136,6 +138,12 @@ impl<S: Store> View<'_, S> {
     fn debug(&self, method: &str, params: Params<'_>) -> Result<Outcome, Error> {
         match method {
             "debug_getRawHeader" => answer(self.raw_header(params.at_most(1)?)?),
+            "debug_getRawReceipts" => answer(self.raw_receipts(params.at_most(1)?)?),
+            "debug_traceTransaction" => answer(self.trace_transaction(params.at_most(2)?)?),
+            "debug_traceBlockByNumber" => answer(self.trace_block_by_number(params.at_most(2)?)?),
+            "debug_traceBlockByHash" => answer(self.trace_block_by_hash(params.at_most(2)?)?),
+            "debug_traceBatchByNumber" => answer(self.trace_batch(params.at_most(2)?)?),
+            "debug_traceCall" => answer(self.trace_call(params.at_most(3)?)?),
             "debug_getRawBlock" => answer(self.raw_block(params.at_most(1)?)?),
             "debug_getRawTransaction" => {
                 answer(self.raw_transaction(params.at_most(1)?)?.unwrap_or_default())

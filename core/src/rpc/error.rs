@@ -89,7 +89,7 @@ impl From<StoreError> for Error {
 }
 
 /// What Solidity puts into the output of a revert: the text of `Error(string)`, or the meaning of `Panic(uint256)`.
-fn revert_reason(output: &[u8]) -> Option<String> {
+pub(super) fn revert_reason(output: &[u8]) -> Option<String> {
     let (selector, arguments) = output.split_first_chunk::<4>()?;
     match selector {
         [0x08, 0xc3, 0x79, 0xa0] => error_text(arguments),

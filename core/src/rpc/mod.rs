@@ -36,11 +36,13 @@ pub mod live;
 mod logs;
 mod objects;
 mod params;
+mod proof;
 mod reply;
 mod send;
 mod state;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod view;
 mod zkevm;
 

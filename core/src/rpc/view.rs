@@ -7,11 +7,11 @@ use super::{
 use crate::{
     executor::{Interrupt, Rules, State},
     store::{Key, Store, StoreError},
-    tree::Paths,
+    tree::{Paths, Smt, StateKey},
     types::{BlockRecord, Head, TransactionPlace},
 };
-use alloc::format;
-use alloy_primitives::{B128, B256, Bloom};
+use alloc::{format, vec::Vec};
+use alloy_primitives::{B128, B256, Bloom, Bytes, U256};
 use alloy_rlp::Decodable;
 use core::cell::Cell;
 
@@ -228,6 +228,16 @@ impl<'a, S: Store> View<'a, S> {
         let mut state =
             State::at(self.store, self.state_root(found)?, &mut paths).until(Interrupt::new(self.stop));
         look(&mut state).map_err(|error| StateError { number: found.number(), error }.into())
+    }
+
+    /// The value at `key` in the tree whose root the block's header has, and the proof of it.
+    pub(super) fn prove(&self, found: &Found, key: StateKey) -> Result<(U256, Vec<Bytes>), Error> {
+        self.proceed()?;
+        let (root, path) = (found.record.header.state_root, key.path());
+        let proof = Smt::new(self.store).prove(root, &path);
+        let proof = proof.map_err(|error| StateError { number: found.number(), error })?;
+        let value = proof.verify(root, &path).map_err(|_| Error::internal())?;
+        Ok((value, proof.encode()))
     }
 
     /// An exit root that came behind the last block is part of the latest state.

@@ -335,7 +335,7 @@ impl<S: Store> View<'_, S> {
     }
 
     /// The first block of a batch, or of the first batch behind it that has any.
-    fn first_block_from(&self, batch: u64) -> Result<Option<u64>, Error> {
+    pub(super) fn first_block_from(&self, batch: u64) -> Result<Option<u64>, Error> {
         let (mut low, mut high) = (0, self.head()?.number + 1);
         while low < high {
             let middle = low + (high - low) / 2;

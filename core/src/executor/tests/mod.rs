@@ -2,6 +2,7 @@
 
 mod call;
 mod forks;
+mod trace;
 
 use super::*;
 use crate::{
@@ -91,8 +92,10 @@ impl World {
         };
         let (rules, part) = (Rules::of(self.fork), BatchPart::WHOLE);
         let batch = BatchContext { rules, kind: self.kind, chain_id: CHAIN, part };
-        let execution = executor.execute(&input.into(), &batch, parent, &store)?;
-        Ok(Outcome { execution, parent, store })
+        let block = input.into();
+        let execution = executor.execute(&block, &batch, parent, &store)?;
+        trace::check(&execution, &block, &batch, parent, &store);
+        Ok(Outcome { execution, parent, store, block, fork: self.fork, kind: self.kind })
     }
 
     fn invalid(self) -> Invalid {
@@ -108,9 +111,19 @@ struct Outcome {
     execution: Execution,
     parent: Parent,
     store: Memory,
+    block: PreparedInput,
+    fork: ForkId,
+    kind: BatchKind,
 }
 
 impl Outcome {
+    /// The transactions once more.
+    fn traced(&self, tracer: &Tracer) -> Result<Vec<Traced>, TraceError> {
+        let (rules, part) = (Rules::of(self.fork), BatchPart::WHOLE);
+        let batch = BatchContext { rules, kind: self.kind, chain_id: CHAIN, part };
+        trace::traces(&self.block, &batch, self.parent, &self.store, tracer)
+    }
+
     /// The leaf's value if the block changed it.
     fn changed(&self, key: StateKey) -> Option<U256> {
         self.execution.diff.leaves.get(&key).copied()
