@@ -1,9 +1,9 @@
 //! The command line.
 
-use clap::{ArgGroup, Args, Parser, Subcommand};
 use crate::config::Timing;
 use crate::http::Endpoint;
 use crate::upstream::Upstream;
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 /// A replica of a Polygon zkEVM / CDK rollup that believes nothing: it re-executes every block.

@@ -87,11 +87,7 @@ pub(crate) struct Line<'a> {
 
 impl<'a> Line<'a> {
     /// Connects, and waits for the header.
-    pub(crate) fn open(
-        address: &str,
-        timing: &'a Timing,
-        stop: &'a AtomicBool,
-    ) -> Result<Self, LineError> {
+    pub(crate) fn open(address: &str, timing: &'a Timing, stop: &'a AtomicBool) -> Result<Self, LineError> {
         let socket = connect(address, timing, stop)?;
         socket.set_read_timeout(Some(TICK))?;
         socket.set_write_timeout(Some(timing.write_timeout))?;

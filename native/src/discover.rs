@@ -52,7 +52,10 @@ pub(crate) fn chain(
         None => ask(options, asker, stop)?,
     };
     let Some(path) = &options.genesis else {
-        return Err(DiscoverError::NoGenesis { chain_id: spec.chain_id, anchor: anchor(options, asker, stop) });
+        return Err(DiscoverError::NoGenesis {
+            chain_id: spec.chain_id,
+            anchor: anchor(options, asker, stop),
+        });
     };
     Ok((spec, chain_files::read_genesis(path, options.conf.as_ref().map(PathBuf::as_path))?))
 }
@@ -121,10 +124,11 @@ fn introduce(endpoint: &Endpoint, spec: &ChainSpec, asker: &Asker, stop: &Atomic
 
 /// What the genesis file must give.
 fn anchor(options: &cli::Run, asker: &Asker, stop: &AtomicBool) -> String {
-    let found = options.main_node.iter().find_map(|endpoint| match asker.ask(endpoint, Request::Block(0), stop) {
-        Ok(Answer::Block(Some(block))) => Some(format!("state root {}", block.state_root)),
-        _ => None,
-    });
+    let found =
+        options.main_node.iter().find_map(|endpoint| match asker.ask(endpoint, Request::Block(0), stop) {
+            Ok(Answer::Block(Some(block))) => Some(format!("state root {}", block.state_root)),
+            _ => None,
+        });
     found.unwrap_or_else(|| "a state root that it does not tell".to_owned())
 }
 

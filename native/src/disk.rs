@@ -37,12 +37,7 @@ impl Default for Group {
 impl<'a> Disk<'a> {
     /// `base` is the store behind the journal.
     pub(crate) fn new(journal: &'a Journal<SledStore>, base: SledStore, group: Group) -> Self {
-        Self {
-            journal,
-            writer: Writer::start(base, COMMITS_AHEAD),
-            sealed: Instant::now(),
-            group,
-        }
+        Self { journal, writer: Writer::start(base, COMMITS_AHEAD), sealed: Instant::now(), group }
     }
 
     /// Hands over what has gathered, when it is time.

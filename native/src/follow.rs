@@ -235,15 +235,13 @@ impl<'a> Follower<'a> {
                 self.replica.branch(to, self.journal)?;
                 Ok(())
             }
-            Some(ForkPoint::EndsAt(end)) => Err(End::Waiting(format!(
-                "the main node ends at block {end}, before verified block {head}"
-            ))),
+            Some(ForkPoint::EndsAt(end)) => {
+                Err(End::Waiting(format!("the main node ends at block {end}, before verified block {head}")))
+            }
             Some(ForkPoint::OtherChain) => {
                 Err(End::Waiting("the main node serves another chain: its genesis is not ours".to_owned()))
             }
-            Some(ForkPoint::Empty) | None => {
-                Err(End::Waiting("the main node has no block yet".to_owned()))
-            }
+            Some(ForkPoint::Empty) | None => Err(End::Waiting("the main node has no block yet".to_owned())),
         }
     }
 

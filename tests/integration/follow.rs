@@ -322,7 +322,8 @@ fn an_address_that_is_none_is_unusable() {
     let world = World::made();
     let db = world.folder.path().join("db");
     for address in ["here", "localhost:", "localhost:http"] {
-        let output = world.command("run", ["--stream", address]).arg("--db").arg(&db).output().expect("it runs");
+        let output =
+            world.command("run", ["--stream", address]).arg("--db").arg(&db).output().expect("it runs");
         assert_eq!(output.status.code(), Some(2), "{output:?}");
     }
 }

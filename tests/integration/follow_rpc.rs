@@ -153,7 +153,9 @@ fn a_roll_back_of_the_main_node_is_followed() {
             follower.count(&format!("block {to} state root ")) >= usize::from(to <= from)
         });
         node.show(120);
-        follower.await_that("block 120", || follower.count("block 120 state root ") >= 1 + usize::from(from == 120));
+        follower.await_that("block 120", || {
+            follower.count("block 120 state root ") >= 1 + usize::from(from == 120)
+        });
         assert_eq!(follower.count("mismatch"), 0, "{:#?}", follower.lines());
         assert_eq!(follower.stop("TERM"), Some(130));
         world.assert_holds(&other);
@@ -230,7 +232,8 @@ fn a_wrong_genesis_file_ends_it() {
     let (world, (script, _)) = (World::made(), chains());
     let node = RpcNode::serve(&script, 60);
     let genesis = world.folder.path().join("genesis.json");
-    fs::write(&genesis, r#"{"0x00000000000000000000000000000000000000aa": {"balance": "1"}}"#).expect("written");
+    fs::write(&genesis, r#"{"0x00000000000000000000000000000000000000aa": {"balance": "1"}}"#)
+        .expect("written");
     let follower = follow(&world, &node);
     follower.await_line("the genesis file is not that of the chain at");
     assert_eq!(follower.wait(), Some(2));

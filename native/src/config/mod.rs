@@ -4,6 +4,8 @@
 //! front, an environment variable is `ZK_REPLICA_` and the name in capitals. What comes from environment and file is added
 //! to the command line as options, so that every value passes the same parser, wherever it stands.
 
+#[cfg(test)]
+mod tests;
 mod timing;
 
 pub(crate) use timing::Timing;
@@ -128,7 +130,8 @@ pub(crate) fn parse(
             origins.insert(key.to_owned(), origin);
         }
     }
-    let matches = command.clone().try_get_matches_from(completed).map_err(|error| explain(error, &origins))?;
+    let matches =
+        command.clone().try_get_matches_from(completed).map_err(|error| explain(error, &origins))?;
     Ok(Completed { matches, origins })
 }
 
@@ -184,7 +187,9 @@ impl Completed {
 
 /// The options that are keys.
 pub(crate) fn keys(schema: &Command) -> impl Iterator<Item = &Arg> {
-    schema.get_arguments().filter(|arg| arg.get_long().is_some_and(|long| !["help", "version", CONFIG].contains(&long)))
+    schema
+        .get_arguments()
+        .filter(|arg| arg.get_long().is_some_and(|long| !["help", "version", CONFIG].contains(&long)))
 }
 
 /// The environment variable of a key.
@@ -200,7 +205,8 @@ fn has_config(schema: &Command) -> bool {
 fn relaxed(command: Command) -> Command {
     let command = command.mut_args(|arg| if arg.is_positional() { arg } else { arg.required(false) });
     let groups: Vec<_> = command.get_groups().map(|group| group.get_id().clone()).collect();
-    let command = groups.iter().fold(command, |command, id| command.mut_group(id, |group| group.required(false)));
+    let command =
+        groups.iter().fold(command, |command, id| command.mut_group(id, |group| group.required(false)));
     command.mut_subcommands(relaxed)
 }
 
@@ -214,7 +220,8 @@ pub(crate) fn innermost<'a>(command: &'a Command, matches: &'a ArgMatches) -> (&
 
 /// The values of each key of a file, as texts.
 fn read(schema: &Command, path: &Path) -> Result<BTreeMap<String, Vec<String>>, ConfigError> {
-    let text = fs::read_to_string(path).map_err(|error| ConfigError::File { path: path.to_owned(), error })?;
+    let text =
+        fs::read_to_string(path).map_err(|error| ConfigError::File { path: path.to_owned(), error })?;
     let table: Table = toml::from_str(&text)
         .map_err(|error| ConfigError::Toml { path: path.to_owned(), error: Box::new(error) })?;
     let mut values = BTreeMap::new();
@@ -297,8 +304,10 @@ fn mask(value: &str) -> String {
     let (rest, query) = rest.split_once('?').map_or((rest, ""), |(rest, _)| (rest, "?***"));
     let mut parts = rest.split('/');
     let authority = parts.next().unwrap_or_default();
-    let authority = authority.rsplit_once('@').map_or(authority.to_owned(), |(_, host)| format!("***@{host}"));
-    let segments = parts.map(|part| if part.len() > LONGEST_PLAIN_SEGMENT { "/***".to_owned() } else { format!("/{part}") });
+    let authority =
+        authority.rsplit_once('@').map_or(authority.to_owned(), |(_, host)| format!("***@{host}"));
+    let segments = parts
+        .map(|part| if part.len() > LONGEST_PLAIN_SEGMENT { "/***".to_owned() } else { format!("/{part}") });
     format!("{scheme}://{authority}{}{query}", segments.collect::<String>())
 }
 

@@ -190,7 +190,10 @@ impl Batch {
                 None => bodies.push(Body { transactions: alloc::vec![transaction], ..Body::default() }),
             }
         }
-        if bodies.is_empty() && matches!(kind, BatchKind::Forced | BatchKind::Injected) && !self.blocks.is_empty() {
+        if bodies.is_empty()
+            && matches!(kind, BatchKind::Forced | BatchKind::Injected)
+            && !self.blocks.is_empty()
+        {
             bodies.push(Body::default());
         }
         Ok(Contents { kind, bodies })
@@ -232,9 +235,8 @@ impl Batch {
             return Ok(named);
         }
         let count = said.min(named);
-        let is_whole = |index: usize| {
-            contents.bodies[index].transactions.len() == self.blocks[index].transactions.len()
-        };
+        let is_whole =
+            |index: usize| contents.bodies[index].transactions.len() == self.blocks[index].transactions.len();
         Ok(if count > 0 && !is_whole(count - 1) { count - 1 } else { count })
     }
 
@@ -243,7 +245,9 @@ impl Batch {
         let (head, body) = (&self.blocks[index], &contents.bodies[index]);
         if cx.encoding.l2_blocks && contents.kind == BatchKind::Regular && head.coinbase != self.coinbase {
             let found = format!("{}", head.coinbase);
-            return Err(self.unlike(&format!("blocks[{index}].miner"), "the batch's coinbase", &found).into());
+            return Err(self
+                .unlike(&format!("blocks[{index}].miner"), "the batch's coinbase", &found)
+                .into());
         }
         let hashes = body.transactions.iter().map(|transaction| keccak256(&transaction.encoded));
         if !hashes.eq(head.transactions.iter().copied()) {

@@ -255,7 +255,10 @@ impl Client {
 
     /// The host has to wait, then [`poll`](Self::poll): nothing is under way, and there is nothing to ask.
     pub fn is_idle(&self) -> bool {
-        self.asked.is_empty() && self.wanted.is_empty() && self.events.is_empty() && self.next_batch().is_none()
+        self.asked.is_empty()
+            && self.wanted.is_empty()
+            && self.events.is_empty()
+            && self.next_batch().is_none()
     }
 
     /// Time has passed: what may have changed is asked again.
@@ -345,7 +348,9 @@ impl Client {
         let refused = matches!(error, AnswerError::Refused { .. });
         match request {
             Request::Forks if error.is_unsupported() => self.forks = Some(ForkSchedule::UNKNOWN),
-            Request::ForkOfBatch(batch) if error.is_unsupported() => return Err(ClientError::Forks { batch }),
+            Request::ForkOfBatch(batch) if error.is_unsupported() => {
+                return Err(ClientError::Forks { batch });
+            }
             Request::ExitRootTable(Some(_)) if refused => {
                 self.paged = false;
                 self.want(Request::ExitRootTable(None));
@@ -608,9 +613,7 @@ impl Client {
                 let index = batch.blocks.iter().position(|block| block.number == anchor.number);
                 index.map(|index| (index, anchor.number, anchor.hash))
             }
-            (None, Some(index)) => {
-                self.recent.back().map(|(number, hash)| (index, *number, *hash))
-            }
+            (None, Some(index)) => self.recent.back().map(|(number, hash)| (index, *number, *hash)),
             (None, None) => return Ok(Some(0)),
         };
         let Some((index, number, before)) = known else {

@@ -28,7 +28,8 @@ pub(super) struct Object<'a> {
 
 /// Reads a whole body.
 pub(super) fn parse<'a>(body: &'a [u8], name: &'a str) -> Result<Value<'a>, AnswerError> {
-    let not_json = || AnswerError::NotJson { start: shorten(&String::from_utf8_lossy(&body[..body.len().min(160)])) };
+    let not_json =
+        || AnswerError::NotJson { start: shorten(&String::from_utf8_lossy(&body[..body.len().min(160)])) };
     let text = core::str::from_utf8(body).map_err(|_| not_json())?;
     let raw: &RawValue = serde_json::from_str(text).map_err(|_| not_json())?;
     Ok(Value { name, raw: raw.get() })
@@ -108,7 +109,8 @@ impl<'a> Value<'a> {
     }
 
     fn fixed<const N: usize>(&self, expected: &'static str) -> Result<FixedBytes<N>, AnswerError> {
-        let digits = self.text().and_then(|text| text.strip_prefix("0x")).filter(|digits| digits.len() == 2 * N);
+        let digits =
+            self.text().and_then(|text| text.strip_prefix("0x")).filter(|digits| digits.len() == 2 * N);
         let mut bytes = FixedBytes::ZERO;
         match digits.map(|digits| hex::decode_to_slice(digits, bytes.as_mut_slice())) {
             Some(Ok(())) => Ok(bytes),

@@ -173,7 +173,8 @@ fn forks(result: json::Value<'_>) -> Result<ForkSchedule, AnswerError> {
         let interval = || -> Result<_, AnswerError> {
             let object = item.object()?;
             let id = object.need("forkId")?;
-            let fork = ForkId::try_from(id.number()?).map_err(|_| id.unlike("a fork that can be executed"))?;
+            let fork =
+                ForkId::try_from(id.number()?).map_err(|_| id.unlike("a fork that can be executed"))?;
             Ok((object.number("fromBatchNumber")?, fork))
         };
         intervals.push(interval().map_err(|error| error.within(&format!("result[{index}]")))?);

@@ -118,14 +118,16 @@ fn what_is_no_answer_is_told_apart() {
 fn a_lie_in_a_field_names_the_field() {
     let sound = batch("a", 3, 10..13, true);
     assert!(read(Request::Batch(3), &sound).is_ok());
-    let fields = ["number", "coinbase", "stateRoot", "timestamp", "localExitRoot", "closed", "batchL2Data", "blocks"];
+    let fields =
+        ["number", "coinbase", "stateRoot", "timestamp", "localExitRoot", "closed", "batchL2Data", "blocks"];
     for field in fields {
         let mut lie = sound.clone();
         lie[field] = json!({"no": "such thing"});
         let error = read(Request::Batch(3), &lie).unwrap_err().to_string();
         assert!(error.starts_with(&format!("{field}: expected ")), "{error}");
     }
-    let fields = ["number", "hash", "parentHash", "stateRoot", "miner", "timestamp", "gasLimit", "blockInfoRoot"];
+    let fields =
+        ["number", "hash", "parentHash", "stateRoot", "miner", "timestamp", "gasLimit", "blockInfoRoot"];
     for field in fields {
         let mut lie = sound.clone();
         lie["blocks"][1][field] = json!("0xzz");
@@ -153,8 +155,7 @@ fn forks_leaves_and_words_are_read() {
     assert!(error.to_string().starts_with("result[0].forkId: "), "{error}");
 
     let leaf = json!([{"index": 4, "ger": hash("g"), "parent_hash": hash("p"), "min_timestamp": 9, "block_number": 1}]);
-    let expected =
-        L1Info { index: 4, global_exit_root: hash("g"), block_hash: hash("p"), min_timestamp: 9 };
+    let expected = L1Info { index: 4, global_exit_root: hash("g"), block_hash: hash("p"), min_timestamp: 9 };
     assert_eq!(read(Request::ExitRootTable(None), &leaf), Ok(Answer::ExitRoots(vec![expected])));
     let storage = Request::Storage { address: Default::default(), slot: B256::ZERO };
     assert_eq!(read(storage, &json!("0x01")), Ok(Answer::Word(B256::with_last_byte(1))));
@@ -312,7 +313,10 @@ fn parts_that_do_not_fit_each_other_are_named() {
         lie(|batch| batch["blocks"] = json!(batch["blocks"].as_array().unwrap()[..2])),
         "batch 2: blocks: expected as many as its data has, found 3 blocks in its data"
     );
-    assert_eq!(lie(|batch| batch["batchL2Data"] = json!("0x0b00")), "batch 2: batchL2Data at byte 1: cut short");
+    assert_eq!(
+        lie(|batch| batch["batchL2Data"] = json!("0x0b00")),
+        "batch 2: batchL2Data at byte 1: cut short"
+    );
     assert!(
         lie(|batch| batch["blocks"][1]["transactions"] = json!([hash("t")]))
             .starts_with("batch 2: blocks[1].transactions: expected the hashes of those in its data")
@@ -352,7 +356,9 @@ fn l1_info_comes_from_the_exit_root_table() {
         };
         let events = converse(&mut client, &lying);
         if !is_sound {
-            assert!(events.unwrap_err().to_string().starts_with("batch 3: blocks[0].globalExitRoot: expected"));
+            assert!(
+                events.unwrap_err().to_string().starts_with("batch 3: blocks[0].globalExitRoot: expected")
+            );
             continue;
         }
         let events = events.unwrap();
@@ -372,10 +378,8 @@ fn another_chain_id_ends_it() {
 
 #[test]
 fn before_fork_7_each_transaction_is_a_block_and_an_empty_batch_may_bring_an_exit_root() {
-    let mut client = Client::new(Config {
-        forks: ForkSchedule::new([(1, ForkId::IncaBerry)]).unwrap(),
-        ..config()
-    });
+    let mut client =
+        Client::new(Config { forks: ForkSchedule::new([(1, ForkId::IncaBerry)]).unwrap(), ..config() });
     let old = |request: Request| match request {
         Request::BatchNumber => json!({"result": "0x1"}),
         Request::Batch(1) => {
