@@ -259,7 +259,6 @@ fn the_chain_is_asked_for_and_the_genesis_file_is_not() {
 fn when_one_main_node_fails_another_serves() {
     let (world, (script, _)) = (World::made(), chains());
     let (first, second) = (RpcNode::serve(&script, 50), RpcNode::serve(&script, 50));
-    let stream = MainNode::serve(&cut(&script, 40).messages);
     let second_url = second.url();
     let mut options = vec!["--main-node", &second_url];
     options.extend(OPTIONS);
@@ -274,7 +273,6 @@ fn when_one_main_node_fails_another_serves() {
     follower.await_block(120);
     assert_eq!(follower.stop("TERM"), Some(130));
     world.assert_holds(&script);
-    drop(stream);
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! front, an environment variable is `ZK_REPLICA_` and the name in capitals. What comes from environment and file is added
 //! to the command line as options, so that every value passes the same parser, wherever it stands.
 
+#[cfg(test)]
+mod tests;
 mod timing;
 
 pub(crate) use timing::Timing;
