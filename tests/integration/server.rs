@@ -6,6 +6,7 @@
     clippy::std_instead_of_alloc,
     reason = "a test on a host has std, and one name for each item is easier to read"
 )]
+#![allow(clippy::panic, reason = "a test that cannot go on says so by a panic")]
 
 use flate2::read::GzDecoder;
 use hyper_tungstenite::tungstenite::{self, Message as Frame, WebSocket, protocol::frame::coding::CloseCode};
@@ -356,7 +357,7 @@ fn requests_batches_and_garbage_are_answered() {
 fn limits_hold() {
     let (script, _) = chains();
     let main = serve(&script, 50);
-    let options = ["--http-max-body", "10000", "--ws-max-connections", "2", "--http-read-timeout", "0.3"];
+    let options = ["--http-max-body", "10000", "--ws-max-connections", "2", "--http-read-timeout", "300ms"];
     let mut node = Node::start(&main, &options);
     node.await_block(50);
     let large = node.post(&" ".repeat(10_001));
@@ -514,7 +515,7 @@ fn a_mismatch_is_told_and_the_last_true_block_served() {
 fn without_the_main_node_it_serves_and_says_that_it_is_stale() {
     let (script, _) = chains();
     let main = serve(&script, 50);
-    let mut node = Node::start(&main, &["--stale-after", "0.2"]);
+    let mut node = Node::start(&main, &["--stale-after", "200ms"]);
     node.await_block(50);
     node.await_that("readiness", |node| node.get("/readyz").status == 200);
     drop(main);
@@ -658,7 +659,7 @@ fn transactions_are_forwarded_and_answers_looked_at() {
     let (script, _) = chains();
     let main = serve(&script, 50);
     let upstream = Upstream::start(Manner::Hang);
-    let mut node = Node::start(&main, &["--main-node", &upstream.url(), "--forward-timeout", "0.3"]);
+    let mut node = Node::start(&main, &["--main-node", &upstream.url(), "--forward-timeout", "300ms"]);
     node.await_block(50);
     let send = |node: &Node, raw: &str| node.call("eth_sendRawTransaction", &json!([raw]));
     let failed = "failed to relay tx to the sequencer node";
@@ -710,7 +711,7 @@ fn the_gas_price_is_asked_seldom_and_remembered() {
     let main = serve(&script, 50);
     let (down, upstream) = (Upstream::start(Manner::Hang), Upstream::start(Manner::Result(json!("0x7"))));
     // The first hangs: the second is asked, and from then on asked first.
-    let options = ["--main-node", &down.url(), "--main-node", &upstream.url(), "--forward-timeout", "0.3"];
+    let options = ["--main-node", &down.url(), "--main-node", &upstream.url(), "--forward-timeout", "300ms"];
     let mut node = Node::start(&main, &options);
     node.await_block(50);
     for _ in 0..10 {

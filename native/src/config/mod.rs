@@ -8,7 +8,7 @@
 mod tests;
 mod timing;
 
-pub(crate) use timing::Timing;
+pub(crate) use timing::{Timing, parse_duration};
 
 use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
