@@ -19,7 +19,8 @@ fn complete(
     environment: &[(&str, &str)],
     file: Option<&NamedTempFile>,
 ) -> Result<Completed, ConfigError> {
-    let mut all: Vec<OsString> = ["zk-replica", "run"].into_iter().chain(arguments.iter().copied()).map(OsString::from).collect();
+    let mut all: Vec<OsString> =
+        ["zk-replica", "run"].into_iter().chain(arguments.iter().copied()).map(OsString::from).collect();
     if let Some(file) = file {
         all.extend([OsString::from("--config"), file.path().into()]);
     }
@@ -93,7 +94,12 @@ fn an_error_names_file_and_key_and_what_is_expected() {
     }
     let error = complete(&[], &[("ZK_REPLICA_STREAM", "here")], None).unwrap_err().to_string();
     assert!(error.starts_with("ZK_REPLICA_STREAM: ") && error.contains("expected HOST:PORT"), "{error}");
-    assert!(check(&run_schema(), Path::new("/nowhere")).unwrap_err().to_string().starts_with("cannot read /nowhere"));
+    assert!(
+        check(&run_schema(), Path::new("/nowhere"))
+            .unwrap_err()
+            .to_string()
+            .starts_with("cannot read /nowhere")
+    );
 }
 
 #[test]
@@ -115,7 +121,8 @@ fn the_document_has_every_key_with_its_variable_and_default() {
     let document = fs::read_to_string(path).unwrap();
     let mut rows: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for line in document.lines().filter(|line| line.starts_with("| `")) {
-        let cells: Vec<_> = line.trim_matches('|').split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+        let cells: Vec<_> =
+            line.trim_matches('|').split('|').map(|cell| cell.trim().trim_matches('`')).collect();
         assert!(rows.insert(cells[0], cells).is_none(), "{line} stands twice");
     }
     let schema = run_schema();
