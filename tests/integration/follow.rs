@@ -1,6 +1,6 @@
 //! `zk-replica run` beside a main node that behaves, and one that does not.
 //!
-//! No test is about speed: what is awaited has a minute. However a chain was followed, a replay of the main node's last
+//! No test is about speed: what is awaited has three minutes. However a chain was followed, a replay of the main node's last
 //! stream into the same database must find it true, and end as a replay into nothing does.
 #![allow(
     clippy::std_instead_of_core,

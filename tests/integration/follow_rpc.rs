@@ -18,7 +18,7 @@ use zk_replica_core::source::datastream::Message;
 use zk_replica_tests::{Made, MainNode, Plan, Recording, RpcFault, RpcNode, Script, vectors};
 
 /// Short times: nothing is slow here but what fails.
-const OPTIONS: [&str; 3] = ["--poll-interval=50ms", "--request-timeout=700ms", "--compare-interval=100ms"];
+const OPTIONS: [&str; 3] = ["--poll-interval=50ms", "--request-timeout=3s", "--compare-interval=100ms"];
 
 fn follow(world: &World, node: &RpcNode) -> Follower {
     world.follow(["--main-node", &node.url()], &OPTIONS)

@@ -15,7 +15,6 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -174,12 +173,10 @@ impl Completed {
                 (None, Some(ValueSource::CommandLine)) => format!("--{key}"),
                 (None, _) => "default".to_owned(),
             };
-            let written = match value {
-                Some(value) => writeln!(text, "{key} = {value}  # {origin}"),
-                None => writeln!(text, "# {key} is not set"),
-            };
-            // Writing to a string does not fail.
-            let _ = written;
+            text.push_str(&match value {
+                Some(value) => format!("{key} = {value}  # {origin}\n"),
+                None => format!("# {key} is not set\n"),
+            });
         }
         text
     }

@@ -588,14 +588,18 @@ impl Client {
             self.give(Item::BatchStart(start));
             self.place.opened = true;
         }
+        let given = items.len();
         for (item, index) in items.into_iter().zip(first..) {
             self.give(item);
             self.remember(&batch.blocks[index]);
             self.place.delivered = index + 1;
             self.place.from = None;
         }
-        if let Some(lack) = lack {
-            return Err(lack);
+        match lack {
+            // What stands before it is looked at first: it may show better what is wrong.
+            Some(Lack::Error(_)) if given > 0 => return Ok(Some(false)),
+            Some(lack) => return Err(lack),
+            None => {}
         }
         if ends {
             if let Some(update) = batch.update(&self.context(fork)) {
