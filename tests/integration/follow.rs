@@ -1,6 +1,6 @@
 //! `zk-replica run` beside a main node that behaves, and one that does not.
 //!
-//! No test is about speed: what is awaited has a minute. However a chain was followed, a replay of the main node's last
+//! No test is about speed: what is awaited has three minutes. However a chain was followed, a replay of the main node's last
 //! stream into the same database must find it true, and end as a replay into nothing does.
 #![allow(
     clippy::std_instead_of_core,
@@ -322,7 +322,8 @@ fn an_address_that_is_none_is_unusable() {
     let world = World::made();
     let db = world.folder.path().join("db");
     for address in ["here", "localhost:", "localhost:http"] {
-        let output = world.command("run", ["--stream", address]).arg("--db").arg(&db).output().expect("it runs");
+        let output =
+            world.command("run", ["--stream", address]).arg("--db").arg(&db).output().expect("it runs");
         assert_eq!(output.status.code(), Some(2), "{output:?}");
     }
 }

@@ -18,7 +18,7 @@ use zk_replica_core::source::datastream::Message;
 use zk_replica_tests::{Made, MainNode, Plan, Recording, RpcFault, RpcNode, Script, vectors};
 
 /// Short times: nothing is slow here but what fails.
-const OPTIONS: [&str; 3] = ["--poll-interval=50ms", "--request-timeout=700ms", "--compare-interval=100ms"];
+const OPTIONS: [&str; 3] = ["--poll-interval=50ms", "--request-timeout=3s", "--compare-interval=100ms"];
 
 fn follow(world: &World, node: &RpcNode) -> Follower {
     world.follow(["--main-node", &node.url()], &OPTIONS)
@@ -153,7 +153,9 @@ fn a_roll_back_of_the_main_node_is_followed() {
             follower.count(&format!("block {to} state root ")) >= usize::from(to <= from)
         });
         node.show(120);
-        follower.await_that("block 120", || follower.count("block 120 state root ") >= 1 + usize::from(from == 120));
+        follower.await_that("block 120", || {
+            follower.count("block 120 state root ") >= 1 + usize::from(from == 120)
+        });
         assert_eq!(follower.count("mismatch"), 0, "{:#?}", follower.lines());
         assert_eq!(follower.stop("TERM"), Some(130));
         world.assert_holds(&other);
@@ -230,7 +232,8 @@ fn a_wrong_genesis_file_ends_it() {
     let (world, (script, _)) = (World::made(), chains());
     let node = RpcNode::serve(&script, 60);
     let genesis = world.folder.path().join("genesis.json");
-    fs::write(&genesis, r#"{"0x00000000000000000000000000000000000000aa": {"balance": "1"}}"#).expect("written");
+    fs::write(&genesis, r#"{"0x00000000000000000000000000000000000000aa": {"balance": "1"}}"#)
+        .expect("written");
     let follower = follow(&world, &node);
     follower.await_line("the genesis file is not that of the chain at");
     assert_eq!(follower.wait(), Some(2));
@@ -256,7 +259,6 @@ fn the_chain_is_asked_for_and_the_genesis_file_is_not() {
 fn when_one_main_node_fails_another_serves() {
     let (world, (script, _)) = (World::made(), chains());
     let (first, second) = (RpcNode::serve(&script, 50), RpcNode::serve(&script, 50));
-    let stream = MainNode::serve(&cut(&script, 40).messages);
     let second_url = second.url();
     let mut options = vec!["--main-node", &second_url];
     options.extend(OPTIONS);
@@ -271,7 +273,6 @@ fn when_one_main_node_fails_another_serves() {
     follower.await_block(120);
     assert_eq!(follower.stop("TERM"), Some(130));
     world.assert_holds(&script);
-    drop(stream);
 }
 
 #[test]

@@ -6,6 +6,7 @@
     clippy::std_instead_of_alloc,
     reason = "a test on a host has std, and one name for each item is easier to read"
 )]
+#![allow(clippy::panic, reason = "a test that cannot go on says so by a panic")]
 
 use flate2::read::GzDecoder;
 use hyper_tungstenite::tungstenite::{self, Message as Frame, WebSocket, protocol::frame::coding::CloseCode};
@@ -356,16 +357,7 @@ fn requests_batches_and_garbage_are_answered() {
 fn limits_hold() {
     let (script, _) = chains();
     let main = serve(&script, 50);
-    let options = [
-        "--http-max-body",
-        "10000",
-        "--http-max-connections",
-        "4",
-        "--ws-max-connections",
-        "2",
-        "--http-read-timeout",
-        "0.3",
-    ];
+    let options = ["--http-max-body", "10000", "--ws-max-connections", "2", "--http-read-timeout", "300ms"];
     let mut node = Node::start(&main, &options);
     node.await_block(50);
     let large = node.post(&" ".repeat(10_001));
@@ -395,11 +387,14 @@ fn limits_hold() {
     assert!(node.try_socket("").is_none());
     drop(sockets);
     node.await_that("room", |node| node.try_socket("").is_some());
-    // HTTP: those that are open go away after a while, and so make room.
-    let held: Vec<TcpStream> = (0..4).map(|_| node.connect()).collect();
-    // One too many is turned away, in words if there is time.
-    let status = node.status_of("GET /livez");
-    assert!(status.is_none_or(|status| status == 503), "{status:?}");
+    // HTTP: one too many is turned away, in words if there is time.
+    let mut node = Node::start(&main, &["--http-max-connections", "4"]);
+    let mut held = Vec::new();
+    while let Some(status) = node.status_of("GET /livez").filter(|status| *status != 503) {
+        assert_eq!(status, 200);
+        assert!(held.len() < 100, "there is no limit");
+        held.push(node.connect());
+    }
     drop(held);
     node.await_that("room", |node| node.status_of("GET /livez") == Some(200));
 }
@@ -520,7 +515,7 @@ fn a_mismatch_is_told_and_the_last_true_block_served() {
 fn without_the_main_node_it_serves_and_says_that_it_is_stale() {
     let (script, _) = chains();
     let main = serve(&script, 50);
-    let mut node = Node::start(&main, &["--stale-after", "0.2"]);
+    let mut node = Node::start(&main, &["--stale-after", "200ms"]);
     node.await_block(50);
     node.await_that("readiness", |node| node.get("/readyz").status == 200);
     drop(main);
@@ -664,7 +659,7 @@ fn transactions_are_forwarded_and_answers_looked_at() {
     let (script, _) = chains();
     let main = serve(&script, 50);
     let upstream = Upstream::start(Manner::Hang);
-    let mut node = Node::start(&main, &["--main-node", &upstream.url(), "--forward-timeout", "0.3"]);
+    let mut node = Node::start(&main, &["--main-node", &upstream.url(), "--forward-timeout", "300ms"]);
     node.await_block(50);
     let send = |node: &Node, raw: &str| node.call("eth_sendRawTransaction", &json!([raw]));
     let failed = "failed to relay tx to the sequencer node";
@@ -716,7 +711,7 @@ fn the_gas_price_is_asked_seldom_and_remembered() {
     let main = serve(&script, 50);
     let (down, upstream) = (Upstream::start(Manner::Hang), Upstream::start(Manner::Result(json!("0x7"))));
     // The first hangs: the second is asked, and from then on asked first.
-    let options = ["--main-node", &down.url(), "--main-node", &upstream.url(), "--forward-timeout", "0.3"];
+    let options = ["--main-node", &down.url(), "--main-node", &upstream.url(), "--forward-timeout", "300ms"];
     let mut node = Node::start(&main, &options);
     node.await_block(50);
     for _ in 0..10 {

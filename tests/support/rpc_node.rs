@@ -226,7 +226,10 @@ fn connection(socket: TcpStream, shared: &Mutex<State>) -> io::Result<()> {
             (fault, state.answer(&serde_json::from_slice(&body)?, behind).to_string())
         };
         let respond = |status: u16, kind: &str, body: &str| {
-            format!("HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+            format!(
+                "HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            )
         };
         let id = serde_json::from_slice::<Value>(&body)?["id"].clone();
         let text = match fault {
@@ -262,7 +265,11 @@ impl State {
         let method = request["method"].as_str().unwrap_or_default().to_owned();
         let params = request["params"].clone();
         let visible = self.visible.saturating_sub(behind);
-        let result = if self.missing.contains(&method.as_str()) { None } else { self.result(&method, &params, visible) };
+        let result = if self.missing.contains(&method.as_str()) {
+            None
+        } else {
+            self.result(&method, &params, visible)
+        };
         match result {
             Some(mut result) => {
                 if let Some(tamper) = &self.tamper {
@@ -403,9 +410,11 @@ impl Batch {
                     l1_info_index: block.l1_info_tree_index,
                 }));
             }
-            entries.extend(transactions.iter().map(|transaction| {
-                BatchEntry::Transaction(BatchTransaction::from(&signed(transaction)))
-            }));
+            entries.extend(
+                transactions
+                    .iter()
+                    .map(|transaction| BatchEntry::Transaction(BatchTransaction::from(&signed(transaction)))),
+            );
         }
         batch_data::encode(&entries, encoding).into()
     }

@@ -4,16 +4,17 @@
 //! front, an environment variable is `ZK_REPLICA_` and the name in capitals. What comes from environment and file is added
 //! to the command line as options, so that every value passes the same parser, wherever it stands.
 
+#[cfg(test)]
+mod tests;
 mod timing;
 
-pub(crate) use timing::Timing;
+pub(crate) use timing::{Timing, parse_duration};
 
 use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -172,12 +173,10 @@ impl Completed {
                 (None, Some(ValueSource::CommandLine)) => format!("--{key}"),
                 (None, _) => "default".to_owned(),
             };
-            let written = match value {
-                Some(value) => writeln!(text, "{key} = {value}  # {origin}"),
-                None => writeln!(text, "# {key} is not set"),
-            };
-            // Writing to a string does not fail.
-            drop(written);
+            text.push_str(&match value {
+                Some(value) => format!("{key} = {value}  # {origin}\n"),
+                None => format!("# {key} is not set\n"),
+            });
         }
         text
     }

@@ -86,7 +86,8 @@ impl Timing {
 }
 
 /// A number and its unit: `500ms`, `2s`, `5m`.
-fn parse_duration(text: &str) -> Result<Duration, String> {
+/// A time, as it is written: a whole number and a unit.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let unlike = || "expected a number above 0 and a unit, as 500ms, 2s or 5m".to_owned();
     let unit = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(unlike)?;
     let number: u32 = text[..unit].parse().map_err(|_| unlike())?;

@@ -10,11 +10,8 @@ use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::fmt;
-use std::io;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::runtime::{Builder, Runtime};
 use tokio::time;
 
 /// A connection that nobody uses is kept for so long.
@@ -142,13 +139,6 @@ pub(crate) enum ClientError {
     },
 }
 
-impl ClientError {
-    /// The request has not arrived, for certain.
-    pub(crate) fn is_unsent(&self) -> bool {
-        matches!(self, Self::Connect(_))
-    }
-}
-
 /// Sends requests, over connections that are kept. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
@@ -214,28 +204,6 @@ fn causes(error: &dyn std::error::Error) -> String {
         last = cause;
     }
     last.to_string()
-}
-
-/// A [`Client`] for threads outside of any runtime.
-#[derive(Clone, Debug)]
-pub(crate) struct BlockingClient {
-    client: Client,
-    runtime: Arc<Runtime>,
-}
-
-impl BlockingClient {
-    /// Starts one thread, which tends the connections.
-    pub(crate) fn new(limits: ClientLimits) -> io::Result<Self> {
-        let mut builder = Builder::new_multi_thread();
-        let runtime =
-            builder.worker_threads(1).thread_name("http client").enable_io().enable_time().build()?;
-        Ok(Self { client: Client::new(limits), runtime: Arc::new(runtime) })
-    }
-
-    /// As [`Client::post`]. Not to be called from async code.
-    pub(crate) fn post(&self, to: &Endpoint, body: impl Into<Bytes>) -> Result<Bytes, ClientError> {
-        self.runtime.block_on(self.client.post(to, body))
-    }
 }
 
 #[cfg(test)]

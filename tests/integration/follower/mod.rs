@@ -13,7 +13,7 @@ use std::{
 use tempfile::TempDir;
 use zk_replica_tests::{Made, Script};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A folder with the files that describe a chain, and a database.
 pub(crate) struct World {
@@ -77,7 +77,7 @@ impl World {
 
 /// A running `zk-replica run`.
 pub(crate) struct Follower {
-    child: Child,
+    pub(crate) child: Child,
     lines: Arc<Mutex<Vec<String>>>,
 }
 

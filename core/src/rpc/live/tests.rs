@@ -133,7 +133,7 @@ impl World {
     fn serve(&self, method: &str, params: Value, seed: B256) -> Reply {
         let request = json!({ "id": 1, "method": method, "params": params }).to_string();
         let caller = Caller { now: self.now, seed, live: &self.live, subscriptions: Some(&self.connection) };
-        self.rpc.serve(request.as_bytes(), &self.status, &self.store, &caller)
+        self.rpc.serve(request.as_bytes(), &self.status, &self.store, &caller, &|| false)
     }
 
     fn ask(&self, method: &str, params: Value) -> Value {

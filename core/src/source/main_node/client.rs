@@ -14,6 +14,7 @@ use crate::{
 use alloc::{
     boxed::Box,
     collections::{BTreeMap, BTreeSet, VecDeque},
+    vec::Vec,
 };
 use alloy_primitives::{B256, keccak256};
 
@@ -264,10 +265,8 @@ impl Client {
     pub fn poll(&mut self) {
         self.paused.clear();
         self.want(Request::BatchNumber);
-        if !self.place.opened
-            && let Some((last, _)) = self.recent.back()
-        {
-            self.want(Request::Block(*last));
+        if !self.place.opened {
+            self.check_last();
         }
     }
 
@@ -301,7 +300,13 @@ impl Client {
                 }
                 self.greeted = true;
             }
-            (Request::BatchNumber, Ok(Answer::Number(latest))) => self.latest = Some(latest),
+            (Request::BatchNumber, Ok(Answer::Number(latest))) => {
+                self.latest = Some(latest);
+                // The open batch is gone, or the answer comes from a node that is behind.
+                if latest < self.place.batch {
+                    self.check_last();
+                }
+            }
             (Request::BlockNumber, Ok(Answer::Number(last))) => self.has_fewer(last)?,
             (Request::Forks, Ok(Answer::Forks(forks))) => self.forks = Some(forks),
             (Request::ForkOfBatch(batch), Ok(Answer::Number(fork))) => {
@@ -417,6 +422,13 @@ impl Client {
     fn want(&mut self, request: Request) {
         if !self.wanted.contains(&request) && !self.asked.values().any(|asked| *asked == request) {
             self.wanted.push_back(request);
+        }
+    }
+
+    /// Asks whether the last block that was given out is still the same.
+    fn check_last(&mut self) {
+        if let Some((last, _)) = self.recent.back() {
+            self.want(Request::Block(*last));
         }
     }
 
@@ -566,23 +578,28 @@ impl Client {
         let whole = batch.whole(&contents, closed)?;
         let Some(first) = self.first_new(batch)? else {
             // Less than before: it is read again. Whether that is so for a reason, the last block tells.
-            if let Some((last, _)) = self.recent.back() {
-                self.want(Request::Block(*last));
-            }
+            self.check_last();
             return Ok(Some(false));
         };
-        let items = self.items(batch, &contents, first..whole.max(first), fork)?;
-        let ends = closed && (whole == batch.blocks.len());
+        let (items, lack) = self.items(batch, &contents, first..whole.max(first), fork);
+        let ends = closed && whole == batch.blocks.len() && lack.is_none();
         if !self.place.opened && (!items.is_empty() || ends) {
             let start = batch.start(contents.kind, &self.context(fork));
             self.give(Item::BatchStart(start));
             self.place.opened = true;
         }
+        let given = items.len();
         for (item, index) in items.into_iter().zip(first..) {
             self.give(item);
             self.remember(&batch.blocks[index]);
             self.place.delivered = index + 1;
             self.place.from = None;
+        }
+        match lack {
+            // What stands before it is looked at first: it may show better what is wrong.
+            Some(Lack::Error(_)) if given > 0 => return Ok(Some(false)),
+            Some(lack) => return Err(lack),
+            None => {}
         }
         if ends {
             if let Some(update) = batch.update(&self.context(fork)) {
@@ -615,28 +632,33 @@ impl Client {
         }
     }
 
+    /// Blocks of a batch, up to the first that cannot be put together, and why it cannot. What stands before it may show
+    /// what is wrong.
     fn items(
         &self,
         batch: &Batch,
         contents: &Contents,
         range: core::ops::Range<usize>,
         fork: ForkId,
-    ) -> Result<alloc::vec::Vec<Item>, Lack> {
+    ) -> (Vec<Item>, Option<Lack>) {
         let cx = self.context(fork);
         let mut before = self.recent.back().copied();
-        let mut items = alloc::vec::Vec::with_capacity(range.len());
+        let mut items = Vec::with_capacity(range.len());
         for index in range {
             let head = &batch.blocks[index];
             if let Some((number, hash)) = before
                 && (number.checked_add(1) != Some(head.number) || head.parent_hash != hash)
             {
                 let (block, now) = (number, head.parent_hash);
-                return Err(ClientError::Branched { block, before: hash, now }.into());
+                return (items, Some(ClientError::Branched { block, before: hash, now }.into()));
             }
             before = Some((head.number, head.hash));
-            items.push(Item::Block(batch.block(index, contents, &cx)?));
+            match batch.block(index, contents, &cx) {
+                Ok(block) => items.push(Item::Block(block)),
+                Err(lack) => return (items, Some(lack)),
+            }
         }
-        Ok(items)
+        (items, None)
     }
 
     fn give(&mut self, item: Item) {
