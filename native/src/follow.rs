@@ -352,7 +352,7 @@ pub(crate) struct Reader<'a> {
     address: &'a str,
     timing: &'a Timing,
     ended: &'a AtomicBool,
-    /// From this entry on, what comes is new: the stream went so far when the connection was made.
+    /// From this entry on, what comes is new: the stream went so far when the main node was last asked, or less.
     live: u64,
     /// When the last entry came, or the main node was last asked how many it has.
     heard: Instant,
@@ -400,8 +400,8 @@ impl<'a> Reader<'a> {
                 }
             }
             let is_live = self.line.next_entry().is_some_and(|next| next >= self.live);
-            if is_live && self.line.drained() {
-                if mem::take(&mut self.untold) && !send(Part::Tip, 0) {
+            if self.line.drained() {
+                if is_live && mem::take(&mut self.untold) && !send(Part::Tip, 0) {
                     return Ok(());
                 }
                 self.look_aside()?;
@@ -429,6 +429,8 @@ impl<'a> Reader<'a> {
             return Err(LineError::Cut { total, next });
         }
         self.owed = (total > next).then_some(total);
+        // A stream that was cut and written again since the connection was made may have become shorter.
+        self.live = self.live.min(total);
         Ok(())
     }
 }

@@ -182,7 +182,7 @@ impl Chain {
 
     /// Makes the next block.
     pub(crate) fn mine(&mut self) -> Result<&Told, ChainError> {
-        let head = self.replica.head().cloned().unwrap_or_else(|| unreachable!("genesis is verified"));
+        let head = self.replica.head().cloned().expect("genesis is verified");
         let parent = self.last();
         let opens = parent.end.is_some();
         let start = if opens { self.next_batch(parent.record.batch + 1) } else { parent.start.clone() };

@@ -95,7 +95,7 @@ impl Api {
             }
             Ok(call @ Value::Object(_)) => self.one(&call, sequencer),
             // The core says what is wrong with it.
-            _ => self.from_core(body, sequencer),
+            _ => self.core_answer(body, sequencer),
         };
         drop(node);
         self.shared.announce();
@@ -112,12 +112,12 @@ impl Api {
         match own {
             Some(Ok(result)) => json!({ "jsonrpc": "2.0", "id": call["id"], "result": result }).to_string(),
             Some(Err(error)) => refusal(&call["id"], &error),
-            None => self.from_core(call.to_string().as_bytes(), sequencer),
+            None => self.core_answer(call.to_string().as_bytes(), sequencer),
         }
     }
 
     /// Answered from the store; what the core would ask a main node is asked here.
-    fn from_core(&self, body: &[u8], sequencer: &mut Sequencer) -> String {
+    fn core_answer(&self, body: &[u8], sequencer: &mut Sequencer) -> String {
         let reply = self.rpc.handle(body, &Status::default(), &sequencer.teller.store(&sequencer.chain));
         match reply {
             Reply::Answer(answer) => answer,
@@ -132,7 +132,7 @@ impl Api {
     /// The core's result of a method.
     fn result(&self, method: &str, params: &[Value], sequencer: &mut Sequencer) -> Outcome {
         let call = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        let answer: Value = serde_json::from_str(&self.from_core(call.to_string().as_bytes(), sequencer))
+        let answer: Value = serde_json::from_str(&self.core_answer(call.to_string().as_bytes(), sequencer))
             .map_err(|_| Refusal::server("internal error"))?;
         match &answer["error"] {
             Value::Null => Ok(answer["result"].clone()),
