@@ -12,21 +12,21 @@ import { open } from "./world.mjs";
 
 const world = await open();
 after(() => world.close());
-const { replica, socket, key, chainId } = world;
+const { replica, socket, keys, chainId } = world;
 
 describe("ethers 6", () => {
   const provider = new JsonRpcProvider(replica, chainId, { cacheTimeout: -1, pollingInterval: 200 });
   const over = new WebSocketProvider(socket, chainId);
   after(() => Promise.all([provider.destroy(), over.destroy()]));
-  steps(ethersFlow({ provider, socket: over, key, chainId }));
+  steps(ethersFlow({ provider, socket: over, key: keys[0], chainId }));
 });
 
 describe("viem 2", () => {
-  steps(viemFlow({ transport: http(replica), socket: webSocket(socket), key, chainId }));
+  steps(viemFlow({ transport: http(replica), socket: webSocket(socket), key: keys[1], chainId }));
 });
 
 describe("web3.js 4", () => {
-  steps(web3Flow({ provider: replica, socket, key, chainId }));
+  steps(web3Flow({ provider: replica, socket, key: keys[2], chainId }));
 });
 
 // Last: now there is a chain to compare.

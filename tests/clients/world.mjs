@@ -17,22 +17,23 @@ export async function open() {
   const folder = mkdtempSync(join(tmpdir(), "zk-replica-clients-"));
   const files = join(folder, "chain");
   const devnet = await start(
-    ["devnet", "--block-time", "200ms", "--rpc", "127.0.0.1:0", "--stream", "127.0.0.1:0", "--genesis-out", files],
-    { rpc: /rpc (http:\S+)/, stream: /stream (\S+:\d+)/, key: /(0x[0-9a-f]{64})/ },
+    ["devnet", "--block-time", "0.2", "--http", "127.0.0.1:0", "--stream", "127.0.0.1:0", "--genesis-out", files],
+    { http: /JSON-RPC (http:\S+)/, stream: /data stream (\S+:\d+)/ },
   );
   const replica = await start(
     [
       "run",
-      ...["--stream", devnet.stream, "--main-node", devnet.rpc, "--db", join(folder, "db"), "--http", "127.0.0.1:0"],
+      ...["--stream", devnet.stream, "--main-node", devnet.http, "--db", join(folder, "db"), "--http", "127.0.0.1:0"],
       ...["--genesis", join(files, "genesis-allocs.json"), "--chain", join(files, "chainspec.json")],
     ],
-    { http: /(http:\S+)/ },
+    { http: /serving Web3 at (http:\S+)/ },
   );
+  const accounts = await rpc(devnet.http, "devnet_accounts");
   const world = {
-    devnet: devnet.rpc,
+    devnet: devnet.http,
     replica: replica.http,
     socket: replica.http.replace(/^http/, "ws"),
-    key: devnet.key,
+    keys: accounts.map(({ privateKey }) => privateKey),
     async close() {
       await Promise.all([replica.stop(), devnet.stop()]);
       rmSync(folder, { recursive: true });
