@@ -77,7 +77,7 @@ impl World {
 
 /// A running `zk-replica run`.
 pub(crate) struct Follower {
-    child: Child,
+    pub(crate) child: Child,
     lines: Arc<Mutex<Vec<String>>>,
 }
 
