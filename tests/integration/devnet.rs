@@ -188,6 +188,29 @@ fn a_replica_follows_every_fork() {
 }
 
 #[test]
+fn a_replica_follows_over_json_rpc_alone() {
+    let devnet = Devnet::on_demand(&[]);
+    devnet.mine(8);
+    let mut command = Command::new(BINARY);
+    command.args(["run", "--main-node", &format!("http://{}", devnet.http), "--genesis"]);
+    command.arg(devnet.folder.path().join("genesis-allocs.json"));
+    let follower = Process::start(command.arg("--db").arg(devnet.folder.path().join("db")));
+    devnet.await_same(&follower, 8);
+    devnet.mine(3);
+    devnet.await_same(&follower, 11);
+    devnet.ask("devnet_rollBack", json!([6]));
+    devnet.mine(9);
+    devnet.await_same(&follower, 15);
+    devnet.ask("devnet_lie", json!(["timestamp", 16]));
+    devnet.mine(1);
+    follower.line("mismatch at block 16 ");
+    devnet.ask("devnet_honest", json!([]));
+    devnet.mine(1);
+    devnet.await_same(&follower, 17);
+    assert_eq!(follower.stop(), Some(130));
+}
+
+#[test]
 fn the_same_seed_gives_the_same_chain() {
     let tip = |options: &[&str]| {
         let devnet = Devnet::busy(options);
