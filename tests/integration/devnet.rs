@@ -388,8 +388,13 @@ fn the_demonstration_verifies_blocks_and_leaves_nothing_behind() {
     command.args(["demo", "--http", "127.0.0.1:0", "--block-time", "0.05", "--traffic", "40"]);
     let demo = Process::start(command.env("TMPDIR", folder.path()));
     demo.line("serving Web3 at http://127.0.0.1:");
-    let block = demo.line("block 9 state root ");
-    assert_eq!(demo.count("mismatch"), 0, "{block}");
+    // On a busy machine two blocks may become one step of the tip.
+    let started = Instant::now();
+    while demo.count(" state root ") < 3 {
+        assert!(started.elapsed() < PATIENCE, "{:#?}", demo.lines());
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(demo.count("mismatch"), 0, "{:#?}", demo.lines());
     assert_eq!(demo.stop(), Some(130));
     let left: Vec<PathBuf> =
         fs::read_dir(folder.path()).expect("a folder").flatten().map(|entry| entry.path()).collect();
