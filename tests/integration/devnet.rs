@@ -188,6 +188,29 @@ fn a_replica_follows_every_fork() {
 }
 
 #[test]
+fn a_replica_follows_over_json_rpc_alone() {
+    let devnet = Devnet::on_demand(&[]);
+    devnet.mine(8);
+    let mut command = Command::new(BINARY);
+    command.args(["run", "--main-node", &format!("http://{}", devnet.http), "--genesis"]);
+    command.arg(devnet.folder.path().join("genesis-allocs.json"));
+    let follower = Process::start(command.arg("--db").arg(devnet.folder.path().join("db")));
+    devnet.await_same(&follower, 8);
+    devnet.mine(3);
+    devnet.await_same(&follower, 11);
+    devnet.ask("devnet_rollBack", json!([6]));
+    devnet.mine(9);
+    devnet.await_same(&follower, 15);
+    devnet.ask("devnet_lie", json!(["timestamp", 16]));
+    devnet.mine(1);
+    follower.line("mismatch at block 16 ");
+    devnet.ask("devnet_honest", json!([]));
+    devnet.mine(1);
+    devnet.await_same(&follower, 17);
+    assert_eq!(follower.stop(), Some(130));
+}
+
+#[test]
 fn the_same_seed_gives_the_same_chain() {
     let tip = |options: &[&str]| {
         let devnet = Devnet::busy(options);
@@ -365,8 +388,13 @@ fn the_demonstration_verifies_blocks_and_leaves_nothing_behind() {
     command.args(["demo", "--http", "127.0.0.1:0", "--block-time", "0.05", "--traffic", "40"]);
     let demo = Process::start(command.env("TMPDIR", folder.path()));
     demo.line("serving Web3 at http://127.0.0.1:");
-    let block = demo.line("block 9 state root ");
-    assert_eq!(demo.count("mismatch"), 0, "{block}");
+    // On a busy machine two blocks may become one step of the tip.
+    let started = Instant::now();
+    while demo.count(" state root ") < 3 {
+        assert!(started.elapsed() < PATIENCE, "{:#?}", demo.lines());
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(demo.count("mismatch"), 0, "{:#?}", demo.lines());
     assert_eq!(demo.stop(), Some(130));
     let left: Vec<PathBuf> =
         fs::read_dir(folder.path()).expect("a folder").flatten().map(|entry| entry.path()).collect();
