@@ -20,7 +20,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Replay(Replay),
-    Run(Run),
+    Run(Box<Run>),
     Db(crate::db::Db),
     Evidence(crate::evidence::Evidence),
     Config(Config),
@@ -233,7 +233,7 @@ pub(crate) enum ConfigAction {
     /// Print the effective values, each with where it comes from
     ///
     /// Takes the options of `run`, and reads environment and file as `run` does. Secrets in URLs are masked.
-    Show(Run),
+    Show(Box<Run>),
 }
 
 /// A host's name or address and a port. Whether they exist is found out by connecting, again and again.

@@ -5,7 +5,6 @@ use crate::cli;
 use crate::http::Endpoint;
 use crate::main_node::{AskError, Asker};
 use std::io::{self, Write as _};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -57,7 +56,7 @@ pub(crate) fn chain(
             anchor: anchor(options, asker, stop),
         });
     };
-    Ok((spec, chain_files::read_genesis(path, options.conf.as_ref().map(PathBuf::as_path))?))
+    Ok((spec, chain_files::read_genesis(path, options.conf.as_deref())?))
 }
 
 /// Asks the main nodes in turn, until one has said which chain it serves.

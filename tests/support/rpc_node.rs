@@ -1,5 +1,5 @@
 use crate::Script;
-use alloy_primitives::{B256, Bytes, hex, keccak256};
+use alloy_primitives::{B256, Bytes, keccak256};
 use serde_json::{Value, json};
 use std::{
     collections::{HashMap, VecDeque},
@@ -472,7 +472,8 @@ mod tests {
         let batch = &state.answer(&request, 0)["result"];
         assert_eq!(batch["blocks"].as_array().map(Vec::len), Some(50));
         assert_eq!(batch["closed"], false);
-        let data = hex::decode(batch["batchL2Data"].as_str().unwrap_or_default()).expect("hexadecimal");
+        let data = alloy_primitives::hex::decode(batch["batchL2Data"].as_str().unwrap_or_default())
+            .expect("hexadecimal");
         assert_eq!(data.len(), 50 * 9);
     }
 }
