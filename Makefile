@@ -3,6 +3,7 @@
 CARGO ?= cargo
 RUSTUP ?= rustup
 NODE ?= node
+NPM ?= npm
 TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 WASM_TARGETS := wasm32-unknown-unknown wasm32v1-none wasm32-wasip1
 
@@ -14,7 +15,7 @@ STREAM ?= $(RECORDING)/data-stream.bin.gz
 GENESIS ?= $(dir $(STREAM))genesis-allocs.json
 CHAIN ?= $(dir $(STREAM))chainspec.json
 
-.PHONY: help setup demo replay test check lint doc unit conformance portable bench deny clean
+.PHONY: help setup demo replay test check lint doc unit clients conformance portable bench deny clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -28,7 +29,7 @@ setup: ## Install the rustup targets and components that builds need
 
 # Cargo is all it takes.
 demo: ## A main node with traffic, and a replica that verifies it and serves Web3, until ctrl-c
-	@exec $(CARGO) run --locked --release --quiet -p zk-replica -- demo
+	@exec $(CARGO) run --locked --release -p zk-replica -- demo
 
 replay: ## Verify the recorded chain, or the one that STREAM= names
 	@if [ ! -e "$(STREAM)" ]; then \
@@ -39,7 +40,7 @@ replay: ## Verify the recorded chain, or the one that STREAM= names
 	fi
 	$(CARGO) run --locked --release -p zk-replica -- replay --stream "$(STREAM)" --genesis "$(GENESIS)" --chain "$(CHAIN)"
 
-test: setup lint doc unit portable ## Everything: format, lints, documentation, all tests, wasm
+test: setup lint doc unit clients portable ## Everything: format, lints, documentation, all tests, clients, wasm
 
 check: lint ## The same as lint
 
@@ -52,6 +53,11 @@ doc: setup
 
 unit: setup ## Tests on this machine
 	$(CARGO) test --locked --release
+
+clients: setup ## ethers, viem and web3.js against a replica that follows a devnet
+	$(CARGO) build --locked --release -p zk-replica
+	cd tests/clients && $(NPM) ci --no-audit --no-fund --loglevel=error
+	ZK_REPLICA="$(TARGET_DIR)/release/zk-replica" $(NODE) --test --test-reporter=spec tests/clients/http.test.mjs
 
 conformance: setup ## Published vectors with known results: all, or those that VECTORS= names
 	$(CARGO) run --locked --release -p zk-replica-tests --bin conformance -- $(VECTORS)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch;
 use zk_replica_core::checker::{Mismatch, VerifiedBlock};
+use zk_replica_core::rpc::Frontier;
 use zk_replica_core::types::Head;
 
 /// Where the follower writes, and others read. Cheap to clone.
@@ -25,6 +26,8 @@ pub(crate) struct State {
     pub(crate) at_tip: bool,
     /// When that was last so, if it is not.
     pub(crate) left_tip: Option<Instant>,
+    /// How far L1 has proved the chain, where that was compared.
+    pub(crate) finalized: Option<Frontier>,
     /// There is a connection to follow the main node.
     pub(crate) connected: bool,
     /// Why there is none, or why nothing comes.
@@ -95,6 +98,12 @@ impl Board {
         if self.state.borrow().highest != Some(block) {
             self.change(|state| state.highest = Some(block));
         }
+    }
+
+    /// L1 has proved the chain so far, and agrees.
+    pub(crate) fn finalized(&self, frontier: Frontier) {
+        self.metrics.finalized_block.set(gauged(frontier.block));
+        self.change(|state| state.finalized = Some(frontier));
     }
 
     /// There is a connection.

@@ -4,6 +4,7 @@ use crate::config::Timing;
 use crate::demo::Demo;
 use crate::devnet::Devnet;
 use crate::http::{Endpoint, ServerOptions};
+use crate::l1::L1Options;
 use crate::log::LogOptions;
 use crate::upstream::Upstream;
 use clap::{ArgGroup, Args, Parser, Subcommand};
@@ -195,6 +196,9 @@ pub(crate) struct Run {
     /// Write the evidence of a mismatch into this directory [default: `evidence` in the database]
     #[arg(long, value_name = "DIR")]
     pub(crate) evidence_dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) l1: L1Options,
 
     #[command(flatten)]
     pub(crate) server: ServerOptions,

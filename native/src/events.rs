@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 use zk_replica_core::checker::Mismatch;
+use zk_replica_core::rpc::Frontier;
 use zk_replica_core::types::Head;
 
 /// Time between two drawings of the status line.
@@ -85,6 +86,11 @@ impl Events {
             format!("mismatch at {mismatch}; {kept}, trying again until the main node is right"),
             |line| error!(event = "mismatch", block, batch, %claim, "{line}"),
         );
+    }
+
+    /// L1 has proved the chain so far.
+    pub(crate) fn finalized(&self, Frontier { block, batch }: Frontier) {
+        self.say(|| info!(event = "finalized", block, batch, "final: block {block}, batch {batch} is proved on L1"));
     }
 
     /// What became of a mismatch's evidence.

@@ -17,6 +17,7 @@ use crate::error::HostError;
 use crate::events::Events;
 use crate::evidence::Folder;
 use crate::http::StartError;
+use crate::l1::L1Watch;
 use crate::main_node::Asker;
 use crate::metrics::Metrics;
 use crate::output::{Outcome, Summary};
@@ -30,12 +31,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use zk_replica_core::chain::ChainSpec;
-use zk_replica_core::checker::{Claim, Mismatch};
+use zk_replica_core::checker::{Claim, Mismatch, Verdict};
 use zk_replica_core::evidence::{Evidence, EvidenceError};
 use zk_replica_core::replica::{Halt, Input, Replica, RollBackError, Step};
 use zk_replica_core::source::datastream::{Anchor, Assembler, ForkPoint, ForkSearch, Item, Probe};
+use zk_replica_core::rpc::Frontier;
 use zk_replica_core::store::{Journal, StoreError};
-use zk_replica_core::types::Head;
+use zk_replica_core::types::{ConsolidatedBatch, Head};
 
 /// Follows until `stop`. `None`: not even genesis was verified. What a main node does or says is never an error, unless
 /// nothing was verified yet.
@@ -52,6 +54,7 @@ pub(crate) fn run(options: &cli::Run, stop: &AtomicBool) -> Result<Option<Outcom
     let replica = Replica::open(spec.clone(), genesis, &journal)?;
     let upstreams = &Upstreams::new(options.upstreams());
     let events = Events::new(replica.head(), timing.report_interval, board.clone());
+    let l1 = &L1Watch::default();
     let (teller, watched) = (events.teller(), AtomicBool::new(false));
     let mut follower = Follower {
         upstreams,
@@ -66,10 +69,15 @@ pub(crate) fn run(options: &cli::Run, stop: &AtomicBool) -> Result<Option<Outcom
         disk: Disk::new(&journal, base, timing.group()).telling(&board)?,
         journal: &journal,
         disputed: None,
+        l1,
+        on_l1: None,
     };
     let followed = thread::scope(|scope| {
         if options.main_node.len() + options.stream.len() > 1 {
             scope.spawn(|| upstreams.watch(asker, timing, &watched, &|line| teller.warn(line)));
+        }
+        if options.l1.l1.is_some() {
+            scope.spawn(|| l1.run(&options.l1, chain_id, asker, &watched));
         }
         let followed = follower.follow();
         watched.store(true, Ordering::Relaxed);
@@ -139,6 +147,9 @@ struct Follower<'a> {
     evidence: Folder,
     /// How far the chain was when the main node was found to be wrong, until it is right.
     disputed: Option<Position>,
+    l1: &'a L1Watch,
+    /// What L1 says, until it can be compared and agrees.
+    on_l1: Option<ConsolidatedBatch>,
 }
 
 impl<'a> Follower<'a> {
@@ -296,6 +307,9 @@ impl<'a> Follower<'a> {
                 if self.events.is_due() {
                     self.disk.flush()?;
                 }
+                if matches!(step, Step::Closed) {
+                    self.compare_with_l1()?;
+                }
                 if !matches!(step, Step::Opened | Step::Known) {
                     self.settle_dispute();
                 }
@@ -305,6 +319,7 @@ impl<'a> Follower<'a> {
                 }
             }
             Part::Tip => {
+                self.compare_with_l1()?;
                 self.disk.flush()?;
                 let undecided = self.replica.resuming() || self.replica.branching().is_some();
                 if let (Some(head), false) = (self.replica.head(), undecided) {
@@ -313,6 +328,27 @@ impl<'a> Follower<'a> {
             }
         }
         Ok(!self.stop.load(Ordering::Relaxed))
+    }
+
+    /// Holds the verified chain against what L1 says is proved, once it is there. While they differ nothing is added.
+    fn compare_with_l1(&mut self) -> Result<(), End> {
+        if let Some(view) = self.l1.take() {
+            self.on_l1 = Some(view.consolidated);
+        }
+        let Some(posted) = &self.on_l1 else {
+            return Ok(());
+        };
+        match self.replica.consolidate(posted, self.journal)? {
+            None => Ok(()),
+            Some(Verdict::Mismatch(mismatch)) => Err(End::Mismatch(mismatch)),
+            Some(Verdict::Verified(block)) => {
+                let frontier = Frontier { block, batch: posted.number };
+                self.on_l1 = None;
+                self.board.finalized(frontier);
+                self.events.finalized(frontier);
+                Ok(())
+            }
+        }
     }
 
     /// Writes what shows that the main node is wrong, if it is. Why that cannot be done is told, and no reason to stop.

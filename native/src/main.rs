@@ -31,6 +31,7 @@ mod events;
 mod evidence;
 mod follow;
 mod http;
+mod l1;
 mod log;
 mod main_node;
 mod metrics;

@@ -7,6 +7,7 @@ use crate::config::Timing;
 use crate::datastream::LineError;
 use crate::follow::Part;
 use crate::http::{self, ClientLimits, Endpoint};
+use hyper::body::Bytes;
 use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -83,6 +84,17 @@ impl Asker {
         });
     }
 
+    /// Posts JSON, and waits for the answer's body.
+    pub(crate) fn post(&self, endpoint: &Endpoint, body: String, stop: &AtomicBool) -> Result<Bytes, AskError> {
+        let Some(runtime) = &self.runtime else {
+            return Err(AskError::Stopped);
+        };
+        let (sender, receiver) = channel();
+        let (client, endpoint) = (self.client.clone(), endpoint.clone());
+        runtime.spawn(async move { drop(sender.send(client.post(&endpoint, body).await)) });
+        Ok(wait(&receiver, stop)??)
+    }
+
     /// Sends one request and waits for the answer.
     pub(crate) fn ask(
         &self,
@@ -92,12 +104,17 @@ impl Asker {
     ) -> Result<Answer, AskError> {
         let (sender, receiver) = channel();
         self.send(endpoint, 1, request, &sender);
-        loop {
-            match receiver.recv_timeout(TICK) {
-                Ok((_, answer)) => return answer,
-                Err(RecvTimeoutError::Timeout) if !stop.load(Ordering::Relaxed) => {}
-                Err(_) => return Err(AskError::Stopped),
-            }
+        let (_, answer) = wait(&receiver, stop)?;
+        answer
+    }
+}
+
+fn wait<T>(receiver: &Receiver<T>, stop: &AtomicBool) -> Result<T, AskError> {
+    loop {
+        match receiver.recv_timeout(TICK) {
+            Ok(answer) => return Ok(answer),
+            Err(RecvTimeoutError::Timeout) if !stop.load(Ordering::Relaxed) => {}
+            Err(_) => return Err(AskError::Stopped),
         }
     }
 }

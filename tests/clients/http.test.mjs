@@ -22,7 +22,7 @@ describe("ethers 6", () => {
 });
 
 describe("viem 2", () => {
-  steps(viemFlow({ transport: http(replica), socket: webSocket(socket), key: keys[1], chainId }));
+  steps(viemFlow({ transport: http(replica), socket: webSocket(socket, { reconnect: false }), key: keys[1], chainId }));
 });
 
 describe("web3.js 4", () => {

@@ -15,7 +15,7 @@ use crate::{
 };
 use alloc::{collections::BTreeMap, format, vec::Vec};
 use alloy_primitives::{Address, B256, Bytes, U64, keccak256};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// Which batches run a fork.
 #[derive(Serialize)]
@@ -36,7 +36,9 @@ pub(super) struct BatchObject {
     coinbase: Address,
     state_root: B256,
     timestamp: U64,
+    #[serde(serialize_with = "null_when_empty")]
     blocks: Vec<Item<BlockObject>>,
+    #[serde(serialize_with = "null_when_empty")]
     transactions: Vec<Item<TransactionObject>>,
     global_exit_root: B256,
     mainnet_exit_root: B256,
@@ -47,6 +49,14 @@ pub(super) struct BatchObject {
     acc_input_hash: B256,
     closed: bool,
     batch_l2_data: Bytes,
+}
+
+/// cdk-erigon's form of a list.
+fn null_when_empty<T: Serialize, S: Serializer>(list: &[T], serializer: S) -> Result<S::Ok, S::Error> {
+    match list {
+        [] => serializer.serialize_none(),
+        list => list.serialize(serializer),
+    }
 }
 
 /// The data of some batches.

@@ -255,7 +255,8 @@ impl Node {
             highest_block: state.highest(),
             // An answer that everything is well would be a guess, too, when there is no tip to compare with.
             halted: Readiness::of(&state, self.stale_after) != Readiness::Ready,
-            ..rpc::Status::default()
+            safe: None,
+            finalized: state.finalized,
         }
     }
 

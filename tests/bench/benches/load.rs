@@ -1,7 +1,7 @@
 //! Requests a second and their slowest hundredth, at 64 connections, while blocks are being verified; beside a server that
 //! only answers.
 //!
-//! Everything runs on this machine: a devnet that makes a block with transactions every second, a replica that verifies
+//! Everything runs on this machine: a main node that makes a block with transactions every second, a replica that verifies
 //! them, and the clients. The bare server is hyper as well, and gives an answer of the same length: what is slower than
 //! it is the replica's work, and how much it is says the ratio.
 #![allow(
@@ -20,11 +20,15 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use std::env;
+use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::Instant;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use zk_replica_bench::devnet::Devnet;
 
 /// Connections that ask at the same time, each one question after the other.
 const CONNECTIONS: usize = 64;
@@ -35,8 +39,8 @@ const TURNS: usize = 3;
 
 #[tokio::main]
 async fn main() {
-    let devnet = Devnet::start();
-    let mut asking = Asking::open(devnet.rpc).await;
+    let demo = Demo::start();
+    let mut asking = Asking::open(demo.rpc).await;
     let token = asking.wait_for_token().await;
     let before = asking.height().await;
 
@@ -55,7 +59,7 @@ async fn main() {
         let bare = bare_server(answer.to_string().into()).await;
         let (mut ours, mut floor) = (Load::default(), Load::default());
         for _ in 0..TURNS {
-            ours.better(load(devnet.rpc, &request).await);
+            ours.better(load(demo.rpc, &request).await);
             floor.better(load(bare, &request).await);
         }
         println!(
@@ -70,6 +74,44 @@ async fn main() {
     let after = asking.height().await;
     println!("  blocks verified meanwhile: {}", after - before);
     assert!(after > before, "no block was verified while requests were answered");
+}
+
+/// `zk-replica demo`: a main node that makes blocks, and a replica that verifies them and serves Web3.
+struct Demo {
+    process: Child,
+    /// Where the replica serves.
+    rpc: SocketAddr,
+}
+
+impl Demo {
+    fn start() -> Self {
+        let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/release/zk-replica");
+        let program = env::var_os("ZK_REPLICA").map_or(built, PathBuf::from);
+        let mut process = Command::new(&program)
+            .args(["demo", "--http", "127.0.0.1:0"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| unreachable!("{}: {error}", program.display()));
+        let mut lines = BufReader::new(process.stderr.take().expect("piped")).lines().map_while(Result::ok);
+        let rpc = lines.find_map(|line| {
+            let (_, address) = line.split_once("serving Web3 at http://")?;
+            address.split_whitespace().next()?.parse().ok()
+        });
+        // Whoever does not read makes the other wait.
+        thread::spawn(move || lines.for_each(drop));
+        Self { process, rpc: rpc.expect("the replica says where it serves") }
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        // By SIGTERM it removes its files.
+        let id = self.process.id().to_string();
+        drop(Command::new("kill").arg(id).status());
+        drop(self.process.wait());
+    }
 }
 
 /// What wallets and explorers ask most.
