@@ -90,7 +90,9 @@ impl Events {
 
     /// L1 has proved the chain so far.
     pub(crate) fn finalized(&self, Frontier { block, batch }: Frontier) {
-        self.say(|| info!(event = "finalized", block, batch, "final: block {block}, batch {batch} is proved on L1"));
+        self.say(|| {
+            info!(event = "finalized", block, batch, "final: block {block}, batch {batch} is proved on L1")
+        });
     }
 
     /// What became of a mismatch's evidence.

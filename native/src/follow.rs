@@ -34,8 +34,8 @@ use zk_replica_core::chain::ChainSpec;
 use zk_replica_core::checker::{Claim, Mismatch, Verdict};
 use zk_replica_core::evidence::{Evidence, EvidenceError};
 use zk_replica_core::replica::{Halt, Input, Replica, RollBackError, Step};
-use zk_replica_core::source::datastream::{Anchor, Assembler, ForkPoint, ForkSearch, Item, Probe};
 use zk_replica_core::rpc::Frontier;
+use zk_replica_core::source::datastream::{Anchor, Assembler, ForkPoint, ForkSearch, Item, Probe};
 use zk_replica_core::store::{Journal, StoreError};
 use zk_replica_core::types::{ConsolidatedBatch, Head};
 

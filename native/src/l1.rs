@@ -64,7 +64,8 @@ impl L1Watch {
 
     /// Asks, until `stop`. An L1 node that fails is asked again; trouble is told once.
     pub(crate) fn run(&self, options: &L1Options, chain_id: u64, asker: &Asker, stop: &AtomicBool) {
-        let L1Options { l1: Some(endpoint), rollup_manager: Some(manager), rollup_id: Some(id), .. } = options
+        let L1Options { l1: Some(endpoint), rollup_manager: Some(manager), rollup_id: Some(id), .. } =
+            options
         else {
             return;
         };

@@ -85,7 +85,12 @@ impl Asker {
     }
 
     /// Posts JSON, and waits for the answer's body.
-    pub(crate) fn post(&self, endpoint: &Endpoint, body: String, stop: &AtomicBool) -> Result<Bytes, AskError> {
+    pub(crate) fn post(
+        &self,
+        endpoint: &Endpoint,
+        body: String,
+        stop: &AtomicBool,
+    ) -> Result<Bytes, AskError> {
         let Some(runtime) = &self.runtime else {
             return Err(AskError::Stopped);
         };

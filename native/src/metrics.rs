@@ -131,8 +131,10 @@ impl Metrics {
                 .gauge("head_block", "Number of the last block on the disk, which is the one served"),
             head_timestamp: table
                 .gauge("head_timestamp_seconds", "Timestamp of that block, in seconds since 1970"),
-            finalized_block: table
-                .gauge("finalized_block", "Number of the last block that L1 has proved; 0 when that is not known"),
+            finalized_block: table.gauge(
+                "finalized_block",
+                "Number of the last block that L1 has proved; 0 when that is not known",
+            ),
             highest_block: table
                 .gauge("highest_block", "Number of the main node's last block, as far as it is known"),
             lag: table.gauge("lag_blocks", "How many blocks the main node is ahead of the served block"),

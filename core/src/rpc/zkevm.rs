@@ -289,7 +289,9 @@ impl<S: Store> View<'_, S> {
         let encoding = &Rules::of_number(record.fork_id).map_err(|_| Error::internal())?.encoding;
         let mut entries = Vec::with_capacity(1 + record.transactions.len());
         if encoding.l2_blocks {
-            let delta = record.header.timestamp.saturating_sub(self.stored(before)?.record.header.timestamp);
+            // Block 1 has its whole timestamp there, as in the stream (`spec/sync.md` §2.8).
+            let parent = if before == 0 { 0 } else { self.stored(before)?.record.header.timestamp };
+            let delta = record.header.timestamp.saturating_sub(parent);
             let delta_timestamp = u32::try_from(delta).map_err(|_| Error::internal())?;
             let l1_info_index = record.l1_info.index;
             entries.push(BatchEntry::ChangeL2Block(ChangeL2Block { delta_timestamp, l1_info_index }));
