@@ -127,6 +127,12 @@ impl From<Digest> for Path {
     }
 }
 
+impl From<Path> for B256 {
+    fn from(path: Path) -> Self {
+        Digest(path.0).into()
+    }
+}
+
 impl Ord for Path {
     fn cmp(&self, other: &Self) -> Ordering {
         let parting = (0..)
