@@ -479,3 +479,29 @@ fn size(folder: &Path) -> u64 {
     });
     sizes.sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn witness_calls_are_told_from_others() {
+        let asks = |body: &'static str| asks_for_witness(&Bytes::from_static(body.as_bytes()));
+        for body in [
+            r#"{"method":"zkevm_getWitness","params":["0x1"]}"#,
+            r#"{"method":"zkevm_get\u0042atchWitnes\u0073","params":[1]}"#,
+            r#"[1,{"method":"eth_chainId"},{"method":"zkevm_getBlockRangeWitness"}]"#,
+        ] {
+            assert!(asks(body), "{body}");
+        }
+        for body in [
+            "",
+            "Witness",
+            r#"{"method":"eth_chainId"}"#,
+            r#"{"method":"eth_call","params":["zkevm_getWitness"]}"#,
+            r#"[{"method":"web3_sha3","params":["Witness\\"]}]"#,
+        ] {
+            assert!(!asks(body), "{body}");
+        }
+    }
+}
