@@ -548,7 +548,9 @@ fn what_a_check_reads_repeats_it() {
         };
         assert!(matches!(on(&|_| true), Ok(Step::Verified(_))), "item {position}");
         // Every one for the smallest blocks, else a few.
-        for key in records.keys().step_by(1 + records.len() / 8) {
+        // The log index reads blocks and sections, but goes without where it has to.
+        let needed = records.keys().filter(|key| !matches!(key, Key::Block(_) | Key::LogSection { .. }));
+        for key in needed.step_by(1 + records.len() / 8) {
             let without = on(&|other| other != key);
             let missing = matches!(&without, Err(Halt::Store(StoreError::Missing(named))) if named == key);
             assert!(missing, "item {position} without {key}: {without:?}");

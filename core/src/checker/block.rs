@@ -4,7 +4,7 @@ use crate::{
         BatchContext, BlockModel, ExecuteError, Execution, Invalid, Parent, PreparedBlock, Skipped, State,
     },
     store::{Store, StoreError},
-    tree::{Smt, TreeUpdate},
+    tree::{Path, Smt, StateKey, TreeUpdate},
     types::{
         BatchKind, BatchStart, Block, BlockClaims, BlockInput, BlockRecord, Head, L1Info, TransactionRecord,
     },
@@ -30,6 +30,7 @@ struct Outcome {
     header: Header,
     execution: Execution,
     update: TreeUpdate,
+    names: Vec<(Path, StateKey)>,
 }
 
 /// Why [`Checker::make_block`] made none.
@@ -99,17 +100,18 @@ impl Checker {
         check_surroundings(at, block, &batch, start, parent)?;
         self.check_l1_info(at, block, &batch, parent, store)?;
 
-        let Outcome { header, execution, update } = self.run(block, &batch, at, parent, store)?;
+        let outcome = self.run(block, &batch, at, parent, store)?;
+        let Outcome { header, execution, update, .. } = &outcome;
         if let Some(skipped) = execution.skipped.first() {
             return Err(at.mismatch(Claim::Transaction, "it was executed", skipped.to_string()).into());
         }
         let hash = header.hash_slow();
         let claims = block.claims();
-        check_intermediate_roots(at, claims, &execution)?;
+        check_intermediate_roots(at, claims, execution)?;
         at.compare(Claim::StateRoot, claims.state_root, update.root)?;
         at.compare(Claim::BlockInfoRoot, claims.block_info_root, execution.block_info_root)?;
         at.compare(Claim::BlockHash, claims.hash, hash)?;
-        Ok(verified(block, start, parent, header, hash, execution, update))
+        Ok(verified(block, start, parent, hash, outcome))
     }
 
     /// Executes a block and puts what changed into the tree.
@@ -129,7 +131,8 @@ impl Checker {
         let changes = execution.diff.tree_changes(self.executor.paths());
         let update = Smt::new(store).update(parent.state_root, changes)?;
         let header = header(block, batch, parent, &execution, update.root);
-        Ok(Outcome { header, execution, update })
+        let names = execution.diff.names(&update, self.executor.paths());
+        Ok(Outcome { header, execution, update, names })
     }
 
     /// Makes a block as a sequencer does: executes `input` on the state after `parent`, and claims what came out.
@@ -164,7 +167,7 @@ impl Checker {
         let batch = self.batch_context(start, at)?;
         check_surroundings(at, &draft, &batch, start, parent)?;
         self.check_l1_info(at, &draft, &batch, parent, store)?;
-        let Outcome { header, execution, update } = self.run(&draft, &batch, at, parent, store)?;
+        let Outcome { header, execution, update, .. } = self.run(&draft, &batch, at, parent, store)?;
         if !execution.skipped.is_empty() {
             return Err(MakeError::Skipped(execution.skipped));
         }
@@ -335,11 +338,10 @@ fn verified(
     block: &PreparedBlock,
     start: &BatchStart,
     parent: &Head,
-    header: Header,
     hash: B256,
-    execution: Execution,
-    update: TreeUpdate,
+    outcome: Outcome,
 ) -> VerifiedBlock {
+    let Outcome { header, execution, update, names } = outcome;
     let mut totals = parent.totals;
     totals.blocks += 1;
     totals.transactions += execution.receipts.len() as u64;
@@ -379,5 +381,6 @@ fn verified(
         l2_hashes,
         diff: execution.diff,
         update,
+        names,
     }
 }

@@ -3,7 +3,7 @@ use crate::{
     chain::{Genesis, GenesisAccount},
     executor::{PreparedBlock, StateDiff},
     store::{Memory, StoreError},
-    tree::{Smt, StateKey, TreeUpdate},
+    tree::{Path, Smt, StateKey, TreeUpdate},
     types::{BatchStart, Block, BlockClaims, BlockInput, BlockRecord, Head, L1Info, Totals},
 };
 use alloc::vec::Vec;
@@ -31,7 +31,10 @@ impl Checker {
         let hash = header.hash_slow();
         Ok(match self.compare_genesis(genesis, block, start, &header, hash) {
             Err(mismatch) => Verdict::Mismatch(mismatch),
-            Ok(()) => Verdict::Verified(verified(block, header, hash, diff, update)),
+            Ok(()) => {
+                let names = diff.names(&update, self.executor.paths());
+                Verdict::Verified(verified(block, header, hash, diff, update, names))
+            }
         })
     }
 
@@ -135,6 +138,7 @@ fn verified(
     hash: B256,
     diff: StateDiff,
     update: TreeUpdate,
+    names: Vec<(Path, StateKey)>,
 ) -> VerifiedBlock {
     let head = Head {
         number: 0,
@@ -161,6 +165,7 @@ fn verified(
         permutations: update.permutations,
         diff,
         update,
+        names,
         l2_hashes: Default::default(),
     }
 }

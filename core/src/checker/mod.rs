@@ -109,7 +109,8 @@ impl Checker {
             Err(mismatch) => Verdict::Mismatch(mismatch),
             Ok(()) => {
                 let head = Head { state_root: tree.root, ..parent.clone() };
-                Verdict::Verified(VerifiedUpdate { head, update: tree })
+                let names = diff.names(&tree, self.executor.paths());
+                Verdict::Verified(VerifiedUpdate { head, update: tree, names })
             }
         })
     }

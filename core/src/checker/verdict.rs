@@ -2,7 +2,7 @@ use super::Mismatch;
 use crate::{
     executor::{BatchExecution, StateDiff},
     store::{Commit, Key},
-    tree::TreeUpdate,
+    tree::{Path, StateKey, TreeUpdate},
     types::{BlockRecord, Head, TransactionPlace},
 };
 use alloc::vec::Vec;
@@ -24,6 +24,8 @@ pub struct VerifiedBlock {
     pub(super) record: BlockRecord,
     pub(super) diff: StateDiff,
     pub(super) update: TreeUpdate,
+    /// Of the leaves that the update has planted.
+    pub(super) names: Vec<(Path, StateKey)>,
     pub(super) permutations: u64,
     /// One for each transaction.
     pub(super) l2_hashes: Vec<B256>,
@@ -55,6 +57,7 @@ impl From<&VerifiedBlock> for Commit {
     fn from(block: &VerifiedBlock) -> Self {
         let mut commit = Self::default();
         block.update.write(&mut commit);
+        write_names(&block.names, &block.update, &mut commit);
         block.diff.write_codes(&mut commit);
         let number = block.head.number;
         commit.put(Key::Block(number), alloy_rlp::encode(&block.record).into());
@@ -68,6 +71,16 @@ impl From<&VerifiedBlock> for Commit {
         }
         commit.put(Key::Head, alloy_rlp::encode(&block.head).into());
         commit
+    }
+}
+
+/// Adds the names of new leaves to a commit, and lets those go whose leaves have gone.
+fn write_names(names: &[(Path, StateKey)], update: &TreeUpdate, commit: &mut Commit) {
+    for (path, name) in names {
+        commit.put(Key::LeafName((*path).into()), name.encode().into());
+    }
+    for path in &update.felled {
+        commit.release(Key::LeafName((*path).into()));
     }
 }
 
@@ -97,6 +110,8 @@ impl From<&VerifiedBatch> for Commit {
 pub struct VerifiedUpdate {
     pub(super) head: Head,
     pub(super) update: TreeUpdate,
+    /// Of the leaves that the update has planted.
+    pub(super) names: Vec<(Path, StateKey)>,
 }
 
 impl VerifiedUpdate {
@@ -110,6 +125,7 @@ impl From<&VerifiedUpdate> for Commit {
     fn from(verified: &VerifiedUpdate) -> Self {
         let mut commit = Self::default();
         verified.update.write(&mut commit);
+        write_names(&verified.names, &verified.update, &mut commit);
         commit.put(Key::Head, alloy_rlp::encode(&verified.head).into());
         commit
     }

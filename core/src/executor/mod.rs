@@ -38,10 +38,10 @@ pub use transact::{Skipped, Unrunnable};
 
 use crate::{
     store::{Store, StoreError},
-    tree::Paths,
+    tree::{Paths, StateKey},
     types::{BatchKind, BatchPart, Head, Receipt},
 };
-use alloc::{borrow::Cow, vec::Vec};
+use alloc::{borrow::Cow, collections::BTreeSet, vec::Vec};
 use alloy_primitives::{B256, Bloom, U256, logs_bloom};
 use receipts_root::receipts_root;
 use system::Opening;
@@ -162,44 +162,9 @@ impl Executor {
         parent: Parent,
         store: &S,
     ) -> Result<Execution, ExecuteError> {
-        let rules = batch.rules;
         let mut state = State::at(store, parent.state_root, &mut self.paths);
-        let opening = Opening::of(block, batch)?;
-        opening.write(&mut state, &parent)?;
-        let (executed, skipped) = transact::run_all(block, batch, &opening, &mut state)?;
-
-        let mut intermediate_state_roots: Vec<_> = executed.iter().filter_map(|ran| ran.state_root).collect();
-        let (mut block_info_root, mut permutations) = (B256::ZERO, 0);
-        match rules.block_model {
-            BlockModel::Transaction => {
-                intermediate_state_roots.push(state.write_transaction_block(opening.number)?);
-            }
-            BlockModel::L2Block => {
-                let info = block_info::build(rules, &opening, &parent, &executed, state.paths())?;
-                if !batch.part.leaves_block_open {
-                    state.write_block_info_root(info.root)?;
-                }
-                (block_info_root, permutations) = (info.root, info.permutations);
-            }
-        }
-        let receipts: Vec<_> = executed.into_iter().map(|ran| ran.receipt).collect();
-        let logs: Vec<_> = receipts.iter().map(|receipt| rules.receipt_logs(&receipt.logs)).collect();
-        let receipt_roots = match rules.receipt_outcome {
-            ReceiptOutcome::BlockStateRoot => alloc::vec![state.intermediate_root()?],
-            ReceiptOutcome::TransactionStateRoot => intermediate_state_roots.clone(),
-            ReceiptOutcome::Status => Vec::new(),
-        };
-        Ok(Execution {
-            diff: state.into_diff(),
-            block_info_root,
-            permutations,
-            receipts_root: receipts_root(rules, &receipts, &logs, &receipt_roots),
-            logs_bloom: logs_bloom(logs.iter().flatten().map(Cow::as_ref)),
-            gas_used: receipts.last().map_or(0, |receipt| receipt.cumulative_gas_used),
-            receipts,
-            skipped,
-            intermediate_state_roots,
-        })
+        let execution = run(block, batch, &parent, &mut state)?;
+        Ok(Execution { diff: state.into_diff(), ..execution })
     }
 
     /// What a batch writes that brings a global exit root in before its blocks (forks before 7).
@@ -218,4 +183,85 @@ impl Executor {
         state.import_exit_root(global_exit_root, U256::from(timestamp))?;
         Ok(state.into_diff())
     }
+}
+
+/// Runs a verified block once more on `state`, which is that after `parent`, and says which leaves anyone can need to
+/// execute it, and the state root after it. Whether that is the block's is for the caller to compare.
+///
+/// These are all that were read or written, all fields of their accounts, and what the protocol itself keeps
+/// (cdk-erigon, `turbo/trie` and `smt/pkg/smt/witness.go`).
+///
+/// # Errors
+///
+/// Those of [`Executor::execute`].
+pub fn touch_block<S: Store>(
+    block: &PreparedInput,
+    batch: &BatchContext<'_>,
+    parent: Parent,
+    state: &mut State<'_, S>,
+) -> Result<(BTreeSet<StateKey>, B256), ExecuteError> {
+    // A block that repeats an exit root is compared with what the chain knows of it.
+    if !block.l1_info.global_exit_root.is_zero() {
+        state.known_exit_root(block.l1_info.global_exit_root)?;
+    }
+    run(block, batch, &parent, state)?;
+    let root = state.intermediate_root()?;
+    let mut keys: BTreeSet<_> = state.touched().collect();
+    let accounts: BTreeSet<_> = keys.iter().map(StateKey::address).collect();
+    for address in accounts {
+        keys.extend([
+            StateKey::Balance(address),
+            StateKey::Nonce(address),
+            StateKey::CodeHash(address),
+            StateKey::CodeLength(address),
+        ]);
+    }
+    keys.extend(system::own_leaves());
+    Ok((keys, root))
+}
+
+/// Runs `block` on `state`, where the changes stay.
+fn run<S: Store>(
+    block: &PreparedInput,
+    batch: &BatchContext<'_>,
+    parent: &Parent,
+    state: &mut State<'_, S>,
+) -> Result<Execution, ExecuteError> {
+    let rules = batch.rules;
+    let opening = Opening::of(block, batch)?;
+    opening.write(state, parent)?;
+    let (executed, skipped) = transact::run_all(block, batch, &opening, state)?;
+
+    let mut intermediate_state_roots: Vec<_> = executed.iter().filter_map(|ran| ran.state_root).collect();
+    let (mut block_info_root, mut permutations) = (B256::ZERO, 0);
+    match rules.block_model {
+        BlockModel::Transaction => {
+            intermediate_state_roots.push(state.write_transaction_block(opening.number)?);
+        }
+        BlockModel::L2Block => {
+            let info = block_info::build(rules, &opening, parent, &executed, state.paths())?;
+            if !batch.part.leaves_block_open {
+                state.write_block_info_root(info.root)?;
+            }
+            (block_info_root, permutations) = (info.root, info.permutations);
+        }
+    }
+    let receipts: Vec<_> = executed.into_iter().map(|ran| ran.receipt).collect();
+    let logs: Vec<_> = receipts.iter().map(|receipt| rules.receipt_logs(&receipt.logs)).collect();
+    let receipt_roots = match rules.receipt_outcome {
+        ReceiptOutcome::BlockStateRoot => alloc::vec![state.intermediate_root()?],
+        ReceiptOutcome::TransactionStateRoot => intermediate_state_roots.clone(),
+        ReceiptOutcome::Status => Vec::new(),
+    };
+    Ok(Execution {
+        diff: StateDiff::default(),
+        block_info_root,
+        permutations,
+        receipts_root: receipts_root(rules, &receipts, &logs, &receipt_roots),
+        logs_bloom: logs_bloom(logs.iter().flatten().map(Cow::as_ref)),
+        gas_used: receipts.last().map_or(0, |receipt| receipt.cumulative_gas_used),
+        receipts,
+        skipped,
+        intermediate_state_roots,
+    })
 }

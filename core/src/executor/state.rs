@@ -2,7 +2,7 @@ use super::Interrupt;
 use crate::{
     chain::ChainSpec,
     store::{Commit, Journal, Key, Store, StoreError},
-    tree::{Path, Paths, Smt, StateKey, hash_bytes},
+    tree::{Path, Paths, Smt, StateKey, TreeUpdate, hash_bytes},
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -75,6 +75,15 @@ impl StateDiff {
     /// The changes as the tree takes them.
     pub fn tree_changes(&self, paths: &mut Paths) -> Vec<(Path, U256)> {
         self.leaves.iter().map(|(key, value)| (paths.path(*key), *value)).collect()
+    }
+
+    /// What the leaves are called that an update of the tree by these changes has planted, each with its path.
+    pub fn names(&self, update: &TreeUpdate, paths: &mut Paths) -> Vec<(Path, StateKey)> {
+        if update.planted.is_empty() {
+            return Vec::new();
+        }
+        let named = self.leaves.keys().map(|key| (paths.path(*key), *key));
+        named.filter(|(path, _)| update.planted.binary_search(path).is_ok()).collect()
     }
 
     /// Adds the deployed code to a commit.
@@ -223,6 +232,11 @@ impl<'s, S: Store> State<'s, S> {
         self.store.apply(&commit)?;
         self.intermediate_root = update.root;
         Ok(update.root)
+    }
+
+    /// Every leaf that was read or written.
+    pub(super) fn touched(&self) -> impl Iterator<Item = StateKey> {
+        self.words.keys().copied()
     }
 
     /// Everything that is not what it was before the block.

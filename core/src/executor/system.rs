@@ -141,6 +141,13 @@ impl<S: Store> State<'_, S> {
     }
 }
 
+/// The leaves that are there for the protocol alone, the same for each block.
+pub(super) fn own_leaves() -> impl Iterator<Item = StateKey> {
+    let exit_roots = [U256::ZERO, LOCAL_EXIT_ROOT_SLOT];
+    let exit_roots = exit_roots.map(|slot| StateKey::Storage(ChainSpec::EXIT_ROOT_MANAGER, slot));
+    (0..4).map(|slot| system_slot(U256::from(slot))).chain(exit_roots)
+}
+
 fn system_slot(slot: U256) -> StateKey {
     StateKey::Storage(ChainSpec::SYSTEM_CONTRACT, slot)
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Error,
-    objects::{BlockObject, Form, ReceiptObject, TransactionObject},
+    objects::{BlockObject, Form, HeaderObject, ReceiptObject, TransactionObject},
     params::{Params, Selector, Tag},
     reply::{Outcome, Relay},
     view::{Found, View},
@@ -32,6 +32,18 @@ impl<S: Store> View<'_, S> {
     fn block_object(&self, selector: Selector, params: Params<'_>) -> Result<Option<BlockObject>, Error> {
         let form = Form { full: params.flag(1)?, extra: params.flag(2)?, receipts: false };
         self.block(selector)?.map(|found| found.object(form)).transpose()
+    }
+
+    pub(super) fn header_by_number(&self, params: Params<'_>) -> Result<Option<HeaderObject>, Error> {
+        self.header(params.number_or_tag(0)?)
+    }
+
+    pub(super) fn header_by_hash(&self, params: Params<'_>) -> Result<Option<HeaderObject>, Error> {
+        self.header(by_hash(params.hash(0)?))
+    }
+
+    fn header(&self, selector: Selector) -> Result<Option<HeaderObject>, Error> {
+        Ok(self.block(selector)?.map(|found| HeaderObject::of(&found.record.header, found.hash)))
     }
 
     pub(super) fn coinbase(&self) -> Result<Address, Error> {

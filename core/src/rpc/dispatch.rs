@@ -49,7 +49,7 @@ impl<S: Store> View<'_, S> {
             "net_version" => answer(self.rpc.spec.chain_id.to_string()),
             "net_listening" => answer(true),
             "web3_clientVersion" => answer(&self.rpc.config.client_version),
-            "rpc_modules" => answer(modules()),
+            "rpc_modules" => answer(self.modules()),
 
             "zkevm_batchNumber" => head.and_then(|head| number(head.batch)),
             "zkevm_virtualBatchNumber" => answer(self.frontier_batch(self.safe())),
@@ -78,6 +78,9 @@ impl<S: Store> View<'_, S> {
             "eth_estimateGas" => answer(self.estimate_gas(most(4)?)?),
 
             "eth_createAccessList" => answer(self.create_access_list(most(4)?)?),
+            "eth_getStorageValues" => answer(self.storage_values(most(2)?)?),
+            "eth_getHeaderByNumber" => answer(self.header_by_number(most(1)?)?),
+            "eth_getHeaderByHash" => answer(self.header_by_hash(most(1)?)?),
             "eth_getBlockByNumber" => answer(self.block_by_number_object(most(3)?)?),
             "eth_getBlockByHash" => answer(self.block_by_hash_object(most(3)?)?),
             "eth_getBlockTransactionCountByNumber" => answer(self.count_by_number(most(1)?)?),
@@ -122,6 +125,11 @@ impl<S: Store> View<'_, S> {
             "zkevm_getTransactionByL2Hash" => answer(self.transaction_by_l2_hash(most(2)?)?),
             "zkevm_getTransactionReceiptByL2Hash" => answer(self.receipt_by_l2_hash(most(1)?)?),
             "zkevm_getProof" => answer(self.proof(most(3)?)?),
+            "zkevm_getWitness" => answer(self.block_witness(most(3)?)?),
+            "zkevm_getBlockRangeWitness" => answer(self.range_witness(most(4)?)?),
+            "zkevm_getBatchWitness" => answer(self.batch_witness(most(2)?)?),
+            "zkevm_getExitRootsByGER" => self.exit_roots(most(1)?),
+            "zkevm_getExitRootTable" => most(1).map(|_| Outcome::Relay(Relay::ExitRootTable)),
             "zkevm_getFullBlockByNumber" => answer(self.full_block_by_number(most(2)?)?),
             "zkevm_getFullBlockByHash" => answer(self.full_block_by_hash(most(2)?)?),
             "zkevm_getNativeBlockHashesInRange" => answer(self.native_hashes(most(1)?)?),
@@ -173,6 +181,16 @@ impl<S: Store> View<'_, S> {
         }
         Ok(Syncing::At { current_block: U64::from(current), highest_block: U64::from(highest) })
     }
+
+    /// Each has methods that work here: transactions wait only where they are remembered.
+    fn modules(&self) -> BTreeMap<&'static str, &'static str> {
+        let pool = self.remembering().map(|_| "txpool");
+        ["debug", "eth", "net", "rpc", "web3", "zkevm"]
+            .into_iter()
+            .chain(pool)
+            .map(|name| (name, "1.0"))
+            .collect()
+    }
 }
 
 fn answer(value: impl Serialize) -> Result<Outcome, Error> {
@@ -191,8 +209,4 @@ impl Syncing {
     pub(super) fn is_done(&self) -> bool {
         matches!(self, Self::Done(_))
     }
-}
-
-fn modules() -> BTreeMap<&'static str, &'static str> {
-    ["debug", "eth", "net", "rpc", "txpool", "web3", "zkevm"].map(|name| (name, "1.0")).into()
 }

@@ -44,6 +44,7 @@ mod state;
 mod tests;
 mod trace;
 mod view;
+mod witness;
 mod zkevm;
 
 pub use error::Error;
@@ -113,6 +114,8 @@ pub struct Limits {
     pub fee_history: u64,
     /// Blocks that `zkevm_getNativeBlockHashesInRange` looks at.
     pub native_hashes: u64,
+    /// Blocks that `zkevm_getBlockRangeWitness` and `zkevm_getBatchWitness` execute again.
+    pub witness_blocks: u64,
 }
 
 impl Default for Limits {
@@ -127,6 +130,7 @@ impl Default for Limits {
             return_data: 2 << 20,
             fee_history: 1024,
             native_hashes: 60_000,
+            witness_blocks: 1000,
         }
     }
 }

@@ -4,7 +4,10 @@ use super::{
     json::{self, Json},
     objects, params,
 };
-use crate::types::{EncodedTransaction, TransactionRecord};
+use crate::{
+    tree::global_exit_root,
+    types::{EncodedTransaction, TransactionRecord},
+};
 use alloc::{string::String, vec::Vec};
 use alloy_consensus::{TxLegacy, transaction::RlpEcdsaEncodableTx};
 use alloy_primitives::{B256, Signature, TxKind, U256};
@@ -50,6 +53,10 @@ pub(super) enum Relay {
     Count { verified: U256 },
     /// A transaction that is not verified: what it signs must have this hash.
     Transaction { hash: B256 },
+    /// The two roots that a global exit root is the hash of; null only if the verified state has it not either.
+    ExitRoots { root: B256, known: bool },
+    /// Rows of which each has a global exit root and the two roots that it is the hash of.
+    ExitRootTable,
 }
 
 /// One request of a body.
@@ -167,7 +174,7 @@ impl Relay {
             };
         }
         match answer.get("result") {
-            Some(result) => self.checked(result).map_or_else(|| self.without_answer(), Ok),
+            Some(result) => self.checked(result).map_or_else(|| self.with_false_answer(), Ok),
             None => self.without_answer(),
         }
     }
@@ -175,20 +182,45 @@ impl Relay {
     /// What can be said without the main node.
     pub(super) fn without_answer(self) -> Result<String, Error> {
         match self {
-            Self::Word => Err(Error::server("the main node did not answer")),
+            Self::Word | Self::ExitRoots { .. } | Self::ExitRootTable => {
+                Err(Error::server("the main node did not answer"))
+            }
             Self::Sent { .. } => Err(Error::server("failed to relay tx to the sequencer node")),
             Self::Count { verified } => Ok(alloc::format!("\"{verified:#x}\"")),
             Self::Transaction { .. } => Ok("null".into()),
         }
     }
 
+    /// What can be said when the main node said what cannot be true.
+    fn with_false_answer(self) -> Result<String, Error> {
+        match self {
+            Self::ExitRoots { .. } | Self::ExitRootTable => {
+                Err(Error::server("the main node's answer is false"))
+            }
+            Self::Word | Self::Sent { .. } | Self::Count { .. } | Self::Transaction { .. } => {
+                self.without_answer()
+            }
+        }
+    }
+
     /// The result, if it can be true.
     fn checked(self, result: &Json<'_>) -> Option<String> {
         match self {
-            Self::Word => {
-                let mut text = String::new();
-                result.write(&mut text);
-                Some(text)
+            Self::Word => Some(written(result)),
+            Self::ExitRoots { known, .. } if *result == Json::Null => (!known).then(|| "null".into()),
+            Self::ExitRoots { root, .. } => {
+                let combined = combined(result, ["mainnetExitRoot", "rollupExitRoot"])?;
+                (combined == root).then(|| written(result))
+            }
+            Self::ExitRootTable => {
+                let Json::Array(rows) = result else {
+                    return (*result == Json::Null).then(|| "null".into());
+                };
+                let holds = |row: &Json<'_>| {
+                    let combined = combined(row, ["mainnet_exit_root", "rollup_exit_root"]);
+                    combined.is_some() && combined == row.get("ger").and_then(|root| params::hash(root).ok())
+                };
+                rows.iter().all(holds).then(|| written(result))
             }
             Self::Sent { hash } => (params::hash(result) == Ok(hash)).then(|| alloc::format!("\"{hash}\"")),
             Self::Count { verified } => {
@@ -201,6 +233,18 @@ impl Relay {
             }
         }
     }
+}
+
+fn written(value: &Json<'_>) -> String {
+    let mut text = String::new();
+    value.write(&mut text);
+    text
+}
+
+/// The global exit root of the mainnet's and the rollups' roots, which are the members with these names.
+fn combined(object: &Json<'_>, [mainnet, rollups]: [&str; 2]) -> Option<B256> {
+    let root = |name| params::hash(object.get(name)?).ok();
+    Some(global_exit_root(root(mainnet)?, root(rollups)?))
 }
 
 /// What became of a transaction that was sent.
@@ -241,11 +285,7 @@ fn passed_on(error: &Json<'_>) -> Option<Error> {
     else {
         return None;
     };
-    let data = error.get("data").map(|data| {
-        let mut text = String::new();
-        data.write(&mut text);
-        text
-    });
+    let data = error.get("data").map(written);
     Some(Error { code: code.parse().ok()?, message: message.into(), data })
 }
 

@@ -2,12 +2,17 @@
 
 use super::{
     Error,
-    params::{Params, Selector, Tag},
+    json::Json,
+    params::{self, Params, Selector, Tag},
     reply::{Outcome, Relay},
     view::View,
 };
-use crate::store::Store;
-use alloy_primitives::{B256, Bytes, U256};
+use crate::store::{Store, StoreError};
+use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
+use alloy_primitives::{Address, B256, Bytes, U256};
+
+/// Slots that one request may ask for: each costs a path down the tree.
+const MAX_SLOTS: usize = 1024;
 
 impl<S: Store> View<'_, S> {
     pub(super) fn balance(&self, params: Params<'_>) -> Result<U256, Error> {
@@ -39,9 +44,46 @@ impl<S: Store> View<'_, S> {
         self.with_state(&found, |state| state.code(address))
     }
 
+    /// Many slots of many accounts.
+    pub(super) fn storage_values(&self, params: Params<'_>) -> Result<BTreeMap<Address, Vec<B256>>, Error> {
+        let wanted = params.required(0, slots_by_account)?;
+        let found = self.state_block(params.selector(1)?)?;
+        self.with_state(&found, |state| {
+            let values = wanted.into_iter().map(|(address, slots)| {
+                let words = slots.into_iter().map(|slot| state.slot(address, slot).map(B256::from));
+                Ok((address, words.collect::<Result<_, _>>()?))
+            });
+            values.collect::<Result<_, StoreError>>()
+        })
+    }
+
     pub(super) fn storage_at(&self, params: Params<'_>) -> Result<B256, Error> {
         let (address, slot) = (params.address(0)?, params.slot(1)?);
         let found = self.state_block(params.selector(2)?)?;
         self.with_state(&found, |state| state.slot(address, slot).map(B256::from))
     }
+}
+
+/// `{address: [slot, ..], ..}`
+fn slots_by_account(value: &Json<'_>) -> Result<BTreeMap<Address, Vec<U256>>, String> {
+    let Json::Object(accounts) = value else {
+        return Err("an object was expected".into());
+    };
+    let (mut wanted, mut count) = (BTreeMap::new(), 0);
+    for (address, slots) in accounts {
+        let Json::Array(slots) = slots else {
+            return Err("an array of slots was expected".into());
+        };
+        count += slots.len();
+        if count > MAX_SLOTS {
+            return Err(format!("more than {MAX_SLOTS} slots"));
+        }
+        let slots = slots.iter().map(|slot| params::string(slot).and_then(params::storage_key));
+        let address =
+            address.as_str().parse().map_err(|_| format!("{:?} is no address", address.as_str()))?;
+        if wanted.insert(address, slots.collect::<Result<_, _>>()?).is_some() {
+            return Err(format!("{address} stands twice"));
+        }
+    }
+    Ok(wanted)
 }

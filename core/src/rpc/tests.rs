@@ -5,10 +5,11 @@ use crate::{
     chain::ChainSpec,
     executor::StateDiff,
     store::{Commit, Key, Memory},
-    tree::{Paths, Smt, StateKey},
+    tree::{Paths, Smt, StateKey, global_exit_root},
     types::{BlockRecord, Head, L1Info, Receipt, Totals, TransactionPlace, TransactionRecord},
 };
 use alloc::{
+    collections::BTreeMap,
     format,
     string::{String, ToString},
     vec,
@@ -16,6 +17,7 @@ use alloc::{
 };
 use alloy_consensus::{Header, SignableTransaction, TxLegacy, transaction::RlpEcdsaEncodableTx};
 use alloy_primitives::{Address, B256, Bytes, Log, Signature, TxKind, U256, hex, keccak256, logs_bloom};
+use alloy_rlp::Decodable;
 use k256::ecdsa::SigningKey;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -302,7 +304,8 @@ fn constants_are_as_clients_expect() {
         ("net_peerCount", json!("0x0")),
         (
             "rpc_modules",
-            json!({"debug":"1.0","eth":"1.0","net":"1.0","rpc":"1.0","txpool":"1.0","web3":"1.0","zkevm":"1.0"}),
+            // Nothing is remembered here, so there is no pool.
+            json!({"debug":"1.0","eth":"1.0","net":"1.0","rpc":"1.0","web3":"1.0","zkevm":"1.0"}),
         ),
     ] {
         assert_eq!(chain.result(method, json!([])), result, "{method}");
@@ -781,6 +784,143 @@ fn batches_and_forks_are_told_from_blocks() {
 }
 
 #[test]
+fn headers_are_those_of_their_blocks() {
+    let chain = Chain::new();
+    let block = chain.result("eth_getBlockByNumber", json!(["0x2"]));
+    let header = chain.result("eth_getHeaderByNumber", json!(["0x2"]));
+    assert_eq!(header, chain.result("eth_getHeaderByHash", json!([chain.hashes[2]])));
+    for (name, value) in header.as_object().unwrap() {
+        assert_eq!(*value, block[name], "{name}");
+    }
+    assert!(header.get("transactions").is_none() && header["hash"] == json!(chain.hashes[2]));
+    assert_eq!(chain.result("eth_getHeaderByNumber", json!(["0x3"])), Value::Null);
+    assert_eq!(chain.result("eth_getHeaderByHash", json!([TOPIC])), Value::Null);
+}
+
+#[test]
+fn many_slots_are_read_at_once() {
+    let chain = Chain::new();
+    let (other, word) = (Address::repeat_byte(0xee), |number: u64| json!(B256::from(U256::from(number))));
+    let wanted = json!({ CONTRACT.to_string(): ["0x5", "0x6"], other.to_string(): ["0x5"] });
+    let values = chain.result("eth_getStorageValues", json!([wanted, "0x1"]));
+    let values: BTreeMap<Address, Value> = serde_json::from_value(values).unwrap();
+    assert_eq!(values[&CONTRACT], json!([word(0x1234), word(0)]));
+    assert_eq!(values[&other], json!([word(0)]));
+    for wrong in [json!([]), json!({ "0x12": [] }), json!({ CONTRACT.to_string(): "0x5" })] {
+        assert_eq!(chain.error("eth_getStorageValues", json!([wrong])).0, -32602, "{wrong}");
+    }
+    let many = json!({ CONTRACT.to_string(): vec!["0x0"; 1025] });
+    assert_eq!(chain.error("eth_getStorageValues", json!([many])).0, -32602);
+}
+
+#[test]
+fn the_last_exit_root_is_that_of_the_last_block_with_one() {
+    let chain = Chain::new();
+    assert_eq!(chain.result("zkevm_getLatestGlobalExitRoot", json!([])), json!(B256::ZERO));
+    for number in [0, 1] {
+        let key = Key::Block(number);
+        let record = chain.store.get(&key).unwrap().unwrap();
+        let mut record = BlockRecord::decode(&mut record.as_ref()).unwrap();
+        record.l1_info.global_exit_root = B256::with_last_byte(7 + u8::try_from(number).unwrap());
+        let mut commit = Commit::default();
+        commit.put(key, alloy_rlp::encode(record).into());
+        chain.store.apply(&commit).unwrap();
+    }
+    assert_eq!(chain.result("zkevm_getLatestGlobalExitRoot", json!([])), json!(B256::with_last_byte(8)));
+}
+
+#[test]
+fn what_the_operator_set_is_told() {
+    let mut chain = Chain::new();
+    let versions = chain.result("zkevm_getVersionHistory", json!([]));
+    assert_eq!(versions, json!({ env!("CARGO_PKG_VERSION"): 1000 }));
+    let methods = ["zkevm_getRollupAddress", "zkevm_getRollupManagerAddress"];
+    for method in methods {
+        let unknown = format!("the method {method} does not exist/is not available");
+        assert_eq!(chain.error(method, json!([])), (-32601, unknown));
+    }
+    let addresses = [1, 2].map(Address::repeat_byte);
+    [chain.rpc.config.rollup, chain.rpc.config.rollup_manager] = addresses.map(Some);
+    for (method, address) in methods.into_iter().zip(addresses) {
+        assert_eq!(chain.result(method, json!([])), json!(address), "{method}");
+    }
+}
+
+/// What becomes of this result of the main node: a result or the text of an error.
+fn relayed(chain: &Chain, method: &str, params: Value, result: &Value) -> Value {
+    let answer = json!({ "jsonrpc": "2.0", "id": 1, "result": result }).to_string();
+    let finished = chain.forwarded(method, params).finish([Some(answer.into_bytes())]);
+    let mut finished: Value = serde_json::from_str(&finished).unwrap();
+    match finished.get("error") {
+        Some(error) => error["message"].clone(),
+        None => finished["result"].take(),
+    }
+}
+
+#[test]
+fn exit_roots_must_hash_to_what_was_asked_for() {
+    let (mainnet, rollups) = (B256::repeat_byte(1), B256::repeat_byte(2));
+    let root = global_exit_root(mainnet, rollups);
+    let mut chain = Chain::new();
+    let told = |mainnet, rollups| json!({ "blockNumber": "0x1", "timestamp": "0x2", "mainnetExitRoot": mainnet, "rollupExitRoot": rollups });
+    let ask =
+        |chain: &Chain, result: &Value| relayed(chain, "zkevm_getExitRootsByGER", json!([root]), result);
+    assert_eq!(ask(&chain, &told(mainnet, rollups)), told(mainnet, rollups));
+    assert_eq!(ask(&chain, &Value::Null), Value::Null, "nobody knows it");
+    let lies = [
+        told(rollups, mainnet),
+        told(mainnet, B256::ZERO),
+        json!({ "mainnetExitRoot": mainnet }),
+        json!(true),
+        json!([]),
+    ];
+    for lie in lies {
+        assert_eq!(ask(&chain, &lie), "the main node's answer is false", "{lie}");
+    }
+    let silent = chain.forwarded("zkevm_getExitRootsByGER", json!([root])).finish([None]);
+    assert!(silent.contains("the main node did not answer"), "{silent}");
+
+    // Our own state has it: that it is unknown is not true.
+    let slot = keccak256([root, B256::ZERO].concat()).into();
+    let mut diff = StateDiff::default();
+    diff.leaves.insert(StateKey::Storage(ChainSpec::EXIT_ROOT_MANAGER, slot), U256::ONE);
+    let head = chain.result("eth_getBlockByNumber", json!(["latest"]))["stateRoot"].clone();
+    chain.add(serde_json::from_value(head).unwrap(), &diff, Vec::new());
+    assert_eq!(ask(&chain, &Value::Null), "the main node's answer is false");
+    assert_eq!(ask(&chain, &told(mainnet, rollups)), told(mainnet, rollups));
+
+    chain.rpc.config.strict = true;
+    for (method, params) in
+        [("zkevm_getExitRootsByGER", json!([root])), ("zkevm_getExitRootTable", json!([]))]
+    {
+        assert_eq!(chain.error(method, params), (-32000, "the main node did not answer".into()));
+    }
+}
+
+#[test]
+fn every_row_of_the_exit_root_table_must_hash() {
+    let chain = Chain::new();
+    let row = |index: u8| {
+        let (mainnet, rollups) = (B256::repeat_byte(index), B256::repeat_byte(0x80 | index));
+        json!({
+            "index": index, "ger": global_exit_root(mainnet, rollups), "mainnet_exit_root": mainnet,
+            "rollup_exit_root": rollups, "min_timestamp": 1.5e3,
+        })
+    };
+    let ask = |result: &Value| relayed(&chain, "zkevm_getExitRootTable", json!([null]), result);
+    for told in [json!([row(1), row(2)]), json!([]), Value::Null] {
+        assert_eq!(ask(&told), told);
+    }
+    let mut wrong = row(2);
+    wrong["ger"] = row(1)["ger"].clone();
+    let mut nameless = row(2);
+    nameless.as_object_mut().unwrap().remove("ger");
+    for lie in [json!([row(1), wrong]), json!([nameless]), json!([1]), json!([{}]), json!({}), json!("0x")] {
+        assert_eq!(ask(&lie), "the main node's answer is false", "{lie}");
+    }
+}
+
+#[test]
 fn a_transaction_is_sent_as_it_is_and_its_hash_must_come_back() {
     let chain = Chain::new();
     let encoded = sign(unsigned(3));
@@ -946,6 +1086,13 @@ fn samples() -> Vec<(&'static str, Value)> {
         ("eth_estimateGas", json!([call, "0x1"])),
         ("eth_sendRawTransaction", json!([sign(unsigned(3))])),
         ("zkevm_getBatchByNumber", json!(["0x2", true])),
+        ("zkevm_getWitness", json!(["0x0", "full", true])),
+        ("zkevm_getBlockRangeWitness", json!(["0x0", "0x1", "trimmed"])),
+        ("zkevm_getBatchWitness", json!([2, "full"])),
+        ("zkevm_getExitRootsByGER", json!([TOPIC])),
+        ("zkevm_getExitRootTable", json!([{ "from": 1, "to": 2 }])),
+        ("eth_getStorageValues", json!([{ CONTRACT.to_string(): ["0x0"] }, "0x1"])),
+        ("eth_getHeaderByNumber", json!(["latest"])),
         ("zkevm_getNativeBlockHashesInRange", json!([{ "fromBlock": 0, "toBlock": 2 }])),
     ]
 }

@@ -75,6 +75,11 @@ impl<'a, S: Store> View<'a, S> {
         self.caller().map(|caller| caller.id(count))
     }
 
+    /// For what reads past this.
+    pub(super) fn interrupt(&self) -> Interrupt<'_> {
+        Interrupt::new(self.stop)
+    }
+
     /// A record is about to be read: methods that look at many blocks can be stopped here.
     fn proceed(&self) -> Result<(), StoreError> {
         let mut interrupt = self.interrupt.get();

@@ -5,6 +5,7 @@ use super::{
     json::Json,
     objects::{BlockObject, Form, ReceiptObject, TransactionObject},
     params::{self, Params, Selector, Tag},
+    reply::{Outcome, Relay},
     view::{Found, View},
 };
 use crate::{
@@ -333,6 +334,14 @@ impl<S: Store> View<'_, S> {
             }
         }
         Ok(B256::ZERO)
+    }
+
+    /// The main node knows of what a global exit root consists; we know what it must hash to.
+    pub(super) fn exit_roots(&self, params: Params<'_>) -> Result<Outcome, Error> {
+        let root = params.hash(0)?;
+        let latest = self.state_block(Selector::Tag(Tag::Latest))?;
+        let known = self.with_state(&latest, |state| state.known_exit_root(root))?;
+        Ok(Outcome::Relay(Relay::ExitRoots { root, known: !known.is_zero() }))
     }
 
     /// Which versions ran from which time on, in seconds since the Unix epoch: ours does from genesis.

@@ -157,6 +157,18 @@ pub(crate) fn extend<S: Store>(
     Ok(())
 }
 
+/// What the log index has of the sections that end with this block of the chain: what its commit has written, made again
+/// from the blocks, and for higher levels from the sections below.
+///
+/// # Errors
+///
+/// [`StoreError`] for a record that cannot be read.
+pub fn log_sections<S: Store>(block: &BlockRecord, store: &S) -> Result<Commit, StoreError> {
+    let mut commit = Commit::default();
+    extend(&mut commit, block, store)?;
+    Ok(commit)
+}
+
 /// Releases the records of all sections that end with this block, which is rolled back.
 pub(crate) fn release(commit: &mut Commit, number: u64) {
     for level in ending(number) {

@@ -9,6 +9,7 @@ mod recording;
 
 pub use commit::Commit;
 pub use journal::Journal;
+pub use log_index::log_sections;
 pub use memory::Memory;
 pub use record::Key;
 pub use recording::Recording;

@@ -27,6 +27,9 @@ pub enum Key {
         /// Counted from 0.
         section: u64,
     },
+    /// What the leaf at this path of the state tree is called. The record is [`crate::tree::StateKey::encode`]. It is
+    /// written with the leaf, and nothing but a witness needs it.
+    LeafName(B256),
     /// The last verified block. The record is a [`crate::types::Head`] in RLP.
     Head,
 }
@@ -51,6 +54,7 @@ impl Key {
                 section = [*level, a, b, c, d, e, f, g, h];
                 (b'l', &section)
             }
+            Self::LeafName(path) => (b'k', path.as_slice()),
             Self::Head => (b'h', &[]),
         };
         let mut bytes = [0; Self::MAX_LEN];
@@ -72,6 +76,13 @@ impl Key {
             b'b' => body.try_into().ok().map(u64::from_be_bytes).map(Self::Block),
             b'i' => digest().map(Self::BlockNumber),
             b't' => digest().map(Self::TransactionPlace),
+            b'p' => digest().map(Self::L2TransactionPlace),
+            b'l' => {
+                let (level, section) = body.split_first()?;
+                let section = section.try_into().ok().map(u64::from_be_bytes)?;
+                Some(Self::LogSection { level: *level, section })
+            }
+            b'k' => digest().map(Self::LeafName),
             b'h' => body.is_empty().then_some(Self::Head),
             _ => None,
         }
@@ -91,6 +102,7 @@ impl fmt::Display for Key {
             Self::LogSection { level, section } => {
                 write!(f, "section {section} of level {level} of the log index")
             }
+            Self::LeafName(path) => write!(f, "name of the leaf at path {path}"),
             Self::Head => f.write_str("head record"),
         }
     }
@@ -106,5 +118,32 @@ pub struct KeyBytes {
 impl AsRef<[u8]> for KeyBytes {
     fn as_ref(&self) -> &[u8] {
         &self.bytes[..self.len]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_read_as_it_was_written() {
+        let digest = B256::repeat_byte(7);
+        let keys = [
+            Key::Node(digest),
+            Key::Value(digest),
+            Key::Code(digest),
+            Key::Block(7),
+            Key::BlockNumber(digest),
+            Key::TransactionPlace(digest),
+            Key::L2TransactionPlace(digest),
+            Key::LogSection { level: 2, section: 7 },
+            Key::LeafName(digest),
+            Key::Head,
+        ];
+        for key in keys {
+            let bytes = key.encode();
+            assert_eq!(Key::decode(bytes.as_ref()), Some(key));
+            assert_eq!(Key::decode(&[bytes.as_ref(), &[0]].concat()), None);
+        }
     }
 }

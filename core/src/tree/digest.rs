@@ -106,6 +106,19 @@ impl Path {
         self.0
     }
 
+    /// The path of the leaf that stands behind these turns (`true` is right) and has this rest of a key; `None` if there is
+    /// no such path.
+    pub fn behind(turns: impl IntoIterator<Item = bool>, remaining: &[u64; 4]) -> Option<Self> {
+        let mut place = Position::ROOT;
+        for turn in turns {
+            if place.is_bottom() {
+                return None;
+            }
+            place = place.child(turn);
+        }
+        place.join(remaining)
+    }
+
     /// The turn to take at `depth`, which is below 256: `true` is right.
     pub(crate) fn bit(&self, depth: u32) -> bool {
         (self.0[lane(depth)] >> (depth / 4)) & 1 == 1
@@ -124,6 +137,12 @@ impl Path {
 impl From<Digest> for Path {
     fn from(key: Digest) -> Self {
         Self(key.0)
+    }
+}
+
+impl From<Path> for B256 {
+    fn from(path: Path) -> Self {
+        Digest(path.0).into()
     }
 }
 

@@ -1,5 +1,5 @@
 use super::digest::{Digest, Path, limbs32};
-use alloc::collections::BTreeMap;
+use alloc::{collections::BTreeMap, vec::Vec};
 use alloy_primitives::{Address, U256};
 use core::{fmt, mem};
 
@@ -22,6 +22,47 @@ impl StateKey {
     /// Where the leaf stands. Costs one permutation, two for storage; [`Paths`] remembers.
     pub fn path(&self) -> Path {
         Preimage::from(*self).path()
+    }
+
+    /// The account that the leaf is part of.
+    pub fn address(&self) -> Address {
+        match self {
+            Self::Balance(address)
+            | Self::Nonce(address)
+            | Self::CodeHash(address)
+            | Self::Storage(address, _)
+            | Self::CodeLength(address) => *address,
+        }
+    }
+
+    /// The name as bytes: the constant that its path is derived with, the address, and for storage the slot without
+    /// leading zeros. Distinct names have distinct bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let (kind, address, slot) = match self {
+            Self::Balance(address) => (0, address, None),
+            Self::Nonce(address) => (1, address, None),
+            Self::CodeHash(address) => (2, address, None),
+            Self::Storage(address, slot) => (3, address, Some(slot)),
+            Self::CodeLength(address) => (4, address, None),
+        };
+        let slot = slot.map(U256::to_be_bytes_trimmed_vec).unwrap_or_default();
+        [&[kind], address.as_slice(), &slot].concat()
+    }
+
+    /// The name that [`StateKey::encode`] makes these bytes of, if there is one.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (kind, rest) = bytes.split_first()?;
+        let (address, slot) = rest.split_first_chunk::<20>()?;
+        let address = Address::from(*address);
+        match (kind, slot) {
+            (0, []) => Some(Self::Balance(address)),
+            (1, []) => Some(Self::Nonce(address)),
+            (2, []) => Some(Self::CodeHash(address)),
+            (3, [0, ..]) => None,
+            (3, slot) if slot.len() <= 32 => Some(Self::Storage(address, U256::from_be_slice(slot))),
+            (4, []) => Some(Self::CodeLength(address)),
+            _ => None,
+        }
     }
 }
 

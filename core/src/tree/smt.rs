@@ -129,6 +129,10 @@ pub struct TreeUpdate {
     pub released_nodes: Vec<B256>,
     /// Hashes of the values that a leaf had and has no more.
     pub released_values: Vec<B256>,
+    /// Paths of the leaves that did not stand in the old tree, from left to right.
+    pub planted: Vec<Path>,
+    /// Paths of the leaves that do not stand in the new tree any more, from left to right.
+    pub felled: Vec<Path>,
     /// Poseidon permutations that the update took; deriving paths is not among them.
     pub permutations: u64,
 }
@@ -285,6 +289,11 @@ impl<S: Store> Builder<'_, '_, S> {
         }
         for change in changes {
             let before = old_leaf.filter(|leaf| leaf.path == change.path);
+            match (before, &change.value) {
+                (None, Some(_)) => self.update.planted.push(change.path),
+                (Some(_), None) => self.update.felled.push(change.path),
+                _ => {}
+            }
             self.exchange(before.map(|leaf| leaf.value_hash), change.value);
         }
         if old_leaf.is_some() {

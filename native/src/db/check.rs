@@ -10,8 +10,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use zk_replica_core::executor::PreparedBlock;
-use zk_replica_core::store::{Key, Store, StoreError};
-use zk_replica_core::tree::{Node, hash_bytes, hash_value};
+use zk_replica_core::store::{Key, Store, StoreError, log_sections};
+use zk_replica_core::tree::{Node, Path as TreePath, StateKey, hash_bytes, hash_value};
 use zk_replica_core::types::{
     Block, BlockClaims, BlockInput, BlockRecord, EncodedTransaction, Head, Totals, TransactionPlace,
 };
@@ -53,10 +53,10 @@ pub(super) struct Check {
 const TOLD: usize = 20;
 
 /// The levels of the state tree that are always hashed again: at most 2047 nodes.
-const UPPER_LEVELS: u32 = 10;
+const UPPER_LEVELS: usize = 10;
 
 /// No path in the tree is longer.
-const DEPTH: u32 = 256;
+const DEPTH: usize = 256;
 
 #[derive(Debug, Default, Serialize)]
 struct Report {
@@ -224,34 +224,14 @@ impl Checking<'_> {
         }
         if self.report.deep {
             self.transactions(number, record);
+            self.log_index(number, record);
         }
     }
 
     /// The transactions against the header, their senders against their signatures, the index against both.
     fn transactions(&mut self, number: u64, record: &BlockRecord) {
         let stored = &record.transactions;
-        let encoded = stored.iter().map(|transaction| EncodedTransaction {
-            encoded: transaction.encoded.clone(),
-            effective_percentage: transaction.effective_percentage,
-        });
-        let prepared = PreparedBlock::from(Block {
-            input: BlockInput {
-                number,
-                timestamp: record.header.timestamp,
-                coinbase: record.header.beneficiary,
-                l1_info: record.l1_info,
-                transactions: encoded.collect(),
-            },
-            claims: BlockClaims {
-                batch: record.batch,
-                delta_timestamp: None,
-                gas_limit: None,
-                hash: B256::ZERO,
-                state_root: record.header.state_root,
-                block_info_root: record.block_info_root,
-                intermediate_state_roots: Vec::new(),
-            },
-        });
+        let prepared = prepared(record);
         if prepared.transactions_root() != record.header.transactions_root {
             self.found(format!("the transactions of block {number} are not those of its header"));
         }
@@ -259,13 +239,36 @@ impl Checking<'_> {
             if !matches!(prepared, Ok(prepared) if prepared.transaction().sender() == stored.sender) {
                 self.found(format!("transaction {index} of block {number} has another sender"));
             }
-            let key = Key::TransactionPlace(keccak256(&stored.encoded));
             let place = TransactionPlace { block: number, index };
-            if let Some(found) = self.read::<TransactionPlace>(key).filter(|found| *found != place) {
-                // The same transaction may have come again in a later block, where it failed.
-                if found.block < number {
-                    self.found(format!("the index has transaction {index} of block {number} at {found:?}"));
-                }
+            self.place(place, Key::TransactionPlace(keccak256(&stored.encoded)));
+            if let Ok(prepared) = prepared {
+                self.place(place, Key::L2TransactionPlace(prepared.l2_hash()));
+            }
+        }
+    }
+
+    /// Where a transaction stands against what an index says.
+    fn place(&mut self, place: TransactionPlace, key: Key) {
+        let found = self.read::<TransactionPlace>(key).filter(|found| *found != place);
+        // The same transaction may have come again in a later block, where it failed.
+        if let Some(found) = found.filter(|found| found.block <= place.block) {
+            let TransactionPlace { block, index } = place;
+            self.found(format!("{key}: {found:?}, but it is transaction {index} of block {block}"));
+        }
+    }
+
+    /// The sections that end with this block, against their blocks and the sections below.
+    fn log_index(&mut self, number: u64, record: &BlockRecord) {
+        let made = match log_sections(record, self.store) {
+            Ok(made) => made,
+            Err(error) => return self.found(format!("the log index at block {number}: {error}")),
+        };
+        for (key, section) in made.records() {
+            match self.store.get(key) {
+                Ok(Some(found)) if found == *section => {}
+                Ok(Some(_)) => self.found(format!("{key} is not what its blocks have")),
+                Ok(None) => self.found(format!("{key} is missing")),
+                Err(error) => self.found(error.to_string()),
             }
         }
     }
@@ -274,8 +277,8 @@ impl Checking<'_> {
     fn tree(&mut self, root: B256) {
         self.begin("tree nodes", 0);
         let deepest = if self.report.deep { DEPTH } else { UPPER_LEVELS };
-        let mut ahead = vec![(root, 0)];
-        while let Some((digest, depth)) = ahead.pop() {
+        let mut ahead = vec![(root, 0, U256::ZERO)];
+        while let Some((digest, depth, turns)) = ahead.pop() {
             if digest.is_zero() || depth > deepest {
                 continue;
             }
@@ -283,11 +286,16 @@ impl Checking<'_> {
             self.report.tree_nodes += 1;
             match self.node(digest) {
                 Ok(Node::Branch { left, right }) => {
-                    ahead.extend([(left.into(), depth + 1), (right.into(), depth + 1)]);
+                    let mut turned = turns;
+                    turned.set_bit(depth, true);
+                    ahead.extend([(left.into(), depth + 1, turns), (right.into(), depth + 1, turned)]);
                 }
-                Ok(Node::Leaf { value_hash, .. }) => {
-                    if let Err(finding) = self.value(value_hash.into()) {
-                        self.found(finding);
+                Ok(Node::Leaf { remaining, value_hash }) => {
+                    let path = TreePath::behind((0..depth).map(|depth| turns.bit(depth)), &remaining);
+                    for checked in [self.value(value_hash.into()), self.name(digest, path)] {
+                        if let Err(finding) = checked {
+                            self.found(finding);
+                        }
                     }
                 }
                 Err(finding) => self.found(finding),
@@ -313,11 +321,48 @@ impl Checking<'_> {
         false_name(key.encode().as_ref(), &record).map_or(Ok(()), Err)
     }
 
+    /// A leaf has a name, which is checked where all records are.
+    fn name(&self, digest: B256, path: Option<TreePath>) -> Result<(), String> {
+        let path = path.ok_or_else(|| format!("{} has too long a path for its place", Key::Node(digest)))?;
+        let key = Key::LeafName(path.into());
+        match self.store.get(&key) {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(format!("{key} is missing")),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
     fn begin(&self, what: &'static str, total: u64) {
         self.bar.reset();
         self.bar.set_length(total);
         self.bar.set_message(what);
     }
+}
+
+/// The block as it is executed: with hashes and senders.
+fn prepared(record: &BlockRecord) -> PreparedBlock {
+    let encoded = record.transactions.iter().map(|transaction| EncodedTransaction {
+        encoded: transaction.encoded.clone(),
+        effective_percentage: transaction.effective_percentage,
+    });
+    PreparedBlock::from(Block {
+        input: BlockInput {
+            number: record.header.number,
+            timestamp: record.header.timestamp,
+            coinbase: record.header.beneficiary,
+            l1_info: record.l1_info,
+            transactions: encoded.collect(),
+        },
+        claims: BlockClaims {
+            batch: record.batch,
+            delta_timestamp: None,
+            gas_limit: None,
+            hash: B256::ZERO,
+            state_root: record.header.state_root,
+            block_info_root: record.block_info_root,
+            intermediate_state_roots: Vec::new(),
+        },
+    })
 }
 
 /// What is wrong with a record that is named by its hash.
@@ -338,6 +383,11 @@ fn false_name(key: &[u8], record: &[u8]) -> Option<String> {
             Err(_) => return Some(format!("{key} has {} bytes, not 32", record.len())),
         },
         Key::Code(digest) => (digest, hash_bytes(record)),
+        Key::LeafName(path) => match StateKey::decode(record) {
+            Some(name) if B256::from(name.path()) == path => return None,
+            Some(name) => return Some(format!("{key}: {name} is elsewhere")),
+            None => return Some(format!("{key} is not a name")),
+        },
         Key::Block(_)
         | Key::BlockNumber(_)
         | Key::TransactionPlace(_)
@@ -481,5 +531,53 @@ mod tests {
             vec![(Key::BlockNumber(hash), Bytes::from_static(&[0; 8]))]
         });
         assert_found(&report, "the index has another number for the hash of block 20");
+    }
+
+    #[test]
+    fn transactions_are_where_both_indexes_have_them() {
+        for l2 in [false, true] {
+            let report = found(|store| {
+                let mut blocks = (1..=20).map(|number| get(store, Key::Block(number)));
+                let hashes = blocks.find_map(|record| {
+                    let prepared = prepared(&BlockRecord::decode(&mut record.as_ref()).unwrap());
+                    let first = prepared.input().transactions.first()?.as_ref().ok()?;
+                    Some((keccak256(first.transaction().encoded()), first.l2_hash()))
+                });
+                let (hash, l2_hash) = hashes.unwrap();
+                let key = if l2 { Key::L2TransactionPlace(l2_hash) } else { Key::TransactionPlace(hash) };
+                vec![(key, alloy_rlp::encode(TransactionPlace { block: 0, index: 0 }).into())]
+            });
+            assert_found(&report, if l2 { "with L2 hash" } else { "place of transaction" });
+        }
+    }
+
+    #[test]
+    fn the_log_index_is_compared_with_the_blocks() {
+        let section = Key::LogSection { level: 1, section: 0 };
+        // That something is in it which is not, and that nothing is: either costs the truth of an answer.
+        for list in [&[0xaa, 0xbb, 0xcc, 0xdd][..], &[]] {
+            let report = found(|_| {
+                let content = [&[0], list].concat();
+                let check = keccak256([section.encode().as_ref(), &content].concat());
+                vec![(section, [&check[..4], &content].concat().into())]
+            });
+            assert_found(&report, "of the log index is not what its blocks have");
+        }
+        let report = found(|store| vec![flipped(store, section, 5)]);
+        assert_found(&report, "of the log index is not what its blocks have");
+    }
+
+    #[test]
+    fn leaves_have_their_names() {
+        let name = StateKey::Storage(ChainSpec::SYSTEM_CONTRACT, U256::ZERO);
+        let key = Key::LeafName(name.path().into());
+        let other = StateKey::Nonce(alloy_primitives::Address::repeat_byte(0x11));
+        let report = found(|store| {
+            assert_eq!(get(store, key).as_ref(), name.encode());
+            vec![(key, other.encode().into())]
+        });
+        assert_found(&report, "nonce of 0x1111111111111111111111111111111111111111 is elsewhere");
+        let report = found(|_| vec![(key, Bytes::from_static(&[9]))]);
+        assert_found(&report, "is not a name");
     }
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use zk_replica_core::store::{Commit, Key, Store, StoreError};
 
 /// Version of everything that is written.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 
 /// The logs become a run when they have this many records, bytes, or commits.
 const LOG_RECORDS: usize = 16_384;

@@ -320,9 +320,9 @@ fn another_chain_genesis_or_version_is_refused() {
     assert!(matches!(SledStore::open(path, &other), Err(OpenError::Genesis { chain: 779, .. })));
 
     let format = fs::read_to_string(path.join("format")).unwrap();
-    fs::write(path.join("format"), format.replace("version 3", "version 2")).unwrap();
+    fs::write(path.join("format"), format.replace("version 4", "version 3")).unwrap();
     let error = SledStore::open(path, &CHAIN).unwrap_err();
-    assert!(error.to_string().contains("has format 2, this program reads format 3"), "{error}");
+    assert!(error.to_string().contains("has format 3, this program reads format 4"), "{error}");
 }
 
 #[test]

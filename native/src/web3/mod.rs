@@ -19,6 +19,7 @@ use hyper::StatusCode;
 use hyper::body::Bytes;
 use memory::{Memory, Session};
 use pages::{Health, NodeStatus, Readiness};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -29,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::{task, time};
 use upstreams::Upstreams;
 use workers::{Undone, Workers};
@@ -41,6 +42,9 @@ const AT_ONCE: usize = 8;
 
 /// Questions of one batch that are asked of main nodes at a time.
 const ASKED_AT_ONCE: usize = 8;
+
+/// Messages with witness calls that are worked on at a time: such a call executes blocks again.
+const WITNESSES: usize = 2;
 
 /// Methods that have metrics of their own; more do not exist.
 const METHODS: usize = 256;
@@ -88,6 +92,7 @@ impl Service {
             state: board.subscribe(),
             board: board.clone(),
             workers: Workers::new(threads, options.queue, options.timeout, Arc::clone(&metrics)),
+            witnesses: Arc::new(Semaphore::new(WITNESSES)),
             upstreams: Upstreams::new(main_nodes, options.forward_timeout, Arc::clone(&metrics)),
             memory,
             methods: Mutex::default(),
@@ -130,6 +135,7 @@ struct Node {
     state: watch::Receiver<State>,
     board: Board,
     workers: Workers,
+    witnesses: Arc<Semaphore>,
     upstreams: Upstreams,
     memory: Memory,
     /// Methods that exist, as far as they have been used.
@@ -211,8 +217,17 @@ impl Node {
         seed: B256,
         session: Option<Session>,
     ) -> (StatusCode, String) {
+        let witness = match asks_for_witness(&body) {
+            false => None,
+            true => match Arc::clone(&self.witnesses).try_acquire_owned() {
+                Ok(turn) => Some(turn),
+                Err(_) => return (StatusCode::SERVICE_UNAVAILABLE, refusal(-32000, "busy")),
+            },
+        };
         let node = Arc::clone(self);
         let done = self.workers.run(move |deadline| {
+            // Until the work ends, whoever waits for it.
+            let _turn = witness;
             let status = node.rpc_status();
             let caller = node.memory.caller(seed, session.as_ref());
             node.rpc.serve(&body, &status, &node.store, &caller, &|| deadline.is_over())
@@ -406,12 +421,34 @@ enum Method<'a> {
     None,
 }
 
-fn method(body: &Bytes) -> Method<'static> {
+#[derive(Deserialize)]
+struct Named<'a> {
+    #[serde(borrow)]
+    method: Cow<'a, str>,
+}
+
+/// Some method of the body makes a witness.
+fn asks_for_witness(body: &Bytes) -> bool {
     #[derive(Deserialize)]
-    struct Named<'a> {
+    #[serde(untagged)]
+    enum Entry<'a> {
         #[serde(borrow)]
-        method: Cow<'a, str>,
+        Named(Named<'a>),
+        Other(IgnoredAny),
     }
+    // A name may be written with escapes.
+    let may = body.windows(7).any(|part| part == b"Witness") || body.contains(&b'\\');
+    let names = |named: &Named<'_>| named.method.ends_with("Witness");
+    may && match serde_json::from_slice::<Vec<Entry<'_>>>(body) {
+        Ok(entries) => entries.iter().any(|entry| match entry {
+            Entry::Named(named) => names(named),
+            Entry::Other(_) => false,
+        }),
+        Err(_) => serde_json::from_slice::<Named<'_>>(body).is_ok_and(|named| names(&named)),
+    }
+}
+
+fn method(body: &Bytes) -> Method<'static> {
     let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
     if first == Some(&b'[') {
         return Method::Batch;
@@ -442,4 +479,30 @@ fn size(folder: &Path) -> u64 {
         Err(_) => 0,
     });
     sizes.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn witness_calls_are_told_from_others() {
+        let asks = |body: &'static str| asks_for_witness(&Bytes::from_static(body.as_bytes()));
+        for body in [
+            r#"{"method":"zkevm_getWitness","params":["0x1"]}"#,
+            r#"{"method":"zkevm_get\u0042atchWitnes\u0073","params":[1]}"#,
+            r#"[1,{"method":"eth_chainId"},{"method":"zkevm_getBlockRangeWitness"}]"#,
+        ] {
+            assert!(asks(body), "{body}");
+        }
+        for body in [
+            "",
+            "Witness",
+            r#"{"method":"eth_chainId"}"#,
+            r#"{"method":"eth_call","params":["zkevm_getWitness"]}"#,
+            r#"[{"method":"web3_sha3","params":["Witness\\"]}]"#,
+        ] {
+            assert!(!asks(body), "{body}");
+        }
+    }
 }

@@ -28,6 +28,12 @@ pub enum EncodeError {
     /// A leaf that has to be shown, and that none of the names belongs to.
     #[error("the leaf at path {0} has no name")]
     Unnamed(Path),
+    /// The witness is longer than allowed.
+    #[error("the witness has more than {limit} bytes")]
+    TooLarge {
+        /// What is allowed.
+        limit: usize,
+    },
     /// No witness shows nodes so deep.
     #[error("node {0} is below more than 255 branches")]
     TooDeep(B256),
@@ -40,14 +46,29 @@ pub enum EncodeError {
 /// §6.1).
 ///
 /// A witness names its leaves, and a tree does not know their names: a leaf has a path, and one cannot see of what it
-/// is the hash. So `names` must have the name of every leaf that is shown: in full all keys of the state, trimmed the
-/// touched ones (which are taken from [`Extent::Trimmed`]) and the leaves beside their paths. Names of leaves that are
-/// not there, or not shown, do no harm but cost a permutation or two.
+/// is the hash. So every leaf that is shown must have its name in `names`, in [`Extent::Trimmed`], or in the store, where
+/// a verified chain has them ([`Key::LeafName`]). Names of leaves that are not there, or not shown, do no harm but cost a
+/// permutation or two.
 ///
 /// # Errors
 ///
 /// [`EncodeError::Store`] for what is missing, [`EncodeError::Unnamed`] for a leaf without a name.
 pub fn encode<S: Store>(
+    store: &S,
+    root: B256,
+    names: &[StateKey],
+    extent: Extent<'_>,
+) -> Result<Vec<u8>, EncodeError> {
+    encode_within(usize::MAX, store, root, names, extent)
+}
+
+/// [`encode`], unless the witness has more than `limit` bytes; then it is not made to its end.
+///
+/// # Errors
+///
+/// Those of [`encode`], and [`EncodeError::TooLarge`].
+pub fn encode_within<S: Store>(
+    limit: usize,
     store: &S,
     root: B256,
     names: &[StateKey],
@@ -61,7 +82,7 @@ pub fn encode<S: Store>(
     let mut touched_paths: Vec<Path> = touched.iter().map(|key| paths.path(*key)).collect();
     touched_paths.sort_unstable();
     let names = names.iter().chain(touched).map(|key| (paths.path(*key), *key)).collect();
-    let mut encoder = Encoder { store, tree: Smt::new(store), names, extent, bytes: vec![VERSION] };
+    let mut encoder = Encoder { store, tree: Smt::new(store), names, extent, limit, bytes: vec![VERSION] };
     let root = Digest::try_from(root).map_err(|_| {
         let reason = "the digest has a limb that is not below the field's prime";
         StoreError::Corrupt { key: Key::Node(root), reason }
@@ -69,6 +90,9 @@ pub fn encode<S: Store>(
     if !root.is_zero() {
         let shown = encoder.shows(&touched_paths);
         encoder.subtree(root, Position::ROOT, shown, &touched_paths)?;
+    }
+    if encoder.bytes.len() > limit {
+        return Err(EncodeError::TooLarge { limit });
     }
     Ok(encoder.bytes)
 }
@@ -78,6 +102,7 @@ struct Encoder<'s, S> {
     tree: Smt<'s, S>,
     names: BTreeMap<Path, StateKey>,
     extent: Extent<'s>,
+    limit: usize,
     bytes: Vec<u8>,
 }
 
@@ -97,6 +122,9 @@ impl<S: Store> Encoder<'_, S> {
     ) -> Result<(), EncodeError> {
         if place.is_bottom() {
             return Err(EncodeError::TooDeep(digest.into()));
+        }
+        if self.bytes.len() > self.limit {
+            return Err(EncodeError::TooLarge { limit: self.limit });
         }
         let node = if shown { self.at_hand(self.tree.node(digest))? } else { None };
         match node {
@@ -152,7 +180,10 @@ impl<S: Store> Encoder<'_, S> {
             key: Key::Node(digest.into()),
             reason: "a leaf's path is too long for its place",
         })?;
-        let key = *self.names.get(&path).ok_or(EncodeError::Unnamed(path))?;
+        let key = match self.names.get(&path) {
+            Some(key) => *key,
+            None => self.stored_name(path)?,
+        };
         if let StateKey::CodeHash(_) = key {
             self.code(value.into())?;
         }
@@ -169,6 +200,17 @@ impl<S: Store> Encoder<'_, S> {
             self.string(&slot.to_be_bytes::<32>())?;
         }
         self.string(&value.to_be_bytes_trimmed_vec())
+    }
+
+    fn stored_name(&self, path: Path) -> Result<StateKey, EncodeError> {
+        let key = Key::LeafName(path.into());
+        let record = match self.store.get(&key) {
+            Ok(Some(record)) => record,
+            Ok(None) | Err(StoreError::Missing(_)) => return Err(EncodeError::Unnamed(path)),
+            Err(error) => return Err(error.into()),
+        };
+        let name = StateKey::decode(&record).filter(|name| name.path() == path);
+        name.ok_or(EncodeError::Store(StoreError::Corrupt { key, reason: "not the name of this leaf" }))
     }
 
     fn code(&mut self, hash: B256) -> Result<(), EncodeError> {

@@ -26,7 +26,7 @@ mod encode;
 mod entries;
 
 pub use decode::WitnessError;
-pub use encode::{EncodeError, Extent, encode};
+pub use encode::{EncodeError, Extent, encode, encode_within};
 pub use entries::EntryError;
 
 use crate::{
