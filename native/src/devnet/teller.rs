@@ -1,4 +1,5 @@
-//! What the devnet says to the outside: the chain as it is, or with lies in it, the same on the stream and in JSON-RPC.
+//! What the devnet says to the outside: the chain as it is, or with lies in it, the same on the stream and in JSON-RPC as
+//! far as JSON-RPC can say it.
 
 use super::account::Account;
 use super::archive::{Archive, Over};
@@ -11,7 +12,7 @@ use zk_replica_core::checker::{Checker, Claim, MakeError, Verdict};
 use zk_replica_core::executor::PreparedBlock;
 use zk_replica_core::source::datastream::{EntryTooLong, Stream};
 use zk_replica_core::store::{Commit, Key, Store, StoreError};
-use zk_replica_core::types::{Head, Totals, TransactionPlace};
+use zk_replica_core::types::{BlockRecord, Head, Totals, TransactionPlace};
 
 /// The first block that lies are told of. Genesis and the injected batch are fixed by the protocol.
 const FIRST: u64 = 2;
@@ -203,7 +204,9 @@ impl Teller {
     /// JSON-RPC has to find what the stream says.
     fn keep(&self, told: &Told) {
         let (number, hash) = (told.number(), told.hash());
-        self.records.put(Key::Block(number), alloy_rlp::encode(&told.record).into());
+        // JSON-RPC cannot tell of a block that says it is in another batch than the one it is in.
+        let record = BlockRecord { batch: told.start.number, ..told.record.clone() };
+        self.records.put(Key::Block(number), alloy_rlp::encode(&record).into());
         self.records.put(Key::BlockNumber(hash), number.to_be_bytes().into());
         for (index, transaction) in (0..).zip(&told.record.transactions) {
             let place = TransactionPlace { block: number, index };
@@ -245,7 +248,7 @@ fn head(told: &Told) -> Head {
         hash: told.hash(),
         state_root: header.state_root,
         timestamp: header.timestamp,
-        batch: told.record.batch,
+        batch: told.start.number,
         fork_id: told.record.fork_id,
         batch_closed: told.end.is_some(),
         totals: Totals::default(),
