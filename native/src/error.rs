@@ -48,7 +48,11 @@ impl HostError {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Store(_) | Self::Signals(_) | Self::Runtime(_) => 1,
-            Self::ChainFiles(_) | Self::Open(_) | Self::Server(_) | Self::Discover(_) | Self::Genesis { .. } => 2,
+            Self::ChainFiles(_)
+            | Self::Open(_)
+            | Self::Server(_)
+            | Self::Discover(_)
+            | Self::Genesis { .. } => 2,
         }
     }
 }

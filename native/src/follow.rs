@@ -52,7 +52,7 @@ pub(crate) fn run(options: &cli::Run, stop: &AtomicBool) -> Result<Option<Outcom
     let replica = Replica::open(spec.clone(), genesis, &journal)?;
     let upstreams = &Upstreams::new(options.upstreams());
     let events = Events::new(replica.head(), timing.report_interval, board.clone());
-    let (teller, watched) = (events.teller(), AtomicBool::new(false));
+    let (teller, watched) = (events.teller(), &AtomicBool::new(false));
     let mut follower = Follower {
         upstreams,
         asker,
@@ -69,7 +69,8 @@ pub(crate) fn run(options: &cli::Run, stop: &AtomicBool) -> Result<Option<Outcom
     };
     let followed = thread::scope(|scope| {
         if options.main_node.len() + options.stream.len() > 1 {
-            scope.spawn(|| upstreams.watch(asker, timing, &watched, &|line| teller.warn(line)));
+            let report = |address: &str, line: Option<&str>| teller.contradiction(address, line);
+            scope.spawn(move || upstreams.watch(asker, timing, watched, &report));
         }
         let followed = follower.follow();
         watched.store(true, Ordering::Relaxed);
@@ -155,13 +156,13 @@ impl<'a> Follower<'a> {
                 Ok(()) | Err(End::Line(LineError::Stopped)) => {
                     if !self.stop.load(Ordering::Relaxed) {
                         self.upstreams.failed(1.0);
-                        self.events.lost(&name, "no block for long, and another main node has more");
+                        self.events.lost(&name, "no block for long, and another main node has more", false);
                     }
                     continue;
                 }
                 Err(End::Line(reason)) => {
                     self.upstreams.failed(1.0);
-                    self.events.lost(&name, &reason.to_string());
+                    self.events.lost(&name, &reason.to_string(), reason.is_contradiction());
                 }
                 Err(End::Waiting(reason)) => {
                     self.upstreams.failed(1.0);
@@ -291,6 +292,9 @@ impl<'a> Follower<'a> {
                     self.disk.flush()?;
                     self.disputed = None;
                     self.events.rolled_back(from, to);
+                }
+                if let Step::Verified(block) = &step {
+                    self.events.verified(block.head());
                 }
                 self.disk.keep_up()?;
                 if self.events.is_due() {
