@@ -1,5 +1,5 @@
 use crate::Script;
-use alloy_primitives::{B256, Bytes, hex, keccak256};
+use alloy_primitives::{B256, Bytes, keccak256};
 use serde_json::{Value, json};
 use std::{
     collections::{HashMap, VecDeque},
