@@ -12,7 +12,9 @@ use zk_replica_core::checker::{Checker, Claim, MakeError, Verdict};
 use zk_replica_core::executor::PreparedBlock;
 use zk_replica_core::source::datastream::{EntryTooLong, Stream};
 use zk_replica_core::store::{Commit, Key, Store, StoreError};
-use zk_replica_core::types::{BlockRecord, Head, Totals, TransactionPlace};
+use zk_replica_core::types::{
+    BlockRecord, EncodedTransaction, Head, Totals, TransactionPlace, TransactionRecord,
+};
 
 /// The first block that lies are told of. Genesis and the injected batch are fixed by the protocol.
 const FIRST: u64 = 2;
@@ -174,7 +176,7 @@ impl Teller {
             }
         }
         if told != *block {
-            self.keep(&told);
+            self.keep(&told, block);
         }
         self.positions.push(self.stream.len());
         self.stream.append(&told.messages())?;
@@ -201,11 +203,18 @@ impl Teller {
         Ok(())
     }
 
-    /// JSON-RPC has to find what the stream says.
-    fn keep(&self, told: &Told) {
+    /// JSON-RPC has to find what the stream says. Of a transaction that nobody can have signed it knows no sender, and
+    /// finds the true one.
+    fn keep(&self, told: &Told, truth: &Told) {
         let (number, hash) = (told.number(), told.hash());
         // JSON-RPC cannot tell of a block that says it is in another batch than the one it is in.
-        let record = BlockRecord { batch: told.start.number, ..told.record.clone() };
+        let mut record = BlockRecord { batch: told.start.number, ..told.record.clone() };
+        for (transaction, true_one) in record.transactions.iter_mut().zip(&truth.record.transactions) {
+            let TransactionRecord { encoded, effective_percentage, .. } = transaction.clone();
+            if (EncodedTransaction { encoded, effective_percentage }).recover().is_err() {
+                *transaction = true_one.clone();
+            }
+        }
         self.records.put(Key::Block(number), alloy_rlp::encode(&record).into());
         self.records.put(Key::BlockNumber(hash), number.to_be_bytes().into());
         for (index, transaction) in (0..).zip(&told.record.transactions) {

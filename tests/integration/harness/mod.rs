@@ -206,7 +206,10 @@ impl Replica {
     /// Waits until this is the latest block that it serves.
     pub(crate) fn await_head(&self, hash: &str) {
         let started = Instant::now();
-        while self.ask("eth_getBlockByNumber", json!(["latest", false]))["hash"] != hash {
+        // Before its first block it answers with an error.
+        let latest =
+            || call(&self.http, "eth_getBlockByNumber", &json!(["latest", false])).unwrap_or_default();
+        while latest()["result"]["hash"] != hash {
             assert!(started.elapsed() < PATIENCE, "{hash} does not come: {:#?}", self.process.lines());
             thread::sleep(Duration::from_millis(10));
         }
