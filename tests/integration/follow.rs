@@ -81,7 +81,8 @@ fn each_block_behind_the_tip_has_a_line() {
     node.append(between(&script, 90, 120));
     follower.await_block(120);
     let lines = follower.lines();
-    let told = lines.iter().filter_map(|line| line.strip_prefix("block ")?.split(' ').next()?.parse().ok());
+    let told =
+        lines.iter().filter_map(|line| line.strip_prefix("block ")?.split(' ').next()?.parse::<u64>().ok());
     assert!(told.eq(20..=120_u64), "{lines:#?}");
     assert_eq!(follower.stop("TERM"), Some(130));
 }
