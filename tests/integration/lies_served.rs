@@ -5,6 +5,7 @@
     clippy::std_instead_of_alloc,
     reason = "a test on a host has std, and one name for each item is easier to read"
 )]
+#![allow(clippy::panic, reason = "a test that cannot go on says so by a panic")]
 
 #[path = "harness/mod.rs"]
 mod harness;
@@ -228,7 +229,7 @@ fn listen(address: &str, done: &AtomicBool) -> Vec<Value> {
             // Silence: nothing more is on its way.
             Err(tungstenite::Error::Io(_)) if done.load(Ordering::Relaxed) => return heads,
             Err(tungstenite::Error::Io(_)) => {}
-            Err(error) => unreachable!("the subscription ends: {error}"),
+            Err(error) => panic!("the subscription ends: {error}"),
         }
     }
 }

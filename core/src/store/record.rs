@@ -72,6 +72,12 @@ impl Key {
             b'b' => body.try_into().ok().map(u64::from_be_bytes).map(Self::Block),
             b'i' => digest().map(Self::BlockNumber),
             b't' => digest().map(Self::TransactionPlace),
+            b'p' => digest().map(Self::L2TransactionPlace),
+            b'l' => {
+                let (level, section) = body.split_first()?;
+                let section = section.try_into().ok().map(u64::from_be_bytes)?;
+                Some(Self::LogSection { level: *level, section })
+            }
             b'h' => body.is_empty().then_some(Self::Head),
             _ => None,
         }

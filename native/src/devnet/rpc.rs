@@ -12,6 +12,7 @@ use alloy_consensus::{SignableTransaction as _, TxLegacy};
 use alloy_primitives::{Address, B256, Bytes, U64, U128, U256, hex, keccak256};
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
+use std::mem::take;
 use std::sync::Arc;
 use zk_replica_core::chain::ChainSpec;
 use zk_replica_core::rpc::{Config, Reply, Rpc, Status};
@@ -217,11 +218,12 @@ impl Api {
             members.insert("stateRoot".to_owned(), json!(end.state_root));
             members.insert("localExitRoot".to_owned(), json!(end.local_exit_root));
         }
-        let objects =
-            members["blocks"].as_array_mut().into_iter().flatten().filter(|block| block.is_object());
-        for (object, told) in objects.zip(blocks(batch_number, sequencer)) {
-            let transactions = told.record.transactions.iter();
-            object["transactions"] = transactions.map(|one| json!(keccak256(&one.encoded))).collect();
+        if batch_number > 0 {
+            members.insert("coinbase".to_owned(), json!(sequencer.chain.coinbase()));
+        }
+        if let Some(list) = members["blocks"].as_array_mut() {
+            *list =
+                take(list).into_iter().filter_map(|block| as_told(block, batch_number, sequencer)).collect();
         }
         for list in ["blocks", "transactions"] {
             if members[list].as_array().is_some_and(Vec::is_empty) {
@@ -238,6 +240,17 @@ impl Api {
         members.insert("batchL2Data".to_owned(), json!(data(batch_number, sequencer)));
         Ok(batch)
     }
+}
+
+/// A block of a batch with the transactions that are told of it; `None` when it is not told: a lie passed it over.
+fn as_told(mut block: Value, batch: u64, sequencer: &Sequencer) -> Option<Value> {
+    let hash = if block.is_object() { &block["hash"] } else { &block };
+    let told = blocks(batch, sequencer).find(|told| *hash == json!(told.hash()))?;
+    if block.is_object() {
+        let transactions = told.record.transactions.iter();
+        block["transactions"] = transactions.map(|one| json!(keccak256(&one.encoded))).collect();
+    }
+    Some(block)
 }
 
 /// What the core asks of a main node.
