@@ -209,15 +209,17 @@ fn ask(address: &str, heard: &mut BTreeSet<Heard>) {
     }
 }
 
-/// New heads, as they are told.
+/// New heads, as they are told, until the last block has come.
 fn listen(address: &str, done: &AtomicBool) -> Vec<Value> {
     let stream = TcpStream::connect(address).expect("it listens");
     let (mut socket, _) = tungstenite::client(format!("ws://{address}/"), stream).expect("it upgrades");
     let subscribe = json!({ "jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"] });
     socket.send(Message::text(subscribe.to_string())).expect("it takes it");
     socket.get_ref().set_read_timeout(Some(Duration::from_millis(50))).expect("a time-out");
-    let mut heads = Vec::new();
+    let mut heads: Vec<Value> = Vec::new();
+    let mut silent = 0;
     loop {
+        let last = heads.last().map(|head| number(&head["number"]));
         match socket.read() {
             Ok(Message::Text(text)) => {
                 let mut message: Value = serde_json::from_str(&text).expect("JSON");
@@ -226,8 +228,12 @@ fn listen(address: &str, done: &AtomicBool) -> Vec<Value> {
                 }
             }
             Ok(_) => {}
-            // Silence: nothing more is on its way.
-            Err(tungstenite::Error::Io(_)) if done.load(Ordering::Relaxed) => return heads,
+            Err(tungstenite::Error::Io(_)) if done.load(Ordering::Relaxed) => {
+                silent += 1;
+                if last == Some(LAST) || silent > 400 {
+                    return heads;
+                }
+            }
             Err(tungstenite::Error::Io(_)) => {}
             Err(error) => panic!("the subscription ends: {error}"),
         }
