@@ -113,6 +113,7 @@ struct Place {
 
 /// What came.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "most events are items, and each is taken at once")]
 pub enum Event {
     /// The main node serves the right chain. Blocks can be compared, and the flow begun.
     Ready {
