@@ -52,7 +52,7 @@ pub(crate) fn run(options: &cli::Run, stop: &AtomicBool) -> Result<Option<Outcom
     let replica = Replica::open(spec.clone(), genesis, &journal)?;
     let upstreams = &Upstreams::new(options.upstreams());
     let events = Events::new(replica.head(), timing.report_interval, board.clone());
-    let (teller, watched) = (events.teller(), &AtomicBool::new(false));
+    let (teller, watched) = (events.teller(), AtomicBool::new(false));
     let mut follower = Follower {
         upstreams,
         asker,
@@ -67,10 +67,10 @@ pub(crate) fn run(options: &cli::Run, stop: &AtomicBool) -> Result<Option<Outcom
         journal: &journal,
         disputed: None,
     };
+    let report = |address: &str, line: Option<&str>| teller.contradiction(address, line);
     let followed = thread::scope(|scope| {
         if options.main_node.len() + options.stream.len() > 1 {
-            let report = |address: &str, line: Option<&str>| teller.contradiction(address, line);
-            scope.spawn(move || upstreams.watch(asker, timing, watched, &report));
+            scope.spawn(|| upstreams.watch(asker, timing, &watched, &report));
         }
         let followed = follower.follow();
         watched.store(true, Ordering::Relaxed);
