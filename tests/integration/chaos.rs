@@ -62,8 +62,10 @@ fn over_json_rpc_alone_it_ends_as_if_undisturbed() {
 
 fn end_as_if_undisturbed(test: &str, target: fn(&Devnet) -> &String, source: fn(&str) -> [String; 2]) {
     let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
-    let seed =
-        std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(clock.as_micros() as u64);
+    let seed = std::env::var("SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or(u64::from(clock.subsec_nanos()));
     say(&format!("{test}: SEED={seed}"));
     let mut random = Random(seed);
 
