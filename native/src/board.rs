@@ -1,6 +1,7 @@
 //! What the follower has come to, told to whoever serves.
 
 use crate::metrics::{Metrics, gauged};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch;
@@ -32,6 +33,10 @@ pub(crate) struct State {
     pub(crate) connected: bool,
     /// Why there is none, or why nothing comes.
     pub(crate) trouble: Option<String>,
+    /// What the main node says that cannot be true, whatever its chain is; until the tip is reached.
+    pub(crate) unsound: Option<String>,
+    /// What main nodes that do not serve say against what is verified, by their address.
+    pub(crate) contradictions: BTreeMap<String, String>,
     /// What the main node is wrong about now.
     pub(crate) mismatch: Option<Mismatch>,
     /// What it was last wrong about, and when that was found.
@@ -115,12 +120,15 @@ impl Board {
         });
     }
 
-    /// The connection is gone, or was never made.
-    pub(crate) fn lost(&self, reason: &str) {
+    /// The connection is gone, or was never made. `unsound`: because what the main node says cannot be true.
+    pub(crate) fn lost(&self, reason: &str, unsound: bool) {
         self.metrics.disconnects.inc();
         self.change(|state| {
             state.connected = false;
             state.trouble = Some(reason.to_owned());
+            if unsound {
+                state.unsound = Some(reason.to_owned());
+            }
             state.leave_tip();
         });
     }
@@ -160,6 +168,7 @@ impl Board {
         self.metrics.reorg_depth.observe(from.saturating_sub(to) as f64);
         self.change(|state| {
             state.mismatch = None;
+            state.unsound = None;
             // What was higher may be gone, too.
             state.highest = None;
         });
@@ -169,16 +178,30 @@ impl Board {
     pub(crate) fn at_tip(&self, head: &Head) {
         let (at_tip, highest) = {
             let state = self.state.borrow();
-            (state.at_tip && state.trouble.is_none(), state.highest)
+            (state.at_tip && state.trouble.is_none() && state.unsound.is_none(), state.highest)
         };
         if !at_tip || highest < Some(head.number) {
             self.change(|state| {
                 state.at_tip = true;
                 state.left_tip = None;
                 state.trouble = None;
+                state.unsound = None;
                 state.highest = Some(head.number).max(state.highest);
             });
         }
+    }
+
+    /// A main node that does not serve says something else than what is verified; `None`: no longer. Gives whether that
+    /// is news.
+    pub(crate) fn contradiction(&self, address: &str, line: Option<&str>) -> bool {
+        if self.state.borrow().contradictions.get(address).map(String::as_str) == line {
+            return false;
+        }
+        self.change(|state| match line {
+            Some(line) => drop(state.contradictions.insert(address.to_owned(), line.to_owned())),
+            None => drop(state.contradictions.remove(address)),
+        });
+        true
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {

@@ -121,9 +121,9 @@ Exit codes:
 A main node that cannot be reached, closes, is silent or is wrong is no reason to end: it is tried again, after waits that
 grow to a second and a half.
 
-Standard output has a line for each block at the tip, once it is verified and on the disk. Standard error has a line for
-each event: connected, lost, waiting, catching up, at the tip, rolled back, mismatch, corrected; on a terminal also a
-status line.
+Standard output has a line for each block that comes at the tip, once it is verified and on the disk; catching up from far
+behind is one line. Standard error has a line for each event: connected, lost, waiting, catching up, at the tip, rolled
+back, mismatch, corrected; on a terminal also a status line.
 
 Examples:
   Follow a main node, from genesis or from where the database ends:
@@ -178,8 +178,8 @@ pub(crate) struct Run {
     /// Chain id and forks (cdk-erigon's *-chainspec.json)
     ///
     /// `forks` in it holds what the main node's `zkevm_getForks` returns. Without it the forks are those of a known
-    /// chain, or else what the main node says of each batch, as long as they never go back. Without the file the main
-    /// node's JSON-RPC is asked.
+    /// chain, or else what the main node says of each batch, as long as they never go back. Without the file the
+    /// database says which chain it is, or, when there is none yet, the main node's JSON-RPC.
     #[arg(long, value_name = "FILE")]
     pub(crate) chain: Option<PathBuf>,
 

@@ -71,6 +71,17 @@ pub(crate) enum LineError {
     Stopped,
 }
 
+impl LineError {
+    /// What the main node says cannot be true, whatever its chain is. Else it is away, behind, or on another branch.
+    pub(crate) fn is_contradiction(&self) -> bool {
+        match self {
+            Self::Unsound(_) | Self::Order(_) => true,
+            Self::MainNode(error) => error.is_contradiction(),
+            _ => false,
+        }
+    }
+}
+
 /// A connection on which the server has said what it has.
 #[derive(Debug)]
 pub(crate) struct Line<'a> {

@@ -4,11 +4,12 @@ use crate::chain_files::{self, ChainFileError};
 use crate::cli;
 use crate::http::Endpoint;
 use crate::main_node::{AskError, Asker};
+use crate::store::Identity;
 use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-use zk_replica_core::chain::{ChainSpec, Genesis};
+use zk_replica_core::chain::{ChainSpec, ChainSpecError, Genesis};
 use zk_replica_core::source::main_node::{Answer, Request};
 
 /// Why it is not known which chain to follow.
@@ -48,7 +49,11 @@ pub(crate) fn chain(
     }
     let spec = match &options.chain {
         Some(path) => chain_files::read_chain(path)?,
-        None => ask(options, asker, stop)?,
+        // What the database holds can be served while no main node is there. Each is asked for its chain id later, too.
+        None => match Identity::read(&options.db).ok().and_then(|known| specification(known.chain_id).ok()) {
+            Some(spec) => spec,
+            None => ask(options, asker, stop)?,
+        },
     };
     let Some(path) = &options.genesis else {
         return Err(DiscoverError::NoGenesis {
@@ -59,22 +64,24 @@ pub(crate) fn chain(
     Ok((spec, chain_files::read_genesis(path, options.conf.as_deref())?))
 }
 
+/// The chain of this id: its forks are known, or asked for batch by batch.
+fn specification(chain_id: u64) -> Result<ChainSpec, ChainSpecError> {
+    ChainSpec::from_json(format!(r#"{{"chainId":{chain_id}}}"#).as_bytes())
+}
+
 /// Asks the main nodes in turn, until one has said which chain it serves.
 fn ask(options: &cli::Run, asker: &Asker, stop: &AtomicBool) -> Result<ChainSpec, DiscoverError> {
     let mut told = None;
     loop {
         for endpoint in &options.main_node {
             let reason = match asker.ask(endpoint, Request::ChainId, stop) {
-                Ok(Answer::Number(chain_id)) => {
-                    let json = format!(r#"{{"chainId":{chain_id}}}"#);
-                    match ChainSpec::from_json(json.as_bytes()) {
-                        Ok(spec) => {
-                            introduce(endpoint, &spec, asker, stop);
-                            return Ok(spec);
-                        }
-                        Err(error) => error.to_string(),
+                Ok(Answer::Number(chain_id)) => match specification(chain_id) {
+                    Ok(spec) => {
+                        introduce(endpoint, &spec, asker, stop);
+                        return Ok(spec);
                     }
-                }
+                    Err(error) => error.to_string(),
+                },
                 Ok(_) => continue,
                 Err(AskError::Stopped) => return Err(DiscoverError::Stopped),
                 Err(error) => error.to_string(),

@@ -2,6 +2,7 @@
 
 use crate::board::Board;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
@@ -12,17 +13,23 @@ use zk_replica_core::types::Head;
 /// Time between two drawings of the status line.
 const DRAW: Duration = Duration::from_millis(100);
 
-/// Events are logged, blocks at the tip go to standard output, and all of it to the board. Nothing is said twice in a row: a main node that
-/// stays away, or stays wrong, is one line.
+/// Blocks that came since the last tip are told one by one if they are no more than this.
+const ONE_BY_ONE: usize = 1000;
+
+/// Events are logged, blocks at the tip go to standard output, and all of it to the board. Nothing is said twice before the
+/// tip is reached again: a main node that stays away, or stays wrong, is one line, and two that do are two.
 #[derive(Debug)]
 pub(crate) struct Events {
     board: Board,
     status: ProgressBar,
-    /// The last trouble that was told, until it is over.
-    trouble: Option<String>,
-    connected: bool,
+    /// The last trouble that was told of each main node (or of what was verified), until it is over.
+    troubles: BTreeMap<String, String>,
+    /// Main nodes of which it was told that there is a connection, until the trouble is over.
+    connected: BTreeSet<String>,
     /// The last block told as the tip; `None` while catching up.
     tip: Option<u64>,
+    /// Blocks that were verified since, as long as they are few; `None` before the first tip and far from it.
+    fresh: Option<Vec<Head>>,
     /// When the speed was last told, and the block then.
     since: (Instant, u64),
     drawn: Instant,
@@ -40,37 +47,38 @@ impl Events {
         let now = Instant::now();
         let number = verified.map_or(0, |head| head.number);
         let since = (now, number);
-        Self { board, status, trouble: None, connected: false, tip: None, since, drawn: now, report }
+        let (troubles, connected) = (BTreeMap::new(), BTreeSet::new());
+        Self { board, status, troubles, connected, tip: None, fresh: None, since, drawn: now, report }
     }
 
     /// Says things from other threads.
     pub(crate) fn teller(&self) -> Teller {
-        Teller(self.status.clone())
+        Teller(self.status.clone(), self.board.clone())
     }
 
     /// The main node has said what it has.
     pub(crate) fn connected(&mut self, address: &str, extent: &str) {
         self.board.connected();
-        if !self.connected {
-            self.connected = true;
-            self.trouble = None;
+        if self.connected.insert(address.to_owned()) {
             self.say(|| info!(event = "connected", address, extent, "connected to {address}: {extent}"));
         }
     }
 
-    /// The connection is gone, or was never made.
-    pub(crate) fn lost(&mut self, address: &str, reason: &str) {
-        self.board.lost(reason);
-        self.connected = false;
+    /// The connection is gone, or was never made. `unsound`: because what the main node says cannot be true.
+    pub(crate) fn lost(&mut self, address: &str, reason: &str, unsound: bool) {
+        self.board.lost(reason, unsound);
         self.tip = None;
-        self.trouble(format!("lost {address}: {reason}"), |line| warn!(event = "lost", address, "{line}"));
+        self.trouble(address, format!("lost {address}: {reason}"), |line| match unsound {
+            true => error!(event = "lost", address, "{line}"),
+            false => warn!(event = "lost", address, "{line}"),
+        });
     }
 
     /// There is nothing to be had from the main node at present.
     pub(crate) fn waiting(&mut self, reason: &str) {
         self.board.waiting(reason);
         self.tip = None;
-        self.trouble(format!("waiting: {reason}"), |line| warn!(event = "waiting", "{line}"));
+        self.trouble("waiting", format!("waiting: {reason}"), |line| warn!(event = "waiting", "{line}"));
     }
 
     /// The main node is wrong. Nothing of what it says is kept.
@@ -83,6 +91,7 @@ impl Events {
         self.tip = None;
         let Mismatch { block, batch, claim, .. } = mismatch;
         self.trouble(
+            "mismatch",
             format!("mismatch at {mismatch}; {kept}, trying again until the main node is right"),
             |line| error!(event = "mismatch", block, batch, %claim, "{line}"),
         );
@@ -103,7 +112,7 @@ impl Events {
     /// The main node is right where it was wrong.
     pub(crate) fn corrected(&mut self, block: u64) {
         self.board.corrected();
-        self.trouble = None;
+        self.over();
         self.say(|| {
             info!(
                 event = "corrected",
@@ -115,7 +124,10 @@ impl Events {
     /// Blocks are no part of the chain any more.
     pub(crate) fn rolled_back(&mut self, from: u64, to: u64) {
         self.tip = None;
-        self.trouble = None;
+        self.over();
+        if let Some(fresh) = &mut self.fresh {
+            fresh.retain(|head| head.number <= to);
+        }
         self.since.1 = self.since.1.min(to);
         self.board.rolled_back(from, to);
         self.say(|| {
@@ -126,24 +138,40 @@ impl Events {
         });
     }
 
+    /// A block was verified. It may not be on the disk yet.
+    pub(crate) fn verified(&mut self, head: &Head) {
+        let few = self.fresh.as_ref().is_some_and(|fresh| fresh.len() < ONE_BY_ONE);
+        match &mut self.fresh {
+            Some(fresh) if few => fresh.push(head.clone()),
+            fresh => *fresh = None,
+        }
+    }
+
     /// Everything that the main node has sent is verified and on the disk.
     pub(crate) fn at_tip(&mut self, head: &Head) {
         self.board.at_tip(head);
-        self.trouble = None;
+        self.over();
         if self.tip.is_none() {
             let block = head.number;
             self.say(|| info!(event = "at the tip", block, "at the tip: block {block}"));
         }
-        if self.tip.replace(head.number) != Some(head.number) {
-            let Head { number, state_root, hash, .. } = head;
-            let line = format!("block {number} state root {state_root} hash {hash}");
+        let is_news = self.tip.replace(head.number) != Some(head.number);
+        let mut fresh = self.fresh.replace(Vec::new()).unwrap_or_default();
+        if fresh.is_empty() && is_news {
+            fresh.push(head.clone());
+        }
+        if !fresh.is_empty() {
+            let line = |Head { number, state_root, hash, .. }: &Head| {
+                format!("block {number} state root {state_root} hash {hash}\n")
+            };
+            let lines: String = fresh.iter().map(line).collect();
             // Nobody may be reading: that is no reason to stop.
-            self.status.suspend(|| drop(writeln!(io::stdout(), "{line}")));
+            self.status.suspend(|| drop(io::stdout().write_all(lines.as_bytes())));
         }
         self.draw(head);
     }
 
-    /// A block was verified. Says whether its number is about to be told, so that it must be on the disk before.
+    /// Says whether the last verified block's number is about to be told, so that it must be on the disk before.
     pub(crate) fn is_due(&self) -> bool {
         self.tip.is_none() && self.status.is_hidden() && self.since.0.elapsed() >= self.report
     }
@@ -180,10 +208,17 @@ impl Events {
         self.status.tick();
     }
 
-    fn trouble(&mut self, line: String, say: impl FnOnce(&str)) {
-        if self.trouble.as_ref() != Some(&line) {
+    fn trouble(&mut self, of: &str, line: String, say: impl FnOnce(&str)) {
+        if self.troubles.get(of) != Some(&line) {
             self.say(|| say(&line));
-            self.trouble = Some(line);
+            self.troubles.insert(of.to_owned(), line);
+        }
+    }
+
+    /// What troubled is told again when it comes again.
+    fn over(&mut self) {
+        for address in std::mem::take(&mut self.troubles).into_keys() {
+            self.connected.remove(&address);
         }
     }
 
@@ -194,12 +229,16 @@ impl Events {
 
 /// Says lines beside the status line.
 #[derive(Clone, Debug)]
-pub(crate) struct Teller(ProgressBar);
+pub(crate) struct Teller(ProgressBar, Board);
 
 impl Teller {
-    /// Something is not as it should be.
-    pub(crate) fn warn(&self, line: &str) {
-        self.0.suspend(|| warn!(event = "contradiction", "{line}"));
+    /// A main node says something else than what is verified; `None`: no longer.
+    pub(crate) fn contradiction(&self, address: &str, line: Option<&str>) {
+        if self.1.contradiction(address, line)
+            && let Some(line) = line
+        {
+            self.0.suspend(|| warn!(event = "contradiction", address, "{line}"));
+        }
     }
 }
 

@@ -72,9 +72,10 @@ pub(crate) fn run(options: &cli::Run, stop: &AtomicBool) -> Result<Option<Outcom
         l1,
         on_l1: None,
     };
+    let report = |address: &str, line: Option<&str>| teller.contradiction(address, line);
     let followed = thread::scope(|scope| {
         if options.main_node.len() + options.stream.len() > 1 {
-            scope.spawn(|| upstreams.watch(asker, timing, &watched, &|line| teller.warn(line)));
+            scope.spawn(|| upstreams.watch(asker, timing, &watched, &report));
         }
         if options.l1.l1.is_some() {
             scope.spawn(|| l1.run(&options.l1, chain_id, asker, &watched));
@@ -166,13 +167,13 @@ impl<'a> Follower<'a> {
                 Ok(()) | Err(End::Line(LineError::Stopped)) => {
                     if !self.stop.load(Ordering::Relaxed) {
                         self.upstreams.failed(1.0);
-                        self.events.lost(&name, "no block for long, and another main node has more");
+                        self.events.lost(&name, "no block for long, and another main node has more", false);
                     }
                     continue;
                 }
                 Err(End::Line(reason)) => {
                     self.upstreams.failed(1.0);
-                    self.events.lost(&name, &reason.to_string());
+                    self.events.lost(&name, &reason.to_string(), reason.is_contradiction());
                 }
                 Err(End::Waiting(reason)) => {
                     self.upstreams.failed(1.0);
@@ -303,6 +304,9 @@ impl<'a> Follower<'a> {
                     self.disputed = None;
                     self.events.rolled_back(from, to);
                 }
+                if let Step::Verified(block) = &step {
+                    self.events.verified(block.head());
+                }
                 self.disk.keep_up()?;
                 if self.events.is_due() {
                     self.disk.flush()?;
@@ -394,7 +398,7 @@ pub(crate) struct Reader<'a> {
     heard: Instant,
     /// The number of entries that the main node had when it was last asked, if they had not all come.
     owed: Option<u64>,
-    /// Something has been handed over since the last [`Part::Tip`].
+    /// [`Part::Tip`] is due: something has been handed over since the last one, or it was quiet for long.
     untold: bool,
     weight: usize,
 }
@@ -465,6 +469,8 @@ impl<'a> Reader<'a> {
             return Err(LineError::Cut { total, next });
         }
         self.owed = (total > next).then_some(total);
+        // Whoever verifies may have heard from L1 meanwhile.
+        self.untold = true;
         // A stream that was cut and written again since the connection was made may have become shorter.
         self.live = self.live.min(total);
         Ok(())

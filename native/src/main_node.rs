@@ -207,9 +207,10 @@ impl<'a> MainNode<'a> {
         send: &mut dyn FnMut(Part<Item>, usize) -> bool,
         ended: &AtomicBool,
     ) -> Result<(), LineError> {
-        let mut asked = Instant::now();
+        let (mut asked, mut at_tip) = (Instant::now(), false);
         while !ended.load(Ordering::Relaxed) {
             while let Some(event) = self.client.next_event() {
+                at_tip = matches!(event, Event::Tip);
                 let goes_on = match event {
                     Event::Item(item) => {
                         let weight = weight(&item);
@@ -225,6 +226,10 @@ impl<'a> MainNode<'a> {
             if self.client.is_idle() && asked.elapsed() >= self.timing.poll_interval {
                 asked = Instant::now();
                 self.client.poll();
+                // Whoever verifies may have heard from L1 meanwhile.
+                if at_tip && !send(Part::Tip, 0) {
+                    return Ok(());
+                }
             }
             let rest = self.timing.poll_interval.saturating_sub(asked.elapsed());
             self.exchange(if self.client.is_idle() { rest.min(TICK) } else { TICK })?;

@@ -7,7 +7,7 @@ use crate::http::Endpoint;
 use crate::main_node::{Asker, MainNode};
 use alloy_primitives::B256;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -148,9 +148,15 @@ impl Upstreams {
         &self.leave
     }
 
-    /// Compares those that do not serve with what is verified, until `stop`. Contradictions go to `report`, each once.
-    pub(crate) fn watch(&self, asker: &Asker, timing: &Timing, stop: &AtomicBool, report: &dyn Fn(&str)) {
-        let mut told = BTreeMap::new();
+    /// Compares those that do not serve with what is verified, until `stop`. What each says against it goes to `report`,
+    /// and `None` when it says that no longer.
+    pub(crate) fn watch(
+        &self,
+        asker: &Asker,
+        timing: &Timing,
+        stop: &AtomicBool,
+        report: &dyn Fn(&str, Option<&str>),
+    ) {
         let mut looked: Option<Instant> = None;
         while !stop.load(Ordering::Relaxed) {
             if looked.is_some_and(|looked| looked.elapsed() < timing.compare_interval) {
@@ -162,21 +168,26 @@ impl Upstreams {
                 let Upstream::Rpc(endpoint) = upstream else {
                     continue;
                 };
+                let address = upstream.to_string();
                 if self.lock().serving == index {
+                    report(&address, None);
                     continue;
                 }
-                if let Some((block, theirs, ours)) = self.look(asker, index, endpoint, timing, stop)
-                    && told.insert(index, (block, theirs)) != Some((block, theirs))
-                {
-                    report(&format!(
-                        "contradiction: block {block} is {ours} here, verified, and {theirs} at {upstream}"
-                    ));
+                match self.look(asker, index, endpoint, timing, stop) {
+                    Look::Same => report(&address, None),
+                    Look::Other { block, theirs, ours } => report(
+                        &address,
+                        Some(&format!(
+                            "contradiction: block {block} is {ours} here, verified, and {theirs} at {address}"
+                        )),
+                    ),
+                    Look::Unknown => {}
                 }
             }
         }
     }
 
-    /// Asks one main node. Gives a block that it has another hash for than was verified.
+    /// Asks one main node for the last block that it has in common with what was verified.
     fn look(
         &self,
         asker: &Asker,
@@ -184,13 +195,13 @@ impl Upstreams {
         endpoint: &Endpoint,
         timing: &Timing,
         stop: &AtomicBool,
-    ) -> Option<(u64, B256, B256)> {
+    ) -> Look {
         let started = Instant::now();
         let answer = asker.ask(endpoint, Request::BlockNumber, stop);
         let mut state = self.lock();
         let Ok(Answer::Number(height)) = answer else {
             state.health[index].fail(1.0, Instant::now());
-            return None;
+            return Look::Unknown;
         };
         let health = &mut state.health[index];
         (health.height, health.latency) = (Some(height), Some(started.elapsed().as_millis()));
@@ -199,24 +210,40 @@ impl Upstreams {
         if has_more && healthy && state.advanced.elapsed() >= timing.stall_timeout {
             self.leave.store(true, Ordering::Relaxed);
         }
-        let (number, ours) = state.verified.iter().rev().find(|(number, _)| *number <= height).copied()?;
+        let common = state.verified.iter().rev().find(|(number, _)| *number <= height).copied();
         drop(state);
+        let Some((number, ours)) = common else {
+            return Look::Unknown;
+        };
         let Ok(Answer::Block(Some(block))) = asker.ask(endpoint, Request::Block(number), stop) else {
-            return None;
+            return Look::Unknown;
         };
         if block.hash == ours {
-            return None;
+            return Look::Same;
         }
         // It may be ours that is no longer verified.
         let mut state = self.lock();
-        state.verified.iter().find(|(known, hash)| (*known, *hash) == (number, ours))?;
+        if !state.verified.contains(&(number, ours)) {
+            return Look::Unknown;
+        }
         state.health[index].fail(WRONG, Instant::now());
-        Some((number, block.hash, ours))
+        Look::Other { block: number, theirs: block.hash, ours }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a look at a main node that does not serve showed.
+#[derive(Clone, Copy, Debug)]
+enum Look {
+    /// It has the block that was verified.
+    Same,
+    /// It has another one.
+    Other { block: u64, theirs: B256, ours: B256 },
+    /// Nothing that could be compared.
+    Unknown,
 }
 
 /// A connection to a main node, whichever way.

@@ -68,6 +68,26 @@ fn it_follows_from_genesis_to_the_tip_and_each_block_after_it() {
 }
 
 #[test]
+fn each_block_behind_the_tip_has_a_line() {
+    let (world, (script, _)) = (World::made(), chains());
+    let node = MainNode::serve(&script.messages[..up_to(&script, 20)]);
+    let follower = follow(&world, &node);
+    follower.await_line("at the tip: block 20");
+    // Many at once, and some while there is no connection.
+    node.append(between(&script, 20, 90));
+    follower.await_block(90);
+    node.fail_next(&[Fault::Close]);
+    node.hang_up();
+    node.append(between(&script, 90, 120));
+    follower.await_block(120);
+    let lines = follower.lines();
+    let told =
+        lines.iter().filter_map(|line| line.strip_prefix("block ")?.split(' ').next()?.parse::<u64>().ok());
+    assert!(told.eq(20..=120_u64), "{lines:#?}");
+    assert_eq!(follower.stop("TERM"), Some(130));
+}
+
+#[test]
 fn an_empty_stream_is_waited_for() {
     let (world, (script, _)) = (World::made(), chains());
     let node = MainNode::serve(&[]);

@@ -248,6 +248,18 @@ fn the_chain_is_asked_for_and_the_genesis_file_is_not() {
     follower.await_block(60);
     assert_eq!(follower.stop("TERM"), Some(130));
 
+    // What is in the database is served while no main node says anything.
+    node.fail(Some(RpcFault::Close));
+    let mut options = OPTIONS.to_vec();
+    options.push("--http=127.0.0.1:0");
+    let follower = world.follow(["--main-node", &node.url()], &options);
+    follower.await_line("serving Web3 at http://127.0.0.1:");
+    follower.await_line("lost");
+    node.fail(None);
+    node.show(80);
+    follower.await_block(80);
+    assert_eq!(follower.stop("TERM"), Some(130));
+
     world.files.clear();
     let follower = follow(&world, &node);
     follower.await_line("name the file with the accounts at genesis by --genesis");
@@ -286,6 +298,31 @@ fn a_main_node_that_stands_still_is_left_for_one_that_goes_on() {
     follower.await_block(120);
     assert_eq!(follower.stop("TERM"), Some(130));
     world.assert_holds(&script);
+}
+
+#[test]
+fn main_nodes_that_are_away_are_told_once_each() {
+    let (world, (script, _)) = (World::made(), chains());
+    let (first, second) = (RpcNode::serve(&script, 50), RpcNode::serve(&script, 50));
+    let second_url = second.url();
+    let mut options = vec!["--main-node", &second_url, "--retry-longest=100ms"];
+    options.extend(OPTIONS);
+    let follower = world.follow(["--main-node", &first.url()], &options);
+    follower.await_block(50);
+    for node in [&first, &second] {
+        node.fail(Some(RpcFault::Status(500)));
+    }
+    let asked = || first.requests().min(second.requests());
+    let before = asked();
+    follower.await_that("attempts", || asked() > before + 20);
+    let told = follower.count("lost");
+    assert!((1..=2).contains(&told), "{:#?}", follower.lines());
+    for node in [&first, &second] {
+        node.fail(None);
+        node.show(60);
+    }
+    follower.await_block(60);
+    assert_eq!(follower.stop("TERM"), Some(130));
 }
 
 #[test]

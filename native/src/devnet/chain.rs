@@ -256,7 +256,8 @@ impl Chain {
         Ok(())
     }
 
-    fn coinbase(&self) -> Address {
+    /// The sequencer, who has the fees.
+    pub(crate) fn coinbase(&self) -> Address {
         Address::from_slice(
             &keccak256(
                 [b"zk-replica devnet sequencer".as_slice(), &self.settings.seed.to_be_bytes()].concat(),

@@ -16,6 +16,20 @@ pub(crate) struct Leaf {
     pub(crate) block_number: u64,
 }
 
+impl Leaf {
+    /// A leaf that is in no tree.
+    pub(crate) fn made_up(info: L1Info) -> Self {
+        let nothing = B256::ZERO;
+        Self {
+            info,
+            mainnet_exit_root: nothing,
+            rollup_exit_root: nothing,
+            info_root: nothing,
+            block_number: 0,
+        }
+    }
+}
+
 /// The L1 info tree so far. Leaves are never taken back: L1 does not follow the rollup's roll-backs.
 #[derive(Clone, Debug)]
 pub(crate) struct L1 {

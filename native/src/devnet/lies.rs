@@ -23,6 +23,8 @@ pub(crate) struct Lie {
     pub(crate) claim: Claim,
     /// Where a replica has to find it.
     pub(crate) caught: Caught,
+    /// What becomes of it in JSON-RPC.
+    pub(crate) rpc: OverRpc,
     /// Tells it; `None` when the block has nothing that it could be told of.
     tell: fn(&mut Told, &Scene<'_>) -> Option<()>,
 }
@@ -36,6 +38,18 @@ pub(crate) enum Caught {
     At,
     /// The number after it.
     After,
+}
+
+/// How a lie is told to a replica that has nothing but JSON-RPC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OverRpc {
+    /// As on the stream: the replica finds the same claim wrong at the same block.
+    Same,
+    /// Not at all, for this reason: JSON-RPC stays with the truth.
+    Untold(&'static str),
+    /// As a contradiction in what the main node answers, so that no block is left whose claims could be checked. The
+    /// replica loses the main node, and says these words.
+    Unsound(&'static str),
 }
 
 /// What a liar knows.
@@ -54,6 +68,16 @@ pub(crate) struct Scene<'a> {
 }
 
 impl Lie {
+    const fn untold(mut self, why: &'static str) -> Self {
+        self.rpc = OverRpc::Untold(why);
+        self
+    }
+
+    const fn unsound(mut self, words: &'static str) -> Self {
+        self.rpc = OverRpc::Unsound(words);
+        self
+    }
+
     /// The lie of this name.
     pub(crate) fn named(name: &str) -> Option<&'static Self> {
         LIES.iter().find(|lie| lie.name == name)
@@ -92,7 +116,7 @@ const fn lie(
     claim: Claim,
     tell: fn(&mut Told, &Scene<'_>) -> Option<()>,
 ) -> Lie {
-    Lie { name, about, claim, caught: Caught::At, tell }
+    Lie { name, about, claim, caught: Caught::At, rpc: OverRpc::Same, tell }
 }
 
 const fn at_batch(
@@ -101,7 +125,7 @@ const fn at_batch(
     claim: Claim,
     tell: fn(&mut Told, &Scene<'_>) -> Option<()>,
 ) -> Lie {
-    Lie { name, about, claim, caught: Caught::Before, tell }
+    Lie { name, about, claim, caught: Caught::Before, rpc: OverRpc::Same, tell }
 }
 
 /// All of them. Each is told of the first block, from the one that was asked for on, that has what it needs.
@@ -148,7 +172,8 @@ pub(crate) const LIES: &[Lie] = &[
             told.intermediate_state_roots = Vec::from([B256::repeat_byte(1)]);
             Some(())
         },
-    ),
+    )
+    .untold("no method has these roots"),
     lie("parent-hash", "the block follows another one", Claim::BlockHash, |told, _| {
         flip(&mut told.record.header.parent_hash)
     }),
@@ -201,7 +226,8 @@ pub(crate) const LIES: &[Lie] = &[
     lie("coinbase", "another sequencer has the fees", Claim::StateRoot, |told, _| {
         told.record.header.beneficiary.0[19] ^= 1;
         Some(())
-    }),
+    })
+    .unsound("the batch's coinbase"),
     // Transactions.
     lie("dropped-transaction", "the last transaction is left out", Claim::StateRoot, |told, _| {
         told.record.transactions.pop()?;
@@ -285,9 +311,9 @@ pub(crate) const LIES: &[Lie] = &[
     lie("l1-block-hash", "a leaf has another L1 block hash", Claim::StateRoot, |told, scene| {
         scene.is_new_leaf(told).then(|| flip(&mut told.record.l1_info.block_hash))?
     }),
-    lie("min-timestamp", "a leaf is used before it may be", Claim::MinTimestamp, |told, _| {
+    lie("min-timestamp", "a leaf is used before it may be", Claim::MinTimestamp, |told, scene| {
         let timestamp = told.record.header.timestamp;
-        (told.record.l1_info.index != 0).then(|| told.record.l1_info.min_timestamp = timestamp + 1)
+        scene.is_new_leaf(told).then(|| told.record.l1_info.min_timestamp = timestamp + 1)
     }),
     lie(
         "exit-root-without-leaf",
@@ -299,13 +325,15 @@ pub(crate) const LIES: &[Lie] = &[
     ),
     lie("l1-hash-without-leaf", "an L1 block hash without a leaf", Claim::L1BlockHash, |told, _| {
         (told.record.l1_info.index == 0).then(|| flip(&mut told.record.l1_info.block_hash))?
-    }),
+    })
+    .untold("blocks have no L1 block hash there, only leaves have"),
     // Which blocks and batches there are.
     Lie {
         name: "block-gap",
         about: "a block number is passed over",
         claim: Claim::BlockNumber,
         caught: Caught::After,
+        rpc: OverRpc::Same,
         tell: |told, _| {
             told.record.header.number += 1;
             Some(())
@@ -314,21 +342,26 @@ pub(crate) const LIES: &[Lie] = &[
     lie("block-batch", "the block says that it is in the next batch", Claim::BatchNumber, |told, _| {
         told.record.batch += 1;
         Some(())
-    }),
+    })
+    .untold("a block is in the batch that has it"),
     at_batch("batch-gap", "a batch number is passed over", Claim::BatchNumber, |told, _| {
         told.opens.then(|| shift_batch(told, 1))
-    }),
+    })
+    .unsound("has no batch"),
     at_batch("fork-id", "the batch runs another fork", Claim::ForkId, |told, _| {
         let other = if told.start.fork_id == ForkId::Durian.number() { -1 } else { 1 };
         let fork = told.start.fork_id.checked_add_signed(other)?;
-        told.opens.then(|| (told.start.fork_id, told.record.fork_id) = (fork, fork))
-    }),
+        told.opens.then(|| told.start.fork_id = fork)
+    })
+    .untold("batches do not name their fork there"),
     at_batch("chain-id", "the batch is of another chain", Claim::ChainId, |told, _| {
         told.opens.then(|| told.start.chain_id += 1)
-    }),
+    })
+    .untold("batches do not name their chain there"),
     lie("batch-type", "the batch is called invalid, and has a block", Claim::BatchKind, |told, _| {
         told.opens.then(|| told.start.kind = BatchKind::Invalid)
-    }),
+    })
+    .untold("batches do not name their type there: their data shows it"),
     lie(
         "exit-root-update",
         "an exit root comes without a block, as before fork 7",
@@ -346,7 +379,8 @@ pub(crate) const LIES: &[Lie] = &[
             });
             Some(())
         },
-    ),
+    )
+    .untold("an exit root stands with its block"),
     lie("batch-state-root", "the batch ends with another state root", Claim::BatchStateRoot, |told, _| {
         flip(&mut told.end.as_mut()?.state_root)
     }),
@@ -356,7 +390,8 @@ pub(crate) const LIES: &[Lie] = &[
     lie("batch-end-number", "the end is that of the next batch", Claim::BatchNumber, |told, _| {
         told.end.as_mut()?.number += 1;
         Some(())
-    }),
+    })
+    .untold("a batch has one number"),
 ];
 
 /// Order of secp256k1's group.

@@ -23,7 +23,7 @@ use crate::error::HostError;
 use crate::http::{Limits, Server, StartError, Traffic as HttpTraffic};
 use crate::stream_file::{StreamFile, StreamFileError};
 use chain::{Chain, ChainError, Settings, SubmitError};
-use lies::{LIES, Lie};
+use lies::{LIES, Lie, OverRpc};
 use options::Clock;
 use serde_json::{Value, json};
 use std::fs;
@@ -234,7 +234,12 @@ impl Shared {
 pub(crate) fn run(options: &Devnet, stop: &AtomicBool) -> Result<(), DevnetError> {
     if options.list_lies {
         for lie in LIES {
-            say(&format!("{:24} {:24} {}", lie.name, lie.claim.name(), lie.about));
+            let over_rpc = match lie.rpc {
+                OverRpc::Same => String::new(),
+                OverRpc::Untold(why) => format!(" [not over JSON-RPC: {why}]"),
+                OverRpc::Unsound(words) => format!(" [over JSON-RPC the main node is lost: \"{words}\"]"),
+            };
+            say(&format!("{:24} {:24} {}{over_rpc}", lie.name, lie.claim.name(), lie.about));
         }
         return Ok(());
     }

@@ -3,15 +3,16 @@
 
 use super::chain::GAS_PRICE;
 use super::l1::Leaf;
-use super::lies::{LIES, Lie};
+use super::lies::{LIES, Lie, OverRpc};
 use super::told::Told;
 use super::{Node, Sequencer, Shared};
 use crate::http::{Answer, Handler, Socket};
 use alloy_consensus::transaction::RlpEcdsaDecodableTx as _;
 use alloy_consensus::{SignableTransaction as _, TxLegacy};
-use alloy_primitives::{Address, B256, Bytes, U64, U128, U256, hex};
+use alloy_primitives::{Address, B256, Bytes, U64, U128, U256, hex, keccak256};
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
+use std::mem::take;
 use std::sync::Arc;
 use zk_replica_core::chain::ChainSpec;
 use zk_replica_core::rpc::{Config, Reply, Rpc, Status};
@@ -148,7 +149,7 @@ impl Api {
         Some(match method {
             "zkevm_getBatchByNumber" => self.batch(params, sequencer),
             "zkevm_getBatchDataByNumbers" => batch_data(params, sequencer),
-            "zkevm_getExitRootTable" => Ok(sequencer.chain.l1.leaves().iter().map(table_row).collect()),
+            "zkevm_getExitRootTable" => Ok(leaves(sequencer).iter().map(table_row).collect()),
             "zkevm_getExitRootsByGER" => exit_roots(params, sequencer),
             "zkevm_getLatestGlobalExitRoot" => {
                 let roots =
@@ -188,7 +189,10 @@ impl Api {
             "devnet_lies" => Ok(lies(sequencer)),
             "devnet_listLies" => Ok(LIES
                 .iter()
-                .map(|lie| json!({ "kind": lie.name, "about": lie.about, "claim": lie.claim.name() }))
+                .map(|lie| {
+                    let (claim, rpc) = (lie.claim.name(), over_rpc(lie));
+                    json!({ "kind": lie.name, "about": lie.about, "claim": claim, "overRpc": rpc })
+                })
                 .collect()),
             "devnet_accounts" => Ok(sequencer
                 .chain
@@ -200,12 +204,27 @@ impl Api {
         })
     }
 
-    /// The core's batch, with what only L1 knows and with its data.
+    /// The core's batch, with what only L1 knows and with its data, and ended as it is told.
     fn batch(&self, params: &[Value], sequencer: &mut Sequencer) -> Outcome {
         let mut batch = self.result("zkevm_getBatchByNumber", params, sequencer)?;
         let Some(members) = batch.as_object_mut() else {
             return Ok(batch);
         };
+        let batch_number = number(&members["number"]).unwrap_or_default();
+        let Some(last) = blocks(batch_number, sequencer).last() else {
+            return Ok(Value::Null);
+        };
+        if let Some(end) = &last.end {
+            members.insert("stateRoot".to_owned(), json!(end.state_root));
+            members.insert("localExitRoot".to_owned(), json!(end.local_exit_root));
+        }
+        if batch_number > 0 {
+            members.insert("coinbase".to_owned(), json!(sequencer.chain.coinbase()));
+        }
+        if let Some(list) = members["blocks"].as_array_mut() {
+            *list =
+                take(list).into_iter().filter_map(|block| as_told(block, batch_number, sequencer)).collect();
+        }
         for list in ["blocks", "transactions"] {
             if members[list].as_array().is_some_and(Vec::is_empty) {
                 members.insert(list.to_owned(), Value::Null);
@@ -218,10 +237,20 @@ impl Api {
             members.insert("mainnetExitRoot".to_owned(), json!(leaf.mainnet_exit_root));
             members.insert("rollupExitRoot".to_owned(), json!(leaf.rollup_exit_root));
         }
-        let data = number(&members["number"]).map(|number| data(number, sequencer)).unwrap_or_default();
-        members.insert("batchL2Data".to_owned(), json!(data));
+        members.insert("batchL2Data".to_owned(), json!(data(batch_number, sequencer)));
         Ok(batch)
     }
+}
+
+/// A block of a batch with the transactions that are told of it; `None` when it is not told: a lie passed it over.
+fn as_told(mut block: Value, batch: u64, sequencer: &Sequencer) -> Option<Value> {
+    let hash = if block.is_object() { &block["hash"] } else { &block };
+    let told = blocks(batch, sequencer).find(|told| *hash == json!(told.hash()))?;
+    if block.is_object() {
+        let transactions = told.record.transactions.iter();
+        block["transactions"] = transactions.map(|one| json!(keccak256(&one.encoded))).collect();
+    }
+    Some(block)
 }
 
 /// What the core asks of a main node.
@@ -280,9 +309,34 @@ fn lies(sequencer: &Sequencer) -> Value {
             "claim": standing.lie.claim.name(),
             "toldAt": standing.told_at,
             "caughtAt": standing.caught_at,
+            "overRpc": over_rpc(standing.lie),
         })
     });
     lies.collect()
+}
+
+/// How the lie is told in JSON-RPC: `told`, or why it is not, or what a replica says of the contradiction.
+fn over_rpc(lie: &Lie) -> Value {
+    match lie.rpc {
+        OverRpc::Same => json!("told"),
+        OverRpc::Untold(why) => json!({ "untold": why }),
+        OverRpc::Unsound(words) => json!({ "unsound": words }),
+    }
+}
+
+/// The leaves of the L1 info tree, as they are told of blocks.
+fn leaves(sequencer: &Sequencer) -> Vec<Leaf> {
+    let mut leaves = sequencer.chain.l1.leaves().to_vec();
+    // The first block with a leaf brings it in, and may lie about it.
+    for told in sequencer.teller.told().iter().rev() {
+        let info = told.record.l1_info;
+        match leaves.iter_mut().find(|leaf| leaf.info.index == info.index) {
+            Some(leaf) => leaf.info = info,
+            None if info.index != 0 => leaves.push(Leaf::made_up(info)),
+            None => {}
+        }
+    }
+    leaves
 }
 
 fn find_leaf(sequencer: &Sequencer, global_exit_root: B256) -> Option<&Leaf> {
@@ -319,7 +373,7 @@ fn exit_roots(params: &[Value], sequencer: &Sequencer) -> Outcome {
 fn batch_data(params: &[Value], sequencer: &Sequencer) -> Outcome {
     let numbers = params.first().and_then(|first| first["numbers"].as_array());
     let numbers = numbers.ok_or_else(|| Refusal::argument(0, "{\"numbers\": [...]} was expected"))?;
-    let last = sequencer.teller.told().last().map_or(0, |told| told.record.batch);
+    let last = sequencer.teller.told().last().map_or(0, |told| told.start.number);
     let items = numbers.iter().take(BATCH).filter_map(|item| {
         let number = if item == "latest" { last } else { number(item)? };
         let data = data(number, sequencer);
@@ -335,11 +389,15 @@ fn batch_data(params: &[Value], sequencer: &Sequencer) -> Outcome {
 /// batchL2Data of the blocks as they are told. The injected batch has an entry for its block too, as cdk-erigon writes it.
 fn data(batch: u64, sequencer: &Sequencer) -> Bytes {
     let mut data = Vec::new();
-    for told in sequencer.teller.told().iter().filter(|told| told.record.batch == batch && told.number() > 0)
-    {
+    for told in blocks(batch, sequencer).filter(|told| told.number() > 0) {
         block_data(told, &mut data);
     }
     data.into()
+}
+
+/// The blocks that are told of a batch.
+fn blocks(batch: u64, sequencer: &Sequencer) -> impl Iterator<Item = &Told> {
+    sequencer.teller.told().iter().filter(move |told| told.start.number == batch)
 }
 
 fn block_data(told: &Told, data: &mut Vec<u8>) {

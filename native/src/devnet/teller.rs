@@ -1,4 +1,5 @@
-//! What the devnet says to the outside: the chain as it is, or with lies in it, the same on the stream and in JSON-RPC.
+//! What the devnet says to the outside: the chain as it is, or with lies in it, the same on the stream and in JSON-RPC as
+//! far as JSON-RPC can say it.
 
 use super::account::Account;
 use super::archive::{Archive, Over};
@@ -11,7 +12,9 @@ use zk_replica_core::checker::{Checker, Claim, MakeError, Verdict};
 use zk_replica_core::executor::PreparedBlock;
 use zk_replica_core::source::datastream::{EntryTooLong, Stream};
 use zk_replica_core::store::{Commit, Key, Store, StoreError};
-use zk_replica_core::types::{Head, Totals, TransactionPlace};
+use zk_replica_core::types::{
+    BlockRecord, EncodedTransaction, Head, Totals, TransactionPlace, TransactionRecord,
+};
 
 /// The first block that lies are told of. Genesis and the injected batch are fixed by the protocol.
 const FIRST: u64 = 2;
@@ -172,8 +175,9 @@ impl Teller {
                 break;
             }
         }
-        if told != *block {
-            self.keep(&told);
+        // Behind a lie the last block is always served from here.
+        if told != *block || self.lies.iter().any(|standing| standing.told_at.is_some()) {
+            self.keep(&told, block);
         }
         self.positions.push(self.stream.len());
         self.stream.append(&told.messages())?;
@@ -200,10 +204,19 @@ impl Teller {
         Ok(())
     }
 
-    /// JSON-RPC has to find what the stream says.
-    fn keep(&self, told: &Told) {
+    /// JSON-RPC has to find what the stream says. Of a transaction that nobody can have signed it knows no sender, and
+    /// finds the true one.
+    fn keep(&self, told: &Told, truth: &Told) {
         let (number, hash) = (told.number(), told.hash());
-        self.records.put(Key::Block(number), alloy_rlp::encode(&told.record).into());
+        // JSON-RPC cannot tell of a block that says it is in another batch than the one it is in.
+        let mut record = BlockRecord { batch: told.start.number, ..told.record.clone() };
+        for (transaction, true_one) in record.transactions.iter_mut().zip(&truth.record.transactions) {
+            let TransactionRecord { encoded, effective_percentage, .. } = transaction.clone();
+            if (EncodedTransaction { encoded, effective_percentage }).recover().is_err() {
+                *transaction = true_one.clone();
+            }
+        }
+        self.records.put(Key::Block(number), alloy_rlp::encode(&record).into());
         self.records.put(Key::BlockNumber(hash), number.to_be_bytes().into());
         for (index, transaction) in (0..).zip(&told.record.transactions) {
             let place = TransactionPlace { block: number, index };
@@ -245,7 +258,7 @@ fn head(told: &Told) -> Head {
         hash: told.hash(),
         state_root: header.state_root,
         timestamp: header.timestamp,
-        batch: told.record.batch,
+        batch: told.start.number,
         fork_id: told.record.fork_id,
         batch_closed: told.end.is_some(),
         totals: Totals::default(),

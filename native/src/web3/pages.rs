@@ -3,6 +3,7 @@
 use super::upstreams::UpstreamStatus;
 use crate::board::State;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use zk_replica_core::checker::Mismatch;
 use zk_replica_core::types::Head;
@@ -26,6 +27,9 @@ impl Readiness {
         };
         if let Some(mismatch) = &state.mismatch {
             return Self::Affected(format!("mismatch at {mismatch}"));
+        }
+        if let Some(reason) = &state.unsound {
+            return Self::Affected(format!("the main node says what cannot be true: {reason}"));
         }
         if state.at_tip || state.left_tip.is_some_and(|left| left.elapsed() < stale_after) {
             return Self::Ready;
@@ -115,6 +119,8 @@ pub(super) struct NodeStatus {
     pub(super) head: Option<HeadStatus>,
     pub(super) mismatch: Option<MismatchStatus>,
     pub(super) last_mismatch: Option<MismatchStatus>,
+    /// What main nodes that do not serve say against what is verified, by their address.
+    pub(super) contradictions: BTreeMap<String, String>,
     pub(super) upstreams: Vec<UpstreamStatus>,
 }
 
@@ -192,6 +198,7 @@ impl NodeStatus {
             connected: state.connected,
             head: head.map(HeadStatus::of),
             mismatch: state.mismatch.as_ref().and_then(last),
+            contradictions: state.contradictions.clone(),
             last_mismatch: state.last_mismatch.as_ref().and_then(|(mismatch, _)| last(mismatch)),
             upstreams,
         }

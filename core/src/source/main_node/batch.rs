@@ -105,6 +105,8 @@ pub(super) enum Lack {
     L1Info(u32),
     /// The L1 block hash that came with a global exit root.
     L1BlockHash(B256),
+    /// Whether the block before is still the same: the next one stands on another.
+    Parent,
     /// They never can.
     Error(ClientError),
 }
@@ -281,7 +283,8 @@ impl Batch {
             return Ok(L1Info { global_exit_root, block_hash, ..L1Info::default() });
         }
         let leaf = match contents.bodies[index].l1_info_index {
-            0 => return Ok(L1Info::default()),
+            // Without a leaf none is brought in: that it is known already is for the checker to see.
+            0 => return Ok(L1Info { global_exit_root: said, ..L1Info::default() }),
             leaf => *cx.l1_info.get(&leaf).ok_or(Lack::L1Info(leaf))?,
         };
         if !said.is_zero() && said != leaf.global_exit_root {

@@ -80,6 +80,12 @@ pub struct Client {
     paused: BTreeSet<u64>,
     place: Place,
     recent: VecDeque<(u64, B256)>,
+    /// The last block that was given out, once it was asked for again because the next one names another parent.
+    confirmed: Option<(u64, B256)>,
+    /// Of this batch, the block that is due cannot be put together: what came before it is not all that there is.
+    unsound: Option<u64>,
+    /// Of this batch the main node said that it does not have it, though it has later ones.
+    missed: Option<u64>,
     /// Something was given out since the last [`Event::Tip`].
     untold: bool,
 }
@@ -171,6 +177,14 @@ pub enum ClientError {
         /// What does not fit.
         error: AnswerError,
     },
+    /// It has later batches, and keeps saying that it does not have this one.
+    #[error("the main node has no batch {batch}, though its last one is {latest}")]
+    NoBatch {
+        /// Number of the batch.
+        batch: u64,
+        /// Number of its last batch.
+        latest: u64,
+    },
     /// A block is another one than it was, or does not stand on the block that was there before.
     #[error("block {block} was {before} and is {now}: the main node has another chain now")]
     Branched {
@@ -187,6 +201,19 @@ pub enum ClientError {
         /// Its last block.
         to: u64,
     },
+}
+
+impl ClientError {
+    /// What the main node says cannot be true, whatever its chain is. Else it is away, behind, or on another branch.
+    pub fn is_contradiction(&self) -> bool {
+        match self {
+            Self::Data { .. } | Self::Contradiction { .. } | Self::NoBatch { .. } => true,
+            Self::Answer { error, .. } => {
+                matches!(error, AnswerError::Missing { .. } | AnswerError::Field { .. })
+            }
+            _ => false,
+        }
+    }
 }
 
 impl Client {
@@ -216,6 +243,9 @@ impl Client {
             paused: BTreeSet::new(),
             place: Place::default(),
             recent: VecDeque::new(),
+            confirmed: None,
+            unsound: None,
+            missed: None,
             untold: true,
         }
     }
@@ -276,7 +306,7 @@ impl Client {
         if let Some(event) = self.events.pop_front() {
             return Some(event);
         }
-        let flowing = matches!(self.stage, Stage::Flowing);
+        let flowing = matches!(self.stage, Stage::Flowing) && self.unsound != Some(self.place.batch);
         let reached = self.latest.is_some_and(|latest| {
             latest < self.place.batch || (latest == self.place.batch && self.paused.contains(&latest))
         });
@@ -320,7 +350,7 @@ impl Client {
                     self.compared(if same { Probe::Same } else { Probe::Different });
                 }
             }
-            (Request::Batch(number), Ok(Answer::Batch(batch))) => self.receive(number, batch),
+            (Request::Batch(number), Ok(Answer::Batch(batch))) => self.receive(number, batch)?,
             (Request::Block(number), Ok(Answer::Block(block))) => self.see_block(number, block)?,
             (Request::ExitRootTable(_), Ok(Answer::ExitRoots(leaves))) => {
                 let due = self.place.batch;
@@ -371,19 +401,31 @@ impl Client {
         self.events.push_back(Event::Compared(probe));
     }
 
-    fn receive(&mut self, number: u64, batch: Option<Box<Batch>>) {
+    fn receive(&mut self, number: u64, batch: Option<Box<Batch>>) -> Result<(), ClientError> {
         match batch {
             Some(batch) => {
+                self.missed.take_if(|missed| *missed == number);
+                self.confirmed = None;
                 self.fetched.insert(number, *batch);
             }
             None => {
                 self.paused.insert(number);
+                let latest = self.latest.filter(|latest| *latest > number && number == self.place.batch);
+                // The first time it may be one of several nodes, and behind.
+                match latest {
+                    Some(latest) if self.missed == Some(number) => {
+                        return Err(ClientError::NoBatch { batch: number, latest });
+                    }
+                    Some(_) => self.missed = Some(number),
+                    None => {}
+                }
                 if matches!(self.stage, Stage::Entering(entered) if entered == number) {
                     self.stage = Stage::Ready;
                     self.events.push_back(Event::Entered(None));
                 }
             }
         }
+        Ok(())
     }
 
     fn see_block(&mut self, number: u64, block: Option<Box<BlockHead>>) -> Result<(), ClientError> {
@@ -403,6 +445,7 @@ impl Client {
                 {
                     return Err(ClientError::Branched { block: number, before: *before, now: block.hash });
                 }
+                self.confirmed = Some((number, block.hash));
             }
             (_, None) => self.want(Request::BlockNumber),
         }
@@ -542,6 +585,10 @@ impl Client {
                 let range = (leaf, leaf.saturating_add(LEAVES - 1));
                 self.want(Request::ExitRootTable(self.paged.then_some(range)));
             }
+            Err(Lack::Parent) => {
+                self.fetched.insert(number, batch);
+                self.check_last();
+            }
             Err(Lack::L1BlockHash(root)) => {
                 self.fetched.insert(number, batch);
                 let (address, slot) = (ChainSpec::EXIT_ROOT_MANAGER, exit_root_slot(root));
@@ -590,6 +637,7 @@ impl Client {
             self.place.opened = true;
         }
         let given = items.len();
+        self.unsound = matches!(lack, Some(Lack::Error(_))).then_some(batch.number);
         for (item, index) in items.into_iter().zip(first..) {
             self.give(item);
             self.remember(&batch.blocks[index]);
@@ -647,11 +695,9 @@ impl Client {
         let mut items = Vec::with_capacity(range.len());
         for index in range {
             let head = &batch.blocks[index];
-            if let Some((number, hash)) = before
-                && (number.checked_add(1) != Some(head.number) || head.parent_hash != hash)
-            {
-                let (block, now) = (number, head.parent_hash);
-                return (items, Some(ClientError::Branched { block, before: hash, now }.into()));
+            // When the block before is still the same, another parent is no other branch: the checker finds it wrong.
+            if before.is_some_and(|(_, hash)| head.parent_hash != hash) && before != self.confirmed {
+                return (items, Some(Lack::Parent));
             }
             before = Some((head.number, head.hash));
             match batch.block(index, contents, &cx) {

@@ -296,6 +296,40 @@ fn a_main_node_with_less_is_behind_and_one_with_other_blocks_has_branched() {
 }
 
 #[test]
+fn a_block_on_another_one_than_there_is_is_for_the_checker() {
+    for (field, value) in [("parentHash", json!(hash("x"))), ("number", json!("0x8"))] {
+        let mut client = ready();
+        client.start(None);
+        let lying = |request: Request| {
+            let mut answer = node("a", 8, false)(request);
+            if request == Request::Batch(3) {
+                answer["result"]["blocks"][0][field] = value.clone();
+            }
+            answer
+        };
+        let given = summary(&converse(&mut client, &lying).unwrap());
+        assert!(given.contains(if field == "number" { ") (3 8 " } else { ") (3 7 " }), "{field}: {given}");
+    }
+}
+
+#[test]
+fn a_batch_that_is_held_back_is_named() {
+    let mut client = ready();
+    client.start(None);
+    let lying = |request: Request| match request {
+        Request::Batch(2) => json!({"result": null}),
+        request => node("a", 8, false)(request),
+    };
+    // Once it may be a node that is behind.
+    let given = summary(&converse(&mut client, &lying).unwrap());
+    assert!(!given.ends_with("tip"), "{given}");
+    client.poll();
+    let error = converse(&mut client, &lying).unwrap_err();
+    assert_eq!(error, ClientError::NoBatch { batch: 2, latest: 3 });
+    assert!(error.is_contradiction());
+}
+
+#[test]
 fn parts_that_do_not_fit_each_other_are_named() {
     let lie = |change: fn(&mut Value)| {
         let mut client = ready();
