@@ -463,7 +463,6 @@ fn number(value: &Value) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy_primitives::hex;
 
     #[test]
     fn a_batch_is_served_with_its_data() {
