@@ -130,7 +130,7 @@ struct Branch {
     /// The stored head.
     left: Head,
     /// The last common block: those above it go when the branch is taken.
-    fork: u64,
+    common: u64,
 }
 
 impl Replica {
@@ -299,7 +299,7 @@ impl Replica {
             return Err(StoreError::Missing(root).into());
         }
         self.place(earlier);
-        self.branch = Some(Branch { left: head, fork: to });
+        self.branch = Some(Branch { left: head, common: to });
         Ok(())
     }
 
@@ -321,7 +321,7 @@ impl Replica {
     fn write<S: Store>(&mut self, mut commit: Commit, decides: bool, store: &S) -> Result<(), StoreError> {
         match &self.branch {
             Some(branch) if decides => {
-                for number in branch.fork + 1..=branch.left.number {
+                for number in branch.common + 1..=branch.left.number {
                     commit.release(Key::Block(number));
                     log_index::release(&mut commit, number);
                 }

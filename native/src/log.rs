@@ -33,7 +33,9 @@ enum Format {
 pub(crate) fn start(options: &LogOptions) {
     let level = LevelFilter::from_level(options.log_level);
     // Libraries are heard when something is wrong.
-    let filter = Targets::new().with_default(LevelFilter::WARN.min(level)).with_target("zk_replica", level);
+    let filter = Targets::new()
+        .with_default(LevelFilter::WARN.min(level))
+        .with_target(env!("CARGO_CRATE_NAME"), level);
     let registry = tracing_subscriber::registry().with(filter);
     let started = match options.log_format {
         Format::Json => {
