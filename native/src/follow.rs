@@ -105,9 +105,7 @@ fn serve(
     let Some(address) = options.server.http else {
         return Ok(None);
     };
-    let main_nodes = &options.main_node;
-    let (spec, store) = (spec.clone(), store.clone());
-    let service = Service::start(address, &options.server, main_nodes, spec, store, &options.db, board)?;
+    let service = Service::start(address, options, spec.clone(), store.clone(), board)?;
     let address = service.address();
     tracing::info!(event = "serving", %address, "serving Web3 at http://{address} and ws://{address}");
     Ok(Some(service))

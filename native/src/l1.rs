@@ -25,8 +25,12 @@ pub(crate) struct L1Options {
     pub(crate) l1: Option<Endpoint>,
 
     /// Address of the rollup manager's contract on L1
-    #[arg(long, value_name = "ADDRESS", requires = "l1")]
+    #[arg(long, value_name = "ADDRESS")]
     pub(crate) rollup_manager: Option<Address>,
+
+    /// Address of the rollup's own contract on L1; zkevm_getRollupAddress tells it
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) rollup: Option<Address>,
 
     /// The rollup's number at its manager; the first is 1
     #[arg(long, value_name = "NUMBER", requires = "l1", value_parser = clap::value_parser!(u32).range(1..))]

@@ -586,7 +586,7 @@ mod tests {
             vec![(section, [&check[..4], &content].concat().into())]
         });
         assert_found(&report, "of the log index is not what its blocks have");
-        let report = found(|store| vec![flipped(store, section, 5)]);
+        let report = found(|store| vec![flipped(store, section, 4)]);
         assert_found(&report, "of the log index is not what its blocks have");
     }
 

@@ -8,7 +8,8 @@ mod upstreams;
 mod workers;
 
 use crate::board::{Board, State};
-use crate::http::{Answer, Endpoint, Handler, Server, ServerOptions, Socket, StartError, refusal};
+use crate::cli::Run;
+use crate::http::{Answer, Handler, Server, Socket, StartError, refusal};
 use crate::metrics::gauged;
 use crate::store::SledStore;
 use alloy_primitives::B256;
@@ -49,6 +50,9 @@ const WITNESSES: usize = 2;
 /// Methods that have metrics of their own; more do not exist.
 const METHODS: usize = 256;
 
+/// Time between two looks at the chain, if nothing is heard of it.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// How often the main node is asked how far it is.
 const HEIGHT: Duration = Duration::from_secs(5);
 
@@ -68,21 +72,24 @@ impl Service {
     /// Serves the chain in `store` at `address`.
     pub(crate) fn start(
         address: SocketAddr,
-        options: &ServerOptions,
-        main_nodes: &[Endpoint],
+        options: &Run,
         spec: ChainSpec,
         store: SledStore,
-        files: &Path,
         board: &Board,
     ) -> Result<Self, StartError> {
         let metrics = Arc::clone(board.metrics());
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        let Run { server: options, main_node: main_nodes, db: files, l1, .. } = options;
         let threads = options.workers.map_or(2 * cores, NonZero::get);
-        let mut config = rpc::Config { strict: options.strict, ..rpc::Config::default() };
+        let mut config = rpc::Config {
+            client_version: format!("zk-replica/v{}/{}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH),
+            strict: options.strict,
+            rollup: l1.rollup,
+            rollup_manager: l1.rollup_manager,
+            ..rpc::Config::default()
+        };
         config.limits.request = options.max_body;
         config.limits.batch = options.max_batch;
-        config.client_version =
-            format!("zk-replica/v{}/{}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
         let memory = Memory::new().map_err(StartError::Randomness)?;
         let node = Arc::new(Node {
             chain_id: spec.chain_id,
@@ -347,9 +354,10 @@ impl Node {
         let mut state = self.state.clone();
         loop {
             let node = Arc::clone(&self);
-            // After a panic the next change is another chance.
+            // After a panic the next look is another chance.
             drop(task::spawn_blocking(move || node.update()).await);
-            if state.changed().await.is_err() {
+            // The clock changes what is so, too: that the tip is stale; and what could not be read may be there now.
+            if let Ok(Err(_)) = time::timeout(LOOK, state.changed()).await {
                 return;
             }
         }
@@ -361,7 +369,7 @@ impl Node {
             match self.memory.with_live(|live| self.rpc.update(live, &status, &self.store)) {
                 Ok(true) => {}
                 Ok(false) => break,
-                // As while another thread rolls back: there will be another change.
+                // As while another thread rolls back.
                 Err(error) => {
                     tracing::debug!(event = "update", "the chain's end cannot be read now: {error}");
                     break;
