@@ -200,7 +200,7 @@ struct Table {
 impl Table {
     fn new() -> Self {
         Self {
-            registry: Registry::with_prefix("zk_replica"),
+            registry: Registry::with_prefix(env!("CARGO_CRATE_NAME")),
             #[cfg(test)]
             names: Vec::new(),
         }
