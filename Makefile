@@ -57,7 +57,8 @@ unit: setup ## Tests on this machine
 clients: setup ## ethers, viem and web3.js against a replica that follows a devnet
 	$(CARGO) build --locked --release -p zk-replica
 	cd tests/clients && $(NPM) ci --no-audit --no-fund --loglevel=error
-	ZK_REPLICA="$(TARGET_DIR)/release/zk-replica" $(NODE) --test --test-reporter=spec tests/clients/http.test.mjs
+	@# Libraries leave timers and sockets behind.
+	ZK_REPLICA="$(TARGET_DIR)/release/zk-replica" $(NODE) --test --test-force-exit --test-reporter=spec tests/clients/http.test.mjs
 
 conformance: setup ## Published vectors with known results: all, or those that VECTORS= names
 	$(CARGO) run --locked --release -p zk-replica-tests --bin conformance -- $(VECTORS)
