@@ -190,6 +190,9 @@ fn seconds(time: SystemTime) -> i64 {
     gauged(time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
 }
 
+/// What the name of each metric begins with.
+const PREFIX: &str = env!("CARGO_CRATE_NAME");
+
 /// The registry, and in tests the names in it.
 struct Table {
     registry: Registry,
@@ -200,7 +203,7 @@ struct Table {
 impl Table {
     fn new() -> Self {
         Self {
-            registry: Registry::with_prefix(env!("CARGO_CRATE_NAME")),
+            registry: Registry::with_prefix(PREFIX),
             #[cfg(test)]
             names: Vec::new(),
         }
@@ -208,7 +211,7 @@ impl Table {
 
     fn add<M: Metric + Clone>(&mut self, name: &'static str, help: &'static str, metric: M) -> M {
         #[cfg(test)]
-        self.names.push(format!("zk_replica_{name}"));
+        self.names.push(format!("{PREFIX}_{name}"));
         self.registry.register(name, help, metric.clone());
         metric
     }
@@ -216,7 +219,7 @@ impl Table {
     /// The text format puts `_total` behind the name.
     fn count<M: Metric + Clone>(&mut self, name: &'static str, help: &'static str, metric: M) -> M {
         #[cfg(test)]
-        self.names.push(format!("zk_replica_{name}_total"));
+        self.names.push(format!("{PREFIX}_{name}_total"));
         self.registry.register(name, help, metric.clone());
         metric
     }
