@@ -49,7 +49,7 @@ lint: setup
 	$(CARGO) clippy --locked --release --all-targets -- -D warnings
 
 doc: setup
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps -p zk-replica-core -p zk-replica
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --release --no-deps -p zk-replica-core -p zk-replica
 
 unit: setup ## Tests on this machine
 	$(CARGO) test --locked --release

@@ -145,7 +145,7 @@ impl Folder {
         found: Result<Option<evidence::Evidence>, EvidenceError>,
     ) -> Result<Option<(PathBuf, usize)>, KeepError> {
         let evidence = found?.ok_or(KeepError::Gone)?;
-        let id = evidence.id().to_string();
+        let id = evidence.id()?.to_string();
         let name = format!("evidence-block-{}-{}.json", evidence.block(), &id[2..18]);
         let path = self.0.join(&name);
         if path.exists() {

@@ -118,7 +118,7 @@ fn end_as_if_undisturbed(test: &str, target: fn(&Devnet) -> &String, source: fn(
         assert!(made.contains(&hash), "block {number} {hash} was served, and never made");
     }
     let Replica { process, db, .. } = replica;
-    assert_eq!(process.stop(), Some(130));
+    assert_eq!(process.stop("TERM"), Some(130));
     let check =
         Command::new(BINARY).args(["db", "check", "--deep", "--db"]).arg(db).output().expect("it runs");
     assert_eq!(check.status.code(), Some(0), "{check:?}");

@@ -31,8 +31,8 @@ fn a_replica_follows_every_fork() {
         devnet.await_same(&follower, 40);
         assert_eq!(follower.count("mismatch"), 0, "{:#?}", follower.lines());
         assert_eq!(number(&devnet.ask("zkevm_getForkId", json!([]))), fork);
-        assert_eq!(follower.stop(), Some(130));
-        assert_eq!(devnet.process.stop(), Some(130));
+        assert_eq!(follower.stop("TERM"), Some(130));
+        assert_eq!(devnet.process.stop("TERM"), Some(130));
     }
 }
 
@@ -56,7 +56,7 @@ fn a_replica_follows_over_json_rpc_alone() {
     devnet.ask("devnet_honest", json!([]));
     devnet.mine(1);
     devnet.await_same(&follower, 17);
-    assert_eq!(follower.stop(), Some(130));
+    assert_eq!(follower.stop("TERM"), Some(130));
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn a_recorded_stream_is_served() {
     command.args(["run", "--stream", &devnet.behind("data stream "), "--db"]).arg(folder.path().join("db"));
     let follower = Process::start(with_files(&mut command, &inputs));
     follower.line("block 11317 state root 0xb941");
-    assert_eq!(follower.stop(), Some(130));
+    assert_eq!(follower.stop("TERM"), Some(130));
 }
 
 fn with_files<'a>(command: &'a mut Command, inputs: &Path) -> &'a mut Command {
@@ -193,7 +193,7 @@ fn the_demonstration_verifies_blocks_and_leaves_nothing_behind() {
         thread::sleep(Duration::from_millis(5));
     }
     assert_eq!(demo.count("mismatch"), 0, "{:#?}", demo.lines());
-    assert_eq!(demo.stop(), Some(130));
+    assert_eq!(demo.stop("TERM"), Some(130));
     let left: Vec<PathBuf> =
         fs::read_dir(folder.path()).expect("a folder").flatten().map(|entry| entry.path()).collect();
     assert!(left.is_empty(), "{left:?}");

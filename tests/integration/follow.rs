@@ -11,13 +11,13 @@
 #[path = "follower/mod.rs"]
 mod follower;
 
-use follower::{Follower, World};
+use follower::World;
 use std::thread;
 use std::time::Duration;
 use zk_replica_core::source::datastream::{Bookmark, Message};
-use zk_replica_tests::{Fault, Made, MainNode, Plan, Recording, Script, vectors};
+use zk_replica_tests::{Fault, Made, MainNode, Plan, Process, Recording, Script, vectors};
 
-fn follow(world: &World, node: &MainNode) -> Follower {
+fn follow(world: &World, node: &MainNode) -> Process {
     world.follow(["--stream", &node.address()], &[])
 }
 
@@ -300,15 +300,14 @@ fn killed_at_any_point_it_continues() {
     let node = MainNode::serve(&script.messages[..up_to(&script, 600)]);
     let mut block = 600;
     for round in 0_u64..12 {
-        let mut follower = follow(&world, &node);
+        let follower = follow(&world, &node);
         if round % 2 == 1 {
             block += 20;
             node.append(between(&script, block - 20, block));
         }
         // No sleep decides whether the test passes, only what it gets to see.
         thread::sleep(Duration::from_millis(5 + round * 7919 % 230));
-        follower.child.kill().expect("it was started");
-        follower.child.wait().expect("it was started");
+        follower.kill();
     }
     let follower = follow(&world, &node);
     node.append(&script.messages[up_to(&script, block)..]);
@@ -324,11 +323,10 @@ fn killed_while_it_rolls_back_it_continues() {
     for round in 0_u64..12 {
         let messages = if round % 2 == 0 { &script.messages } else { &other.messages };
         node.replace(messages);
-        let mut follower = follow(&world, &node);
+        let follower = follow(&world, &node);
         // No sleep decides whether the test passes, only what it gets to see.
         thread::sleep(Duration::from_millis(10 + round * 7919 % 190));
-        follower.child.kill().expect("it was started");
-        follower.child.wait().expect("it was started");
+        follower.kill();
     }
     node.replace(&script.messages);
     let follower = follow(&world, &node);

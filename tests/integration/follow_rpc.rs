@@ -11,16 +11,16 @@
 #[path = "follower/mod.rs"]
 mod follower;
 
-use follower::{Follower, World};
+use follower::World;
 use serde_json::{Value, json};
 use std::{fs, sync::Arc};
 use zk_replica_core::source::datastream::Message;
-use zk_replica_tests::{Made, MainNode, Plan, Recording, RpcFault, RpcNode, Script, vectors};
+use zk_replica_tests::{Made, MainNode, Plan, Process, Recording, RpcFault, RpcNode, Script, vectors};
 
 /// Short times: nothing is slow here but what fails.
 const OPTIONS: [&str; 3] = ["--poll-interval=50ms", "--request-timeout=3s", "--compare-interval=100ms"];
 
-fn follow(world: &World, node: &RpcNode) -> Follower {
+fn follow(world: &World, node: &RpcNode) -> Process {
     world.follow(["--main-node", &node.url()], &OPTIONS)
 }
 

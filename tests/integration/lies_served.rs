@@ -82,7 +82,7 @@ fn catch(kind: &str, fork: &str) {
         assert!(replica.process.count("mismatch at") <= 1, "{kind}: {:#?}", replica.process.lines());
     }
     for replica in replicas {
-        assert_eq!(replica.process.stop(), Some(130), "{kind}");
+        assert_eq!(replica.process.stop("TERM"), Some(130), "{kind}");
     }
 }
 

@@ -16,21 +16,18 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
+    process::Command,
     sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
 use zk_replica_core::source::datastream::Message;
-use zk_replica_tests::{Made, MainNode, Plan, Recording, Script, transaction, vectors};
-
-const PATIENCE: Duration = Duration::from_secs(60);
+use zk_replica_tests::{Made, MainNode, PATIENCE, Plan, Process, Recording, Script, transaction, vectors};
 
 /// A replica that serves, and what it follows.
 struct Node {
-    child: Child,
-    lines: Arc<Mutex<Vec<String>>>,
+    process: Process,
     address: String,
     _folder: TempDir,
 }
@@ -50,39 +47,16 @@ impl Node {
     fn run(mut command: Command, folder: TempDir, main: &MainNode, options: &[&str]) -> Self {
         command.args(["--http", "127.0.0.1:0", "--stream", &main.address()]).args(options);
         command.arg("--db").arg(folder.path().join("db"));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("it runs");
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let sources: [Box<dyn Read + Send>; 2] =
-            [Box::new(child.stdout.take().expect("piped")), Box::new(child.stderr.take().expect("piped"))];
-        for source in sources {
-            let lines = Arc::clone(&lines);
-            thread::spawn(move || {
-                for line in BufReader::new(source).lines().map_while(Result::ok) {
-                    lines.lock().expect("not poisoned").push(line);
-                }
-            });
-        }
-        let mut node = Self { child, lines, address: String::new(), _folder: folder };
-        node.await_that("the address", |node| {
-            let found = node.find("serving Web3 at http://");
-            node.address = found.unwrap_or_default();
-            !node.address.is_empty()
-        });
-        node
-    }
-
-    /// The word behind these words.
-    fn find(&self, words: &str) -> Option<String> {
-        let lines = self.lines.lock().expect("not poisoned");
-        let behind = lines.iter().find_map(|line| line.split_once(words))?.1;
-        behind.split(' ').next().map(str::to_owned)
+        let process = Process::start(&mut command);
+        let served = process.behind("serving Web3 at http://");
+        let address = served.split(' ').next().expect("a word").to_owned();
+        Self { process, address, _folder: folder }
     }
 
     fn await_that(&mut self, what: &str, mut is: impl FnMut(&mut Self) -> bool) {
         let started = Instant::now();
         while !is(self) {
-            let lines = self.lines.lock().expect("not poisoned").clone();
+            let lines = self.process.lines();
             assert!(started.elapsed() < PATIENCE, "{what} does not come; said: {lines:#?}");
             thread::sleep(Duration::from_millis(5));
         }
@@ -146,17 +120,8 @@ impl Node {
         value.unwrap_or_else(|| panic!("no {name} in {text}")).parse().expect("a number")
     }
 
-    fn stop(mut self) -> Option<i32> {
-        let kill = format!("kill -TERM {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().expect("a shell").success());
-        self.child.wait().expect("it was started").code()
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
+    fn stop(self) -> Option<i32> {
+        self.process.stop("TERM")
     }
 }
 
@@ -753,10 +718,8 @@ fn logs_are_one_json_object_each_when_asked() {
     let main = serve(&script, 50);
     let mut node = Node::start(&main, &["--log-format", "json", "--log-level", "debug"]);
     node.await_block(50);
-    node.await_that("the tip", |node| {
-        node.lines.lock().expect("not poisoned").iter().any(|line| line.contains("at the tip"))
-    });
-    let lines = node.lines.lock().expect("not poisoned").clone();
+    node.await_that("the tip", |node| node.process.count("at the tip") > 0);
+    let lines = node.process.lines();
     let logged: Vec<&String> = lines.iter().filter(|line| !line.starts_with("block ")).collect();
     for line in &logged {
         let line: Value = serde_json::from_str(line).expect("JSON");

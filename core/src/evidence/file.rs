@@ -65,7 +65,7 @@ impl Evidence {
         if self.records.len() > MAX_LEN / 2 {
             return Err(EvidenceError::TooLarge);
         }
-        let bytes = serde_json::to_vec_pretty(&self.file()).expect("plain data with names for keys");
+        let bytes = serde_json::to_vec_pretty(&self.file())?;
         if bytes.len() > MAX_LEN { Err(EvidenceError::TooLarge) } else { Ok(bytes) }
     }
 

@@ -122,7 +122,7 @@ pub enum Anchor {
 }
 
 /// Why evidence cannot be had of a mismatch.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum EvidenceError {
     /// It would be longer than [`MAX_LEN`].
     #[error("evidence would have more than {MAX_LEN} bytes")]
@@ -130,6 +130,9 @@ pub enum EvidenceError {
     /// A record could not be read again.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// It has no form as JSON: a defect.
+    #[error("evidence cannot be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
 }
 
 /// Why a file is no evidence of anything.
@@ -300,9 +303,12 @@ impl Evidence {
     }
 
     /// A name for the disagreement: the same whenever the same input is found wrong in the same thing.
-    pub fn id(&self) -> B256 {
-        let bytes = serde_json::to_vec(&(&self.subject, &self.mismatch));
-        keccak256(bytes.expect("plain data with names for keys"))
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError::Json`].
+    pub fn id(&self) -> Result<B256, EvidenceError> {
+        Ok(keccak256(serde_json::to_vec(&(&self.subject, &self.mismatch))?))
     }
 }
 

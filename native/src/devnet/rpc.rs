@@ -225,11 +225,6 @@ impl Api {
             *list =
                 take(list).into_iter().filter_map(|block| as_told(block, batch_number, sequencer)).collect();
         }
-        for list in ["blocks", "transactions"] {
-            if members[list].as_array().is_some_and(Vec::is_empty) {
-                members.insert(list.to_owned(), Value::Null);
-            }
-        }
         let leaf = serde_json::from_value(members["globalExitRoot"].clone())
             .ok()
             .and_then(|root| find_leaf(sequencer, root));

@@ -19,7 +19,7 @@ pub(crate) struct ServerOptions {
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) http: Option<SocketAddr>,
 
-    /// A web page's origin that may ask, such as https://app.example.org; may be repeated. Without it all may
+    /// A web page's origin that may ask, such as <https://app.example.org>; may be repeated. Without it all may
     #[arg(long = "http-origin", value_name = "ORIGIN", value_parser = parse_origin)]
     pub(crate) origins: Vec<HeaderValue>,
 

@@ -5,17 +5,16 @@
 
 use serde_json::{Value, json};
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{Read, Write},
     net::TcpStream,
     path::PathBuf,
-    process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
+pub(crate) use zk_replica_tests::{PATIENCE, Process};
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_zk-replica");
 
 /// Waits until something is there, and gives it.
@@ -27,75 +26,6 @@ pub(crate) fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         }
         assert!(started.elapsed() < PATIENCE, "{what} does not come");
         thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// A process, and the lines that it wrote so far.
-pub(crate) struct Process {
-    child: Child,
-    lines: Arc<Mutex<Vec<String>>>,
-}
-
-impl Process {
-    pub(crate) fn start(command: &mut Command) -> Self {
-        let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("it runs");
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let sources: [Box<dyn Read + Send>; 2] =
-            [Box::new(child.stdout.take().expect("piped")), Box::new(child.stderr.take().expect("piped"))];
-        for source in sources {
-            let lines = Arc::clone(&lines);
-            thread::spawn(move || {
-                for line in BufReader::new(source).lines().map_while(Result::ok) {
-                    lines.lock().expect("not poisoned").push(line);
-                }
-            });
-        }
-        Self { child, lines }
-    }
-
-    pub(crate) fn lines(&self) -> Vec<String> {
-        self.lines.lock().expect("not poisoned").clone()
-    }
-
-    pub(crate) fn count(&self, words: &str) -> usize {
-        self.lines().iter().filter(|line| line.contains(words)).count()
-    }
-
-    /// Waits for a line, and gives it.
-    pub(crate) fn line(&self, words: &str) -> String {
-        let started = Instant::now();
-        loop {
-            if let Some(line) = self.lines().iter().rev().find(|line| line.contains(words)) {
-                return line.clone();
-            }
-            assert!(started.elapsed() < PATIENCE, "{words:?} does not come; said: {:#?}", self.lines());
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    /// What stands behind these words in a line.
-    pub(crate) fn behind(&self, words: &str) -> String {
-        self.line(words).split_once(words).expect("it has them").1.trim().to_owned()
-    }
-
-    /// Ends it without a warning.
-    pub(crate) fn kill(mut self) {
-        self.child.kill().expect("it runs");
-        self.child.wait().expect("it was started");
-    }
-
-    pub(crate) fn stop(mut self) -> Option<i32> {
-        let kill = format!("kill -TERM {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().expect("a shell").success());
-        self.child.wait().expect("it was started").code()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
     }
 }
 
