@@ -2,7 +2,6 @@
 //!
 //! Each row of the tables alters the recorded chain in one way, at the first place, one in the middle and the last, and
 //! says which claim must be found wrong. The replay starts from the honest state just before the lie.
-#![allow(clippy::panic, reason = "a test that cannot go on says so by a panic")]
 
 use alloy_primitives::{U256, hex};
 use std::ops::Range;

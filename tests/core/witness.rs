@@ -1,5 +1,4 @@
 //! Witnesses over the recorded chain: with nothing but one, blocks are verified, and nothing else than them is.
-#![allow(clippy::panic, reason = "a test that cannot go on says so by a panic")]
 
 use alloy_primitives::{B256, hex};
 use serde_json::{Value, json};

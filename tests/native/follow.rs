@@ -2,16 +2,8 @@
 //!
 //! No test is about speed: what is awaited has three minutes. However a chain was followed, a replay of the main node's last
 //! stream into the same database must find it true, and end as a replay into nothing does.
-#![allow(
-    clippy::std_instead_of_core,
-    clippy::std_instead_of_alloc,
-    reason = "a test on a host has std, and one name for each item is easier to read"
-)]
 
-#[path = "follower/mod.rs"]
-mod follower;
-
-use follower::World;
+use crate::follower::World;
 use std::thread;
 use std::time::Duration;
 use zk_replica_core::source::datastream::{Bookmark, Message};

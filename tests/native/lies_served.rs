@@ -1,16 +1,7 @@
 //! Each lie of the devnet, told to a replica that follows the data stream and to one that has nothing but JSON-RPC, while
 //! callers look: the replica stops where the lie is, says so wherever it can be seen, and serves none of it.
-#![allow(
-    clippy::std_instead_of_core,
-    clippy::std_instead_of_alloc,
-    reason = "a test on a host has std, and one name for each item is easier to read"
-)]
-#![allow(clippy::panic, reason = "a test that cannot go on says so by a panic")]
 
-#[path = "harness/mod.rs"]
-mod harness;
-
-use harness::{BINARY, Devnet, Replica, call, number, quantity, wait};
+use crate::harness::{BINARY, Devnet, Replica, call, number, quantity, wait};
 use hyper_tungstenite::tungstenite::{self, Message};
 use serde_json::{Value, json};
 use std::{

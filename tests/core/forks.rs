@@ -1,6 +1,5 @@
 //! A chain that lives through the forks: from blocks of one transaction to L2 blocks, first as its main node streams it,
 //! then as L1 has its batches.
-#![allow(clippy::panic, reason = "a test that cannot go on says so by a panic")]
 
 use alloy_consensus::TxLegacy;
 use alloy_primitives::{Address, B256, Bytes, TxKind, hex};

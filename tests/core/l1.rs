@@ -1,5 +1,4 @@
 //! What was proved on L1 beside the recorded chain: every batch end is what a rollup's contract would have.
-#![allow(clippy::panic, reason = "a test that cannot go on says so by a panic")]
 
 use alloy_primitives::B256;
 use zk_replica_core::{

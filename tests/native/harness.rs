@@ -1,7 +1,6 @@
 //! A devnet and replicas that follow it and serve, as child processes; and their JSON-RPC.
 //!
 //! No test is about speed: what is awaited has a minute.
-#![allow(dead_code, reason = "not every test needs all of it")]
 
 use serde_json::{Value, json};
 use std::{

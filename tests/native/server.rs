@@ -1,12 +1,6 @@
 //! `zk-replica run --http`: what callers get, whatever they send, while the chain grows, rolls back and is lied about.
 //!
 //! No test is about speed: what is awaited has a minute.
-#![allow(
-    clippy::std_instead_of_core,
-    clippy::std_instead_of_alloc,
-    reason = "a test on a host has std, and one name for each item is easier to read"
-)]
-#![allow(clippy::panic, reason = "a test that cannot go on says so by a panic")]
 
 use flate2::read::GzDecoder;
 use hyper_tungstenite::tungstenite::{self, Message as Frame, WebSocket, protocol::frame::coding::CloseCode};

@@ -1,9 +1,4 @@
 //! A replica that is killed at any moment, again and again, ends as one that never was.
-#![allow(
-    clippy::std_instead_of_core,
-    clippy::std_instead_of_alloc,
-    reason = "a test on a host has std, and one name for each item is easier to read"
-)]
 
 use serde_json::Value;
 use std::{

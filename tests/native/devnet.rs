@@ -1,16 +1,8 @@
 //! `zk-replica devnet`, and replicas that follow it.
 //!
 //! No test is about speed: what is awaited has a minute.
-#![allow(
-    clippy::std_instead_of_core,
-    clippy::std_instead_of_alloc,
-    reason = "a test on a host has std, and one name for each item is easier to read"
-)]
 
-#[path = "harness/mod.rs"]
-mod harness;
-
-use harness::{BINARY, Devnet, PATIENCE, Process, number};
+use crate::harness::{BINARY, Devnet, PATIENCE, Process, number};
 use serde_json::json;
 use std::{
     fs,

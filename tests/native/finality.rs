@@ -1,15 +1,7 @@
 //! `zk-replica run` beside an L1 node: what was proved there is final, and what differs from it stops the chain.
-#![allow(clippy::panic, reason = "a test that cannot go on says so by a panic")]
-#![allow(
-    clippy::std_instead_of_core,
-    clippy::std_instead_of_alloc,
-    reason = "a test on a host has std, and one name for each item is easier to read"
-)]
 
-mod follower;
-
+use crate::follower::World;
 use alloy_primitives::{Address, B256, U256};
-use follower::World;
 use serde_json::{Value, json};
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},

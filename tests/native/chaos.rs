@@ -2,16 +2,8 @@
 //! in the end it is equal to one that had none of it, and never served a block that the devnet did not make.
 //!
 //! Each test prints its seed; `SEED=` in the environment repeats the choices (not the scheduling of processes).
-#![allow(
-    clippy::std_instead_of_core,
-    clippy::std_instead_of_alloc,
-    reason = "a test on a host has std, and one name for each item is easier to read"
-)]
 
-#[path = "harness/mod.rs"]
-mod harness;
-
-use harness::{BINARY, Devnet, Replica, call, number, quantity, wait};
+use crate::harness::{BINARY, Devnet, Replica, call, number, quantity, wait};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,

@@ -1,5 +1,4 @@
 //! `zk-replica run` as a child process, and the folder it works in.
-#![allow(dead_code, reason = "not every test needs all of it")]
 
 use std::{
     fs,

@@ -1,11 +1,6 @@
 //! `zk-replica replay` as its users meet it: arguments, files and signals in; lines and exit codes out.
 //!
 //! Each test runs on a small chain that is made here, and on the recorded one where it is at hand.
-#![allow(
-    clippy::std_instead_of_core,
-    clippy::std_instead_of_alloc,
-    reason = "a test on a host has std, and one name for each item is easier to read"
-)]
 
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};

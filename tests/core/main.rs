@@ -1,0 +1,15 @@
+//! The core on whole chains, recorded and made, with lies and without.
+//!
+//! One program: what is generic over a store is compiled for its tests once, not once for each file.
+#![allow(clippy::panic, reason = "a test that cannot go on says so by a panic")]
+
+mod evidence;
+mod forks;
+mod l1;
+mod lies;
+mod logs;
+mod replay;
+mod rollback;
+mod rpc;
+mod trace;
+mod witness;
