@@ -139,7 +139,7 @@ impl Replica {
     /// # Errors
     ///
     /// [`StoreError`] when the head cannot be read.
-    pub fn open<S: Store>(spec: ChainSpec, genesis: Genesis, store: &S) -> Result<Self, StoreError> {
+    pub fn open(spec: ChainSpec, genesis: Genesis, store: &dyn Store) -> Result<Self, StoreError> {
         let head = stored_head(store)?;
         let resuming = head.is_some();
         Ok(Self {
@@ -182,7 +182,7 @@ impl Replica {
     /// # Errors
     ///
     /// [`StoreError`] when it cannot be read.
-    pub fn block<S: Store>(&self, number: u64, store: &S) -> Result<Option<BlockRecord>, StoreError> {
+    pub fn block(&self, number: u64, store: &dyn Store) -> Result<Option<BlockRecord>, StoreError> {
         match &self.head {
             Some(head) if number <= head.number => read_block(number, store).map(Some),
             _ => Ok(None),
@@ -202,10 +202,10 @@ impl Replica {
     /// # Errors
     ///
     /// [`StoreError`] when a record cannot be read.
-    pub fn consolidate<S: Store>(
+    pub fn consolidate(
         &mut self,
         posted: &ConsolidatedBatch,
-        store: &S,
+        store: &dyn Store,
     ) -> Result<Option<Verdict<u64>>, StoreError> {
         let Some(head) = self.head.as_ref().filter(|_| self.branch.is_none()) else {
             return Ok(None);
@@ -225,7 +225,7 @@ impl Replica {
     /// # Errors
     ///
     /// [`Halt::Mismatch`] when `start` is not the beginning of that batch.
-    pub fn enter<S: Store>(&mut self, start: &BatchStart, store: &S) -> Result<(), Halt> {
+    pub fn enter(&mut self, start: &BatchStart, store: &dyn Store) -> Result<(), Halt> {
         let Some(head) = &self.head else {
             return Ok(());
         };
@@ -254,7 +254,7 @@ impl Replica {
     /// # Errors
     ///
     /// [`RollBackError`]; the chain is what it was before.
-    pub fn roll_back<S: Store>(&mut self, to: u64, store: &S) -> Result<(), RollBackError> {
+    pub fn roll_back(&mut self, to: u64, store: &dyn Store) -> Result<(), RollBackError> {
         self.branch(to, store)?;
         let Some(head) = self.head.clone() else {
             return Err(RollBackError::Above { to });
@@ -276,7 +276,7 @@ impl Replica {
     /// # Errors
     ///
     /// [`RollBackError`]; the chain is what it was before.
-    pub fn branch<S: Store>(&mut self, to: u64, store: &S) -> Result<(), RollBackError> {
+    pub fn branch(&mut self, to: u64, store: &dyn Store) -> Result<(), RollBackError> {
         self.abandon();
         let head = match &self.head {
             Some(head) if to <= head.number => head.clone(),
@@ -318,7 +318,7 @@ impl Replica {
     }
 
     /// Stores what was verified. On a branch only a block decides: before it the head stays.
-    fn write<S: Store>(&mut self, mut commit: Commit, decides: bool, store: &S) -> Result<(), StoreError> {
+    fn write(&mut self, mut commit: Commit, decides: bool, store: &dyn Store) -> Result<(), StoreError> {
         match &self.branch {
             Some(branch) if decides => {
                 for number in branch.common + 1..=branch.left.number {
@@ -351,7 +351,7 @@ impl Replica {
     /// # Errors
     ///
     /// [`Halt::Mismatch`] when the input is not true.
-    pub fn advance<S: Store>(&mut self, input: &Input, store: &S) -> Result<Step, Halt> {
+    pub fn advance(&mut self, input: &Input, store: &dyn Store) -> Result<Step, Halt> {
         match input {
             Input::BatchStart(start) => self.open_batch(start),
             Input::Block(block) => self.add_block(block, store),
@@ -373,7 +373,7 @@ impl Replica {
         Ok(Step::Opened)
     }
 
-    fn add_block<S: Store>(&mut self, block: &PreparedBlock, store: &S) -> Result<Step, Halt> {
+    fn add_block(&mut self, block: &PreparedBlock, store: &dyn Store) -> Result<Step, Halt> {
         let start = self.batch.as_ref().ok_or(Halt::OutOfOrder("a block before any batch"))?;
         if let (true, Some(head)) = (self.resuming, &self.head) {
             let number = block.input().number;
@@ -396,7 +396,7 @@ impl Replica {
         Ok(Step::Verified(Box::new(verified)))
     }
 
-    fn update<S: Store>(&mut self, update: &UpdateGer, store: &S) -> Result<Step, Halt> {
+    fn update(&mut self, update: &UpdateGer, store: &dyn Store) -> Result<Step, Halt> {
         let start = self.batch.as_ref().ok_or(Halt::OutOfOrder("an exit root before any batch"))?;
         let head = self.head.as_ref().ok_or(Halt::OutOfOrder("an exit root before any block"))?;
         if self.resuming {
@@ -410,7 +410,7 @@ impl Replica {
         Ok(Step::Updated)
     }
 
-    fn close_batch<S: Store>(&mut self, end: &BatchEnd, store: &S) -> Result<Step, Halt> {
+    fn close_batch(&mut self, end: &BatchEnd, store: &dyn Store) -> Result<Step, Halt> {
         let start = self.batch.as_ref().ok_or(Halt::OutOfOrder("the end of a batch before any batch"))?;
         let head = self.head.as_ref().ok_or(Halt::OutOfOrder("the end of a batch before any block"))?;
         if self.resuming {
@@ -439,7 +439,7 @@ fn accept<T>(verdict: Verdict<T>) -> Result<T, Halt> {
 
 /// A block that is in the store must be the one that the main node sends now, with all that it says of it. Gives the state
 /// root after it.
-fn compare_known<S: Store>(block: &PreparedBlock, start: &BatchStart, store: &S) -> Result<B256, Halt> {
+fn compare_known(block: &PreparedBlock, start: &BatchStart, store: &dyn Store) -> Result<B256, Halt> {
     let number = block.input().number;
     let record = read_block(number, store)?;
     let claims = block.claims();
@@ -459,7 +459,7 @@ fn compare_known<S: Store>(block: &PreparedBlock, start: &BatchStart, store: &S)
     }
 }
 
-fn read_block<S: Store>(number: u64, store: &S) -> Result<BlockRecord, StoreError> {
+fn read_block(number: u64, store: &dyn Store) -> Result<BlockRecord, StoreError> {
     let key = Key::Block(number);
     let record = store.get(&key)?.ok_or(StoreError::Missing(key))?;
     BlockRecord::decode(&mut record.as_ref())
@@ -481,7 +481,7 @@ fn head_after(record: &BlockRecord, totals: Totals) -> Head {
     }
 }
 
-fn stored_head<S: Store>(store: &S) -> Result<Option<Head>, StoreError> {
+fn stored_head(store: &dyn Store) -> Result<Option<Head>, StoreError> {
     let Some(record) = store.get(&Key::Head)? else {
         return Ok(None);
     };

@@ -194,10 +194,10 @@ impl Evidence {
     /// # Errors
     ///
     /// [`EvidenceError`] when the store fails or there is too much of it.
-    pub fn of_input<S: Store>(
+    pub fn of_input(
         replica: &Replica,
         input: &Input,
-        store: &S,
+        store: &dyn Store,
     ) -> Result<Option<Self>, EvidenceError> {
         let subject = match input {
             Input::BatchStart(start) => Subject::BatchStart(start.clone()),
@@ -213,18 +213,18 @@ impl Evidence {
     /// # Errors
     ///
     /// [`EvidenceError`] when the store fails or there is too much of it.
-    pub fn of_entering<S: Store>(
+    pub fn of_entering(
         replica: &Replica,
         start: &BatchStart,
-        store: &S,
+        store: &dyn Store,
     ) -> Result<Option<Self>, EvidenceError> {
         Self::collect(replica.situation(), Subject::BatchOfBlock(start.clone()), store)
     }
 
-    fn collect<S: Store>(
+    fn collect(
         situation: Situation,
         subject: Subject,
-        store: &S,
+        store: &dyn Store,
     ) -> Result<Option<Self>, EvidenceError> {
         let recording = Recording::new(ReadOnly(store));
         let mismatch = match subject.check(situation.clone(), &recording) {
@@ -313,7 +313,7 @@ impl Evidence {
 }
 
 impl Subject {
-    fn check<S: Store>(&self, situation: Situation, store: &S) -> Result<(), Halt> {
+    fn check(&self, situation: Situation, store: &dyn Store) -> Result<(), Halt> {
         let mut replica = Replica::from(situation);
         let input = match self {
             Self::BatchOfBlock(start) => return replica.enter(start, store),
@@ -334,9 +334,9 @@ impl core::fmt::Display for Finding {
 }
 
 /// A store that keeps nothing of what is written to it.
-struct ReadOnly<'s, S>(&'s S);
+struct ReadOnly<'s>(&'s dyn Store);
 
-impl<S: Store> Store for ReadOnly<'_, S> {
+impl Store for ReadOnly<'_> {
     fn get(&self, key: &Key) -> Result<Option<Bytes>, StoreError> {
         self.0.get(key)
     }

@@ -7,10 +7,7 @@ use super::{
     params::{self, Params, Selector, Tag},
     view::{Found, View},
 };
-use crate::store::{
-    Store,
-    log_index::{self, Fingerprint},
-};
+use crate::store::log_index::{self, Fingerprint};
 use alloc::{format, string::String, vec::Vec};
 use alloy_primitives::{Address, B256, Bloom, BloomInput};
 
@@ -115,7 +112,7 @@ fn object<'a>(params: Params<'a>, position: usize) -> Result<&'a Json<'a>, Error
     })
 }
 
-impl<S: Store> View<'_, S> {
+impl View<'_> {
     pub(super) fn logs(&self, params: Params<'_>) -> Result<Vec<LogObject>, Error> {
         self.find_logs(&Query::read(params)?)
     }

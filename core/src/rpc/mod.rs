@@ -37,6 +37,8 @@ mod logs;
 mod objects;
 mod params;
 mod proof;
+mod question;
+mod records;
 mod reply;
 mod send;
 mod state;
@@ -44,11 +46,13 @@ mod state;
 mod tests;
 mod trace;
 mod view;
+mod wants;
 mod witness;
 mod zkevm;
 
 pub use error::Error;
 pub use live::{Caller, Lagged, Live, LiveLimits, Resend, Shared, Subscriptions};
+pub use question::{Asking, Question};
 pub use reply::{Forward, Reply};
 
 use crate::{chain::ChainSpec, store::Store};
@@ -167,7 +171,7 @@ impl Rpc {
     ///
     /// Nothing is kept and nothing is written, so it may be asked again. What needs to be remembered (filters, subscriptions,
     /// the transactions that wait) does not exist here: see [`Rpc::serve`].
-    pub fn handle<S: Store>(&self, request: &[u8], status: &Status, store: &S) -> Reply {
+    pub fn handle(&self, request: &[u8], status: &Status, store: &dyn Store) -> Reply {
         self.respond(request, status, store, None, &|| false)
     }
 
@@ -176,33 +180,33 @@ impl Rpc {
     /// `stop` is asked about every few dozen blocks or thousand jumps of a contract. Once it is true, what is being
     /// worked on is answered with the error -32000 "execution aborted (timeout)"; it should stay true for the rest of
     /// a batch.
-    pub fn handle_until<S: Store>(
+    pub fn handle_until(
         &self,
         request: &[u8],
         status: &Status,
-        store: &S,
+        store: &dyn Store,
         stop: &dyn Fn() -> bool,
     ) -> Reply {
         self.respond(request, status, store, None, stop)
     }
 
     /// [`Rpc::handle_until`] for a host that remembers. Its [`Forward`] is finished by [`Forward::finish_for`].
-    pub fn serve<S: Store>(
+    pub fn serve(
         &self,
         request: &[u8],
         status: &Status,
-        store: &S,
+        store: &dyn Store,
         caller: &Caller<'_>,
         stop: &dyn Fn() -> bool,
     ) -> Reply {
         self.respond(request, status, store, Some(caller), stop)
     }
 
-    fn respond<S: Store>(
+    fn respond(
         &self,
         request: &[u8],
         status: &Status,
-        store: &S,
+        store: &dyn Store,
         caller: Option<&Caller<'_>>,
         stop: &dyn Fn() -> bool,
     ) -> Reply {
@@ -239,7 +243,7 @@ impl Rpc {
 }
 
 /// What comes of one request; nothing of a notification.
-fn entry<S: Store>(view: &View<'_, S>, call: Call<'_>, room: usize) -> Option<Entry> {
+fn entry(view: &View<'_>, call: Call<'_>, room: usize) -> Option<Entry> {
     let (id, result) = match call {
         Call::Notification => return None,
         Call::Invalid { id, error } => (id, Err(error)),

@@ -305,7 +305,7 @@ fn constants_are_as_clients_expect() {
         (
             "rpc_modules",
             // Nothing is remembered here, so there is no pool.
-            json!({"debug":"1.0","eth":"1.0","net":"1.0","rpc":"1.0","web3":"1.0","zkevm":"1.0"}),
+            json!({"debug":"1.0","eth":"1.0","net":"1.0","rpc":"1.0","web3":"1.0","zkevm":"1.0","zkreplica":"1.0"}),
         ),
     ] {
         assert_eq!(chain.result(method, json!([])), result, "{method}");

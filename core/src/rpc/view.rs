@@ -3,9 +3,10 @@ use super::{
     live::{Shared, Subscriptions},
     objects,
     params::{Selector, Tag},
+    wants::{StateAt, Wants},
 };
 use crate::{
-    executor::{Interrupt, Rules, State},
+    executor::{Interrupt, Lack, Rules, State},
     store::{Key, Store, StoreError},
     tree::{Paths, Smt, StateKey},
     types::{BlockRecord, Head, TransactionPlace},
@@ -13,19 +14,20 @@ use crate::{
 use alloc::{format, vec::Vec};
 use alloy_primitives::{B128, B256, Bloom, Bytes, U256};
 use alloy_rlp::Decodable;
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
 
 /// The verified chain as one request sees it: its head is read once, for a whole batch.
-pub(super) struct View<'a, S> {
+pub(super) struct View<'a> {
     pub(super) rpc: &'a Rpc,
     pub(super) status: &'a Status,
-    pub(super) store: &'a S,
+    pub(super) store: &'a dyn Store,
     caller: Option<&'a Caller<'a>>,
     /// Ids that were given away.
     ids: Cell<u64>,
     pub(super) head: Option<Head>,
     stop: &'a dyn Fn() -> bool,
     interrupt: Cell<Interrupt<'a>>,
+    wants: RefCell<Wants>,
 }
 
 /// A verified block and its hash.
@@ -40,17 +42,32 @@ impl Found {
     }
 }
 
-impl<'a, S: Store> View<'a, S> {
+impl<'a> View<'a> {
     pub(super) fn new(
         rpc: &'a Rpc,
         status: &'a Status,
-        store: &'a S,
+        store: &'a dyn Store,
         caller: Option<&'a Caller<'a>>,
         stop: &'a dyn Fn() -> bool,
     ) -> Result<Self, StoreError> {
         let head = read(store, Key::Head, "not a head record")?;
         let interrupt = Cell::new(Interrupt::new(stop));
-        Ok(Self { rpc, status, store, caller, ids: Cell::new(0), head, stop, interrupt })
+        let wants = RefCell::default();
+        Ok(Self { rpc, status, store, caller, ids: Cell::new(0), head, stop, interrupt, wants })
+    }
+
+    /// What was looked for in vain since the last call.
+    pub(super) fn take_wants(&self) -> Wants {
+        self.wants.take()
+    }
+
+    /// Something was looked for in vain.
+    pub(super) fn lacks(&self) -> bool {
+        !self.wants.borrow().is_empty()
+    }
+
+    pub(super) fn want(&self, add: impl FnOnce(&mut Wants)) {
+        add(&mut self.wants.borrow_mut());
     }
 
     /// Where things are remembered, if they are.
@@ -86,6 +103,15 @@ impl<'a, S: Store> View<'a, S> {
         let proceeds = interrupt.spend(Interrupt::READ);
         self.interrupt.set(interrupt);
         proceeds
+    }
+
+    /// A record by its own hash, if it is at hand.
+    pub(super) fn get(&self, key: &Key) -> Result<Option<Bytes>, StoreError> {
+        self.proceed()?;
+        match self.store.get(key) {
+            Err(StoreError::Missing(_)) => Ok(None),
+            found => found,
+        }
     }
 
     pub(super) fn head(&self) -> Result<&Head, Error> {
@@ -220,36 +246,75 @@ impl<'a, S: Store> View<'a, S> {
         Ok(header.logs_bloom)
     }
 
+    /// Which state is asked for. Of blocks that are not kept any more the chain itself remembers it.
+    pub(super) fn state_at(&self, selector: Selector) -> Result<StateAt, Error> {
+        let number = match selector {
+            Selector::Hash { .. } => return self.at(&self.state_block(selector)?),
+            Selector::Number(number) => number,
+            Selector::Tag(tag) => self.tagged(tag)?,
+        };
+        let head = self.head()?;
+        if number < head.number
+            && let Err(StoreError::Missing(_)) = self.stored(number)
+        {
+            let latest = StateAt { number: head.number, root: head.state_root };
+            let root = self.with_state_at(latest, |state| state.past_root(number))?;
+            return match root {
+                B256::ZERO => Err(unavailable(number)),
+                root => Ok(StateAt { number, root }),
+            };
+        }
+        self.at(&self.state_block(selector)?)
+    }
+
+    /// The state after a block. An exit root that came behind the last one is part of the latest state.
+    pub(super) fn at(&self, found: &Found) -> Result<StateAt, Error> {
+        let (head, number) = (self.head()?, found.number());
+        let root = if number == head.number { head.state_root } else { found.record.header.state_root };
+        Ok(StateAt { number, root })
+    }
+
     /// Looks at the state after a block.
     pub(super) fn with_state<T, E>(
         &self,
         found: &Found,
-        look: impl FnOnce(&mut State<'_, S>) -> Result<T, E>,
+        look: impl FnOnce(&mut State<'_>) -> Result<T, E>,
+    ) -> Result<T, Error>
+    where
+        Error: From<StateError<E>>,
+    {
+        self.with_state_at(self.at(found)?, look)
+    }
+
+    pub(super) fn with_state_at<T, E>(
+        &self,
+        at: StateAt,
+        look: impl FnOnce(&mut State<'_>) -> Result<T, E>,
     ) -> Result<T, Error>
     where
         Error: From<StateError<E>>,
     {
         let mut paths = Paths::new();
-        let mut state =
-            State::at(self.store, self.state_root(found)?, &mut paths).until(Interrupt::new(self.stop));
-        look(&mut state).map_err(|error| StateError { number: found.number(), error }.into())
+        let mut state = State::at(self.store, at.root, &mut paths).until(Interrupt::new(self.stop));
+        let seen = look(&mut state);
+        if let (Err(_), Some(lack)) = (&seen, state.lacking()) {
+            self.want(|wants| wants.lack(at, lack));
+        }
+        seen.map_err(|error| StateError { number: at.number, error }.into())
     }
 
     /// The value at `key` in the tree whose root the block's header has, and the proof of it.
     pub(super) fn prove(&self, found: &Found, key: StateKey) -> Result<(U256, Vec<Bytes>), Error> {
         self.proceed()?;
-        let (root, path) = (found.record.header.state_root, key.path());
-        let proof = Smt::new(self.store).prove(root, &path);
-        let proof = proof.map_err(|error| StateError { number: found.number(), error })?;
+        let (number, root, path) = (found.number(), found.record.header.state_root, key.path());
+        let proof = Smt::new(self.store).prove(root, &path).map_err(|error| {
+            if let StoreError::Missing(_) = error {
+                self.want(|wants| wants.lack(StateAt { number, root }, Lack::Leaf(key)));
+            }
+            StateError { number, error }
+        })?;
         let value = proof.verify(root, &path).map_err(|_| Error::internal())?;
         Ok((value, proof.encode()))
-    }
-
-    /// An exit root that came behind the last block is part of the latest state.
-    fn state_root(&self, found: &Found) -> Result<B256, Error> {
-        let head = self.head()?;
-        let latest = found.number() == head.number;
-        Ok(if latest { head.state_root } else { found.record.header.state_root })
     }
 
     /// The rules of a block. Genesis names no fork: calls on it run by those of the first batch.
@@ -275,15 +340,17 @@ impl From<StateError<StoreError>> for Error {
     fn from(StateError { number, error }: StateError<StoreError>) -> Self {
         match error {
             // The block is here, its state is not.
-            StoreError::Missing(_) => {
-                Self::new(Self::PRUNED, format!("state of block {number} is not available"))
-            }
+            StoreError::Missing(_) => unavailable(number),
             error => error.into(),
         }
     }
 }
 
-fn read<T: Decodable, S: Store>(store: &S, key: Key, reason: &'static str) -> Result<Option<T>, StoreError> {
+fn unavailable(number: u64) -> Error {
+    Error::new(Error::PRUNED, format!("state of block {number} is not available"))
+}
+
+fn read<T: Decodable>(store: &dyn Store, key: Key, reason: &'static str) -> Result<Option<T>, StoreError> {
     let Some(record) = store.get(&key)? else {
         return Ok(None);
     };

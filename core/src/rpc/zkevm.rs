@@ -12,7 +12,6 @@ use crate::{
     chain::ForkId,
     executor::Rules,
     source::batch_data::{self, BatchEntry, BatchTransaction, ChangeL2Block},
-    store::Store,
 };
 use alloc::{collections::BTreeMap, format, vec::Vec};
 use alloy_primitives::{Address, B256, Bytes, U64, keccak256};
@@ -82,7 +81,7 @@ enum Item<T> {
     Object(T),
 }
 
-impl<S: Store> View<'_, S> {
+impl View<'_> {
     /// Finalized is safe.
     pub(super) fn safe(&self) -> Option<Frontier> {
         self.status.safe.max(self.status.finalized)

@@ -3,7 +3,6 @@ use super::{
     Ended,
     recorder::Budget,
 };
-use crate::store::Store;
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use alloy_primitives::{Address, Bytes, U256, hex};
 use revm::{
@@ -119,11 +118,7 @@ impl Steps {
         Self { config, steps: Vec::new(), open: None, storage: BTreeMap::new() }
     }
 
-    pub(super) fn step<S: Store>(
-        &mut self,
-        interpreter: &mut Interpreter,
-        context: &Surroundings<'_, '_, S>,
-    ) {
+    pub(super) fn step(&mut self, interpreter: &mut Interpreter, context: &Surroundings<'_, '_>) {
         let config = &self.config;
         self.open = None;
         if config.limit != 0 && self.steps.len() >= config.limit {

@@ -4,7 +4,6 @@ use super::{
     super::{Error, logs::Query, objects::LogObject, params::Params, reply::Outcome, view::View},
     feed::{Event, Feed},
 };
-use crate::store::Store;
 use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
 use alloy_primitives::{B128, B256};
 use serde::Serialize;
@@ -97,7 +96,7 @@ fn not_found() -> Error {
     Error::server("filter not found")
 }
 
-impl<S: Store> View<'_, S> {
+impl View<'_> {
     pub(in crate::rpc) fn new_log_filter(&self, params: Params<'_>) -> Result<Outcome, Error> {
         self.new_filter(Kind::Logs(Arc::new(Query::of_filter(params)?)))
     }

@@ -11,10 +11,7 @@ use super::{
     Caller, LiveLimits,
     feed::{Event, Recent, Sending},
 };
-use crate::{
-    store::Store,
-    types::{Transaction, TransactionRecord},
-};
+use crate::types::{Transaction, TransactionRecord};
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     format,
@@ -236,7 +233,7 @@ impl Caller<'_> {
     }
 }
 
-impl<S: Store> View<'_, S> {
+impl View<'_> {
     pub(in crate::rpc) fn txpool_content(&self) -> Result<Outcome, Error> {
         Outcome::of(&self.pool_content(objects::pending_object)?)
     }

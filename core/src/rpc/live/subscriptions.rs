@@ -13,7 +13,6 @@ use super::{
     feed::Event,
     with,
 };
-use crate::store::Store;
 use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 use alloy_primitives::{B128, B256};
 use serde::Serialize;
@@ -177,7 +176,7 @@ struct SyncingObject {
     status: Option<alloc::boxed::Box<serde_json::value::RawValue>>,
 }
 
-impl<S: Store> View<'_, S> {
+impl View<'_> {
     pub(in crate::rpc) fn subscribe(&self, params: Params<'_>) -> Result<Outcome, Error> {
         let (caller, subscriptions) = self.pushes()?;
         let kind = match params.text(0)? {
