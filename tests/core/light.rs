@@ -3,7 +3,7 @@
 
 use alloy_primitives::{B256, U256, hex};
 use serde_json::{Value, json};
-use std::cell::RefCell;
+use std::{cell::RefCell, collections::BTreeMap};
 use zk_replica_core::{
     light::{Checkpoint, Config, Event, Light, Next, Trouble},
     rpc::{self, Asking, Reply, Rpc, Status},
@@ -19,8 +19,8 @@ struct Full {
     store: Archive,
     rpc: Rpc,
     tamper: Tamper,
-    /// Bytes of the last answers.
-    sent: RefCell<u64>,
+    /// How many answers there were to each method, and their bytes.
+    sent: RefCell<BTreeMap<String, (u64, u64)>>,
 }
 
 /// Changes the result of a method.
@@ -52,7 +52,11 @@ impl Full {
             _ => tamper(&requests, &mut answers),
         }
         let answer = answers.to_string().into_bytes();
-        *self.sent.borrow_mut() += answer.len() as u64;
+        let first = requests.get(0).unwrap_or(&requests);
+        let method = first["method"].as_str().expect("a method").to_owned();
+        let mut sent = self.sent.borrow_mut();
+        let entry = sent.entry(method).or_insert((0, 0));
+        *entry = (entry.0 + 1, entry.1 + answer.len() as u64);
         answer
     }
 
@@ -130,5 +134,5 @@ fn the_whole_chain_is_verified_from_its_genesis_root() {
     assert_eq!((head.hash, head.state_root), (full.checkpoint(TIP).hash, full.checkpoint(TIP).state_root));
     assert_eq!((head.totals.transactions, head.totals.batches), (465, 101));
     assert!(largest <= 16 << 20, "it held {largest} bytes");
-    say(&format!("ok: {} bytes received, at most {largest} held", full.sent.borrow()));
+    say(&format!("ok: at most {largest} bytes held; answers and their bytes: {:?}", full.sent.borrow()));
 }
