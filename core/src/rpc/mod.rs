@@ -38,6 +38,7 @@ mod objects;
 mod params;
 mod proof;
 mod reply;
+mod room;
 mod send;
 mod state;
 #[cfg(test)]
@@ -243,14 +244,12 @@ fn entry<S: Store>(view: &View<'_, S>, call: Call<'_>, room: usize) -> Option<En
     let (id, result) = match call {
         Call::Notification => return None,
         Call::Invalid { id, error } => (id, Err(error)),
-        Call::Request(request) => match view.dispatch(&request) {
+        Call::Request(request) => match view.answer(&request, room) {
             Ok(Outcome::Relay(relay)) if view.rpc.config.strict && !relay.is_transaction() => {
                 (request.id, relay.without_answer())
             }
             Ok(Outcome::Relay(relay)) => return Some(Entry::relay(request, relay)),
-            Ok(Outcome::Value(value)) if value.len() > room => {
-                (request.id, Err(Error::server("response too large")))
-            }
+            Ok(Outcome::Value(value)) if value.len() > room => (request.id, Err(Error::too_large())),
             Ok(Outcome::Value(value)) => (request.id, Ok(value)),
             Err(error) => (request.id, Err(error)),
         },
