@@ -6,6 +6,7 @@ use super::{
     objects::{BlockObject, Form, ReceiptObject, TransactionObject},
     params::{self, Params, Selector, Tag},
     reply::{Outcome, Relay},
+    room::Room,
     view::{Found, View},
 };
 use crate::{
@@ -14,9 +15,10 @@ use crate::{
     source::batch_data::{self, BatchEntry, BatchTransaction, ChangeL2Block},
     store::Store,
 };
-use alloc::{collections::BTreeMap, format, vec::Vec};
-use alloy_primitives::{Address, B256, Bytes, U64, keccak256};
-use serde::{Serialize, Serializer};
+use alloc::{boxed::Box, collections::BTreeMap, format, vec::Vec};
+use alloy_primitives::{Address, B256, Bytes, U64};
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 /// Which batches run a fork.
 #[derive(Serialize)]
@@ -37,10 +39,9 @@ pub(super) struct BatchObject {
     coinbase: Address,
     state_root: B256,
     timestamp: U64,
-    #[serde(serialize_with = "null_when_empty")]
-    blocks: Vec<Item<BlockObject>>,
-    #[serde(serialize_with = "null_when_empty")]
-    transactions: Vec<Item<TransactionObject>>,
+    /// Empty lists are `[]`; other servers have null there (`spec/rpc.md` §13.5).
+    blocks: Vec<Box<RawValue>>,
+    transactions: Vec<Box<RawValue>>,
     global_exit_root: B256,
     mainnet_exit_root: B256,
     rollup_exit_root: B256,
@@ -50,14 +51,6 @@ pub(super) struct BatchObject {
     acc_input_hash: B256,
     closed: bool,
     batch_l2_data: Bytes,
-}
-
-/// cdk-erigon's form of a list.
-fn null_when_empty<T: Serialize, S: Serializer>(list: &[T], serializer: S) -> Result<S::Ok, S::Error> {
-    match list {
-        [] => serializer.serialize_none(),
-        list => list.serialize(serializer),
-    }
 }
 
 /// The data of some batches.
@@ -73,13 +66,6 @@ struct BatchData {
     empty: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     batch_l2_data: Option<Bytes>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Item<T> {
-    Hash(B256),
-    Object(T),
 }
 
 impl<S: Store> View<'_, S> {
@@ -205,7 +191,7 @@ impl<S: Store> View<'_, S> {
     fn batch(&self, number: u64, full: bool) -> Result<BatchObject, Error> {
         let (mut blocks, mut transactions) = (Vec::new(), Vec::new());
         let (mut global_exit_root, mut last) = (B256::ZERO, None);
-        let mut data = Vec::new();
+        let (mut data, mut room) = (Vec::new(), self.room());
         let mut next = self.first_block_from(number)?;
         // A batch without blocks leaves the state of the one before it.
         let before = next.unwrap_or(self.head()?.number + 1).saturating_sub(1);
@@ -213,8 +199,8 @@ impl<S: Store> View<'_, S> {
             if found.record.batch != number {
                 break;
             }
-            add(&found, full, &mut blocks, &mut transactions)?;
-            self.add_data(&found, &mut data)?;
+            add(&found, full, &mut room, &mut blocks, &mut transactions)?;
+            self.add_data(&found, &mut room, &mut data)?;
             let root = found.record.l1_info.global_exit_root;
             global_exit_root = if root.is_zero() { global_exit_root } else { root };
             next = Some(found.number() + 1);
@@ -255,12 +241,11 @@ impl<S: Store> View<'_, S> {
         if numbers.len() > limit {
             return Err(Error::invalid(format!("batches are limited to {limit}")));
         }
-        let mut room = self.rpc.config.limits.response;
+        let mut room = self.room();
         let mut list = Vec::with_capacity(numbers.len());
         for selector in numbers {
             let number = self.batch_number(selector)?;
-            let data = self.data_of_batch(number)?;
-            room = room.checked_sub(2 * data.len()).ok_or_else(|| Error::server("response too large"))?;
+            let data = self.data_of_batch(number, &mut room)?;
             let empty = data.is_empty();
             let batch_l2_data = (!empty).then(|| data.into());
             list.push(BatchData { number: U64::from(number), empty, batch_l2_data });
@@ -268,21 +253,21 @@ impl<S: Store> View<'_, S> {
         Ok(BatchDataList { data: list })
     }
 
-    fn data_of_batch(&self, number: u64) -> Result<Vec<u8>, Error> {
+    fn data_of_batch(&self, number: u64, room: &mut Room) -> Result<Vec<u8>, Error> {
         let mut data = Vec::new();
         let mut next = self.first_block_from(number)?;
         while let Some(found) = next.map_or(Ok(None), |next| self.block_by_number(next))? {
             if found.record.batch != number {
                 break;
             }
-            self.add_data(&found, &mut data)?;
+            self.add_data(&found, room, &mut data)?;
             next = Some(found.number() + 1);
         }
         Ok(data)
     }
 
     /// Appends one block to the data of its batch. Genesis has none.
-    fn add_data(&self, found: &Found, data: &mut Vec<u8>) -> Result<(), Error> {
+    fn add_data(&self, found: &Found, room: &mut Room, data: &mut Vec<u8>) -> Result<(), Error> {
         let (number, record) = (found.number(), &found.record);
         let Some(before) = number.checked_sub(1) else {
             return Ok(());
@@ -302,7 +287,11 @@ impl<S: Store> View<'_, S> {
                 BatchTransaction::from_signed(&transaction.encoded, transaction.effective_percentage);
             entries.push(BatchEntry::Transaction(written.map_err(|_| Error::internal())?));
         }
-        data.extend_from_slice(&batch_data::encode(&entries, encoding));
+        let encoded = batch_data::encode(&entries, encoding);
+        if !room.take(2 * encoded.len()) {
+            return Err(Error::too_large());
+        }
+        data.extend_from_slice(&encoded);
         Ok(())
     }
 
@@ -381,21 +370,20 @@ impl<S: Store> View<'_, S> {
 fn add(
     found: &Found,
     full: bool,
-    blocks: &mut Vec<Item<BlockObject>>,
-    transactions: &mut Vec<Item<TransactionObject>>,
+    room: &mut Room,
+    blocks: &mut Vec<Box<RawValue>>,
+    transactions: &mut Vec<Box<RawValue>>,
 ) -> Result<(), Error> {
-    blocks.push(match full {
-        true => Item::Object(found.object(Form { full: false, extra: true, receipts: false })?),
-        false => Item::Hash(found.hash),
-    });
-    for (index, transaction) in found.record.transactions.iter().enumerate() {
-        transactions.push(match full {
-            true => {
-                let form = Form { full: true, extra: true, receipts: true };
-                Item::Object(found.transaction_object(index, form)?)
-            }
-            false => Item::Hash(keccak256(&transaction.encoded)),
-        });
+    if full {
+        blocks.push(room.write(&found.object(Form { full: false, extra: true, receipts: false })?)?);
+        for object in found.transaction_objects(Form { full: true, extra: true, receipts: true }) {
+            transactions.push(room.write(&object?)?);
+        }
+    } else {
+        blocks.push(room.write(&found.hash)?);
+        for hash in found.transaction_hashes() {
+            transactions.push(room.write(&hash)?);
+        }
     }
     Ok(())
 }
