@@ -16,6 +16,7 @@ use crate::{
     types::{Transaction, TransactionRecord},
 };
 use alloc::{
+    boxed::Box,
     collections::{BTreeMap, BTreeSet},
     format,
     string::{String, ToString},
@@ -24,6 +25,7 @@ use alloc::{
 };
 use alloy_primitives::{Address, B256, U64, U256};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 /// Milliseconds after which a transaction without an answer is sent again; each time twice as many, up to the last.
 const FIRST_DELAY: u64 = 5_000;
@@ -204,8 +206,8 @@ pub(in crate::rpc) struct Content<T> {
     queued: T,
 }
 
-type BySender<T> = BTreeMap<Address, ByNonce<T>>;
-type ByNonce<T> = BTreeMap<String, T>;
+type BySender = BTreeMap<Address, ByNonce>;
+type ByNonce = BTreeMap<String, Box<RawValue>>;
 
 impl Caller<'_> {
     /// Remembers a transaction that is about to be sent.
@@ -238,40 +240,43 @@ impl Caller<'_> {
 
 impl<S: Store> View<'_, S> {
     pub(in crate::rpc) fn txpool_content(&self) -> Result<Outcome, Error> {
-        Outcome::of(&self.pool_content(objects::pending_object)?)
+        Outcome::of(&self.pool_content(None, objects::pending_object)?)
     }
 
     pub(in crate::rpc) fn txpool_inspect(&self) -> Result<Outcome, Error> {
-        Outcome::of(&self.pool_content(objects::pending_summary)?)
+        Outcome::of(&self.pool_content(None, objects::pending_summary)?)
     }
 
     pub(in crate::rpc) fn txpool_content_from(&self, params: Params<'_>) -> Result<Outcome, Error> {
         let address = params.address(0)?;
-        let Content { mut pending, mut queued } = self.pool_content(objects::pending_object)?;
+        let Content { mut pending, mut queued } =
+            self.pool_content(Some(address), objects::pending_object)?;
         let (pending, queued) = (pending.remove(&address), queued.remove(&address));
         Outcome::of(&Content { pending: pending.unwrap_or_default(), queued: queued.unwrap_or_default() })
     }
 
     pub(in crate::rpc) fn txpool_status(&self) -> Result<Outcome, Error> {
-        let Content { pending, queued } = self.pool_content(|_| Ok(()))?;
-        let count = |of: BySender<()>| U64::from(of.values().map(BTreeMap::len).sum::<usize>());
+        let Content { pending, queued } = self.pool_content(None, |_| Ok(()))?;
+        let count = |of: BySender| U64::from(of.values().map(BTreeMap::len).sum::<usize>());
         Outcome::of(&Content { pending: count(pending), queued: count(queued) })
     }
 
-    /// Everything that waits: pending as far as nonces follow on the verified state without a gap.
-    fn pool_content<T>(
+    /// What waits, of all senders or of one: pending as far as nonces follow on the verified state without a gap.
+    fn pool_content<T: Serialize>(
         &self,
+        from: Option<Address>,
         show: impl Fn(&TransactionRecord) -> Result<T, Error>,
-    ) -> Result<Content<BySender<T>>, Error> {
+    ) -> Result<Content<BySender>, Error> {
         let waiting = self.caller()?.live(|live| {
-            let found = live.pool.by_sender.iter().filter_map(|(sender, nonce, hash)| {
+            let of_sender = |(sender, ..): &&(Address, u64, B256)| from.is_none_or(|from| from == *sender);
+            let found = live.pool.by_sender.iter().filter(of_sender).filter_map(|(sender, nonce, hash)| {
                 live.pool.get(*hash).map(|waiting| (*sender, *nonce, Arc::clone(&waiting.sending)))
             });
             found.collect::<Vec<_>>()
         })?;
         let latest = self.state_block(Selector::Tag(Tag::Latest))?;
         let mut content = Content { pending: BySender::new(), queued: BySender::new() };
-        let (mut of, mut next) = (None, U256::ZERO);
+        let (mut of, mut next, mut room) = (None, U256::ZERO, self.room());
         for (sender, nonce, sending) in waiting {
             if of != Some(sender) {
                 of = Some(sender);
@@ -283,7 +288,8 @@ impl<S: Store> View<'_, S> {
                 next += U256::from(1);
             }
             let side = if follows { &mut content.pending } else { &mut content.queued };
-            side.entry(sender).or_default().insert(nonce.to_string(), show(&sending.record)?);
+            let shown = room.write(&show(&sending.record)?)?;
+            side.entry(sender).or_default().insert(nonce.to_string(), shown);
         }
         Ok(content)
     }
