@@ -203,7 +203,9 @@ pub enum Refusal {
     #[error("the file has records that the check does not read")]
     Surplus,
     /// The file says that the main node repeats what is known, or from which state on, where the check does not look.
-    #[error("the file says what the check does not look at: that known blocks come again, or from which state on")]
+    #[error(
+        "the file says what the check does not look at: that known blocks come again, or from which state on"
+    )]
     Unused,
     /// Such an input cannot come at this point.
     #[error("the input cannot come here: {0}")]
@@ -304,10 +306,9 @@ impl Evidence {
         let before = match (&self.head, &self.genesis, &self.subject) {
             // What comes again is compared with the record of the block, or with the specification of the chain.
             (Some(_), _, Subject::BatchOfBlock(_)) => None,
-            (Some(_), _, subject) if self.resuming => self.position.map(|state_root| Anchor::Repeated {
-                batch: subject.batch(),
-                state_root,
-            }),
+            (Some(_), _, subject) if self.resuming => {
+                self.position.map(|state_root| Anchor::Repeated { batch: subject.batch(), state_root })
+            }
             (Some(head), _, _) => Some(Anchor::Parent {
                 number: head.number,
                 hash: head.hash,
