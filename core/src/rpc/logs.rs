@@ -147,8 +147,7 @@ impl<S: Store> View<'_, S> {
     pub(super) fn find_logs(&self, query: &Query) -> Result<Vec<Box<RawValue>>, Error> {
         let mut gathered =
             Gathered { logs: Vec::new(), most: self.rpc.config.limits.log_results, room: self.room() };
-        // The brackets.
-        let _ = gathered.room.take(2);
+        gathered.room.brackets();
         let (from, to) = match &query.blocks {
             Blocks::Hash(hash) => {
                 let found = self.block_by_hash(*hash)?.ok_or_else(|| Error::server("unknown block"))?;

@@ -16,6 +16,12 @@ impl Room {
         Self(bytes)
     }
 
+    /// A list begins.
+    pub(super) fn brackets(&mut self) {
+        // The other one stands in the place of the comma behind the last item.
+        let _ = self.take(1);
+    }
+
     /// So many bytes are part of the answer. False: there is no room for them.
     #[must_use]
     pub(super) fn take(&mut self, bytes: usize) -> bool {

@@ -2,6 +2,7 @@
 
 use super::{
     super::{Error, logs::Query, objects::LogObject, params::Params, reply::Outcome, room::Room, view::View},
+    LiveLimits,
     feed::{Event, Feed},
 };
 use crate::store::Store;
@@ -30,20 +31,54 @@ struct Filter {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Filters(BTreeMap<B128, Filter>);
+pub(super) struct Filters {
+    by_id: BTreeMap<B128, Filter>,
+    bytes: usize,
+}
+
+impl Kind {
+    /// Bytes it takes, rather too many.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Logs(query) => query.bytes(),
+            Self::Blocks | Self::Sent => 0,
+        }
+    }
+}
 
 impl Filters {
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.by_id.len()
+    }
+
+    fn insert(&mut self, id: B128, filter: Filter) {
+        self.bytes += filter.kind.bytes();
+        self.by_id.insert(id, filter);
+    }
+
+    fn remove(&mut self, id: B128) -> bool {
+        let removed = self.by_id.remove(&id);
+        self.bytes -= removed.as_ref().map_or(0, |filter| filter.kind.bytes());
+        removed.is_some()
+    }
+
+    /// There is no room for another one of this kind.
+    fn is_full(&self, kind: &Kind, limits: &LiveLimits) -> bool {
+        self.len() >= limits.filters || self.bytes + kind.bytes() > limits.filter_bytes
     }
 
     pub(super) fn expire(&mut self, now: u64, idle: u64) {
-        self.0.retain(|_, filter| now.saturating_sub(filter.used) < idle);
+        let Self { by_id, bytes } = self;
+        by_id.retain(|_, filter| {
+            let stays = now.saturating_sub(filter.used) < idle;
+            *bytes -= if stays { 0 } else { filter.kind.bytes() };
+            stays
+        });
     }
 
     /// The filter, which is in use now.
     fn used(&mut self, id: B128, now: u64, idle: u64) -> Result<&mut Filter, Error> {
-        let filter = self.0.get_mut(&id).filter(|filter| now.saturating_sub(filter.used) < idle);
+        let filter = self.by_id.get_mut(&id).filter(|filter| now.saturating_sub(filter.used) < idle);
         let filter = filter.ok_or_else(not_found)?;
         filter.used = now;
         Ok(filter)
@@ -59,8 +94,7 @@ impl Filter {
     fn poll(&mut self, feed: &Feed, most: usize, mut room: Room) -> Result<Vec<Box<RawValue>>, Error> {
         let Self { kind, cursor, told, .. } = self;
         let mut items = Vec::new();
-        // The brackets.
-        let _ = room.take(2);
+        room.brackets();
         for event in feed.since(*cursor).ok_or_else(not_found)? {
             for item in told_of(kind, event).skip(*told) {
                 match if items.len() < most { room.try_write(&item)? } else { None } {
@@ -111,14 +145,14 @@ impl<S: Store> View<'_, S> {
     pub(in crate::rpc) fn new_filter(&self, kind: Kind) -> Result<Outcome, Error> {
         let (caller, id) = (self.caller()?, self.fresh_id()?);
         caller.live(|live| {
-            if live.filters.len() >= live.limits.filters {
+            if live.filters.is_full(&kind, &live.limits) {
                 live.filters.expire(caller.now, live.limits.filter_idle);
             }
-            if live.filters.len() >= live.limits.filters {
+            if live.filters.is_full(&kind, &live.limits) {
                 return Err(Error::new(Error::LIMIT, "too many filters"));
             }
             let filter = Filter { kind, cursor: live.feed.end(), told: 0, used: caller.now };
-            live.filters.0.insert(id, filter);
+            live.filters.insert(id, filter);
             Outcome::of(&id)
         })?
     }
@@ -147,7 +181,7 @@ impl<S: Store> View<'_, S> {
 
     pub(in crate::rpc) fn uninstall_filter(&self, params: Params<'_>) -> Result<Outcome, Error> {
         let (caller, id) = (self.caller()?, filter_id(params)?);
-        let found = caller.live(|live| live.filters.0.remove(&id).is_some())?;
+        let found = caller.live(|live| live.filters.remove(id))?;
         Outcome::of(&found)
     }
 }

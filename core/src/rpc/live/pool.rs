@@ -9,7 +9,7 @@ use super::{
         view::View,
     },
     Caller, LiveLimits,
-    feed::{Event, Recent, Sending},
+    feed::{Recent, Sending},
 };
 use crate::{
     store::Store,
@@ -48,6 +48,8 @@ struct Waiting {
     sending: Arc<Sending>,
     nonce: u64,
     received: u64,
+    /// The main node has said once that it has it.
+    accepted: bool,
     /// When it is sent again; `None` once the main node has it.
     due: Option<u64>,
     attempts: u32,
@@ -56,11 +58,15 @@ struct Waiting {
 }
 
 /// Ordered by hash, by sender and nonce, and by age.
+///
+/// Anybody can make transactions that the main node will not take. So those that it has taken go last, and nobody is told
+/// of others.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
     by_hash: BTreeMap<B256, Waiting>,
     by_sender: BTreeSet<(Address, u64, B256)>,
-    by_age: BTreeSet<(u64, B256)>,
+    /// Those that were not accepted come before those that were.
+    by_age: BTreeSet<(bool, u64, B256)>,
     bytes: usize,
 }
 
@@ -75,26 +81,27 @@ impl Pool {
         [self.by_age.len(), self.by_sender.len()]
     }
 
-    /// Adds one that is about to be sent. False: it is known.
-    fn insert(&mut self, sending: Arc<Sending>, nonce: u64, now: u64, limits: &LiveLimits) -> bool {
+    /// Adds one that is about to be sent.
+    fn insert(&mut self, sending: Arc<Sending>, nonce: u64, now: u64, limits: &LiveLimits) {
         let hash = sending.hash;
         if let Some(known) = self.by_hash.get_mut(&hash) {
             known.due = Some(now + FIRST_DELAY);
             known.attempts = 0;
-            return false;
+            return;
         }
         self.by_sender.insert((sending.record.sender, nonce, hash));
-        self.by_age.insert((now, hash));
+        self.by_age.insert((false, now, hash));
         self.bytes += sending.record.encoded.len();
         // Should the caller go away before the answer comes, it is sent again nevertheless.
         let due = Some(now + FIRST_DELAY);
-        let waiting = Waiting { sending, nonce, received: now, due, attempts: 0, passed: None };
+        let waiting =
+            Waiting { sending, nonce, received: now, accepted: false, due, attempts: 0, passed: None };
         self.by_hash.insert(hash, waiting);
         while self.by_hash.len() > limits.transactions || self.bytes > limits.transaction_bytes {
-            let Some((_, oldest)) = self.by_age.first().copied() else { break };
+            let other = self.by_age.iter().find(|(_, _, other)| *other != hash);
+            let oldest = other.map_or(hash, |(_, _, oldest)| *oldest);
             self.remove(oldest);
         }
-        true
     }
 
     /// One that waits.
@@ -103,17 +110,23 @@ impl Pool {
     }
 
     pub(super) fn remove(&mut self, hash: B256) {
-        if let Some(Waiting { sending, nonce, received, .. }) = self.by_hash.remove(&hash) {
+        if let Some(Waiting { sending, nonce, received, accepted, .. }) = self.by_hash.remove(&hash) {
             self.by_sender.remove(&(sending.record.sender, nonce, hash));
-            self.by_age.remove(&(received, hash));
+            self.by_age.remove(&(accepted, received, hash));
             self.bytes -= sending.record.encoded.len();
         }
     }
 
-    pub(super) fn accepted(&mut self, hash: B256) {
-        if let Some(waiting) = self.by_hash.get_mut(&hash) {
-            waiting.due = None;
+    /// The main node has it. The first time this gives what is to be told.
+    pub(super) fn accepted(&mut self, hash: B256) -> Option<Arc<Sending>> {
+        let waiting = self.by_hash.get_mut(&hash)?;
+        waiting.due = None;
+        if core::mem::replace(&mut waiting.accepted, true) {
+            return None;
         }
+        self.by_age.remove(&(false, waiting.received, hash));
+        self.by_age.insert((true, waiting.received, hash));
+        Some(Arc::clone(&waiting.sending))
     }
 
     /// Nobody knows whether it has arrived.
@@ -124,11 +137,14 @@ impl Pool {
     }
 
     pub(super) fn expire(&mut self, now: u64, life: u64) {
-        while let Some((received, hash)) = self.by_age.first().copied() {
-            if now.saturating_sub(received) < life {
-                break;
+        for accepted in [false, true] {
+            let oldest = (accepted, 0, B256::ZERO);
+            while let Some((of, received, hash)) = self.by_age.range(oldest..).next().copied() {
+                if of != accepted || now.saturating_sub(received) < life {
+                    break;
+                }
+                self.remove(hash);
             }
-            self.remove(hash);
         }
     }
 
@@ -220,9 +236,7 @@ impl Caller<'_> {
         let sending = Arc::new(Sending { hash: transaction.hash(), record });
         let nonce = transaction.fields().nonce;
         self.live(|live| {
-            if live.pool.insert(Arc::clone(&sending), nonce, self.now, &live.limits) {
-                live.feed.push(Event::Sending(sending), &live.limits);
-            }
+            live.pool.insert(sending, nonce, self.now, &live.limits);
         })
     }
 
