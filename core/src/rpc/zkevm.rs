@@ -7,6 +7,7 @@ use super::{
     params::{self, Params, Selector, Tag},
     reply::{Outcome, Relay},
     room::Room,
+    trace,
     view::{Found, View},
 };
 use crate::{
@@ -14,6 +15,7 @@ use crate::{
     executor::Rules,
     source::batch_data::{self, BatchEntry, BatchTransaction, ChangeL2Block},
     store::Store,
+    types::{BatchKind, TransactionRecord},
 };
 use alloc::{boxed::Box, collections::BTreeMap, format, vec::Vec};
 use alloy_primitives::{Address, B256, Bytes, U64};
@@ -49,6 +51,9 @@ pub(super) struct BatchObject {
     send_sequences_tx_hash: Option<B256>,
     verify_batch_tx_hash: Option<B256>,
     acc_input_hash: B256,
+    /// Of a forced batch: 0, for which of L1's forced batches it is, only L1 knows (those count from 1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forced_batch_number: Option<U64>,
     closed: bool,
     batch_l2_data: Bytes,
 }
@@ -226,6 +231,11 @@ impl<S: Store> View<'_, S> {
             send_sequences_tx_hash: None,
             verify_batch_tx_hash: None,
             acc_input_hash: B256::ZERO,
+            forced_batch_number: if last.record.batch == number && self.is_forced(&last)? {
+                Some(U64::ZERO)
+            } else {
+                None
+            },
             closed: number < head.batch || head.batch_closed,
             batch_l2_data: data.into(),
         })
@@ -266,7 +276,28 @@ impl<S: Store> View<'_, S> {
         Ok(data)
     }
 
-    /// Appends one block to the data of its batch. Genesis has none.
+    /// The block is that of a forced batch: all there is of it, and it brings L1 information in without naming a leaf.
+    ///
+    /// The injected batch is as well, but other servers write it as a regular one (`spec/sync.md` §3.2). In a stream that
+    /// repeats exit roots, a regular batch of a single block looks the same.
+    fn is_forced(&self, found: &Found) -> Result<bool, Error> {
+        let (number, record) = (found.number(), &found.record);
+        let injected = |record: &TransactionRecord| {
+            BatchTransaction::from_signed(&record.encoded, record.effective_percentage)
+                .is_ok_and(|transaction| transaction.is_injected())
+        };
+        if trace::kind(record) != BatchKind::Forced || record.transactions.iter().any(injected) {
+            return Ok(false);
+        }
+        for beside in [number.checked_sub(1), number.checked_add(1)].into_iter().flatten() {
+            if self.block_by_number(beside)?.is_some_and(|beside| beside.record.batch == record.batch) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Appends one block to the data of its batch. Genesis has none. What a forced batch has on L1 is transactions alone.
     fn add_data(&self, found: &Found, room: &mut Room, data: &mut Vec<u8>) -> Result<(), Error> {
         let (number, record) = (found.number(), &found.record);
         let Some(before) = number.checked_sub(1) else {
@@ -274,7 +305,7 @@ impl<S: Store> View<'_, S> {
         };
         let encoding = &Rules::of_number(record.fork_id).map_err(|_| Error::internal())?.encoding;
         let mut entries = Vec::with_capacity(1 + record.transactions.len());
-        if encoding.l2_blocks {
+        if encoding.l2_blocks && !self.is_forced(found)? {
             // Block 1 has its whole timestamp there, as in the stream (`spec/sync.md` §2.8).
             let parent = if before == 0 { 0 } else { self.stored(before)?.record.header.timestamp };
             let delta = record.header.timestamp.saturating_sub(parent);
