@@ -63,6 +63,10 @@ impl Error {
         Self::server("not ready")
     }
 
+    pub(super) fn too_large() -> Self {
+        Self::server("response too large")
+    }
+
     /// A call undid itself; `output` says why (`spec/rpc.md` §5).
     pub(super) fn reverted(output: &Bytes) -> Self {
         let message = match revert_reason(output) {

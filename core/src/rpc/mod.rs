@@ -40,6 +40,7 @@ mod proof;
 mod question;
 mod records;
 mod reply;
+mod room;
 mod send;
 mod state;
 #[cfg(test)]
@@ -247,14 +248,12 @@ fn entry(view: &View<'_>, call: Call<'_>, room: usize) -> Option<Entry> {
     let (id, result) = match call {
         Call::Notification => return None,
         Call::Invalid { id, error } => (id, Err(error)),
-        Call::Request(request) => match view.dispatch(&request) {
+        Call::Request(request) => match view.answer(&request, room) {
             Ok(Outcome::Relay(relay)) if view.rpc.config.strict && !relay.is_transaction() => {
                 (request.id, relay.without_answer())
             }
             Ok(Outcome::Relay(relay)) => return Some(Entry::relay(request, relay)),
-            Ok(Outcome::Value(value)) if value.len() > room => {
-                (request.id, Err(Error::server("response too large")))
-            }
+            Ok(Outcome::Value(value)) if value.len() > room => (request.id, Err(Error::too_large())),
             Ok(Outcome::Value(value)) => (request.id, Ok(value)),
             Err(error) => (request.id, Err(error)),
         },

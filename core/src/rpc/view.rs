@@ -1,8 +1,11 @@
 use super::{
     Caller, Error, Rpc, Status,
+    envelope::Request,
     live::{Shared, Subscriptions},
     objects,
     params::{Selector, Tag},
+    reply::Outcome,
+    room::Room,
     wants::{StateAt, Wants},
 };
 use crate::{
@@ -12,6 +15,7 @@ use crate::{
     types::{BlockRecord, Head, TransactionPlace},
 };
 use alloc::{format, vec::Vec};
+use alloy_consensus::Header;
 use alloy_primitives::{B128, B256, Bloom, Bytes, U256};
 use alloy_rlp::Decodable;
 use core::cell::{Cell, RefCell};
@@ -24,6 +28,10 @@ pub(super) struct View<'a> {
     caller: Option<&'a Caller<'a>>,
     /// Ids that were given away.
     ids: Cell<u64>,
+    /// Bytes that the answer to the present request may have.
+    room: Cell<usize>,
+    /// A block was read for it.
+    read: Cell<bool>,
     pub(super) head: Option<Head>,
     stop: &'a dyn Fn() -> bool,
     interrupt: Cell<Interrupt<'a>>,
@@ -52,8 +60,41 @@ impl<'a> View<'a> {
     ) -> Result<Self, StoreError> {
         let head = read(store, Key::Head, "not a head record")?;
         let interrupt = Cell::new(Interrupt::new(stop));
+        let (ids, room, read) = (Cell::new(0), Cell::new(0), Cell::new(false));
         let wants = RefCell::default();
-        Ok(Self { rpc, status, store, caller, ids: Cell::new(0), head, stop, interrupt, wants })
+        Ok(Self { rpc, status, store, caller, ids, room, read, head, stop, interrupt, wants })
+    }
+
+    /// What comes of a request whose answer may have `room` bytes.
+    pub(super) fn answer(&self, request: &Request<'_>, room: usize) -> Result<Outcome, Error> {
+        self.room.set(room);
+        self.read.set(false);
+        let outcome = self.dispatch(request)?;
+        if matches!(outcome, Outcome::Value(_)) && self.read.get() && !self.is_whole()? {
+            return Err(Error::server("the chain was rolled back meanwhile: ask again"));
+        }
+        Ok(outcome)
+    }
+
+    /// The chain is still that of the head, or goes on behind it: what was read of it is all of one chain. The head's
+    /// hash stands for all blocks before it.
+    fn is_whole(&self) -> Result<bool, StoreError> {
+        let Some(head) = &self.head else { return Ok(true) };
+        let now: Option<Head> = read(self.store, Key::Head, "not a head record")?;
+        if now.is_some_and(|now| now.hash == head.hash) {
+            return Ok(true);
+        }
+        match self.stored_header(head.number) {
+            Ok(header) => Ok(header.hash_slow() == head.hash),
+            // It was rolled back, and released.
+            Err(StoreError::Missing(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What there is room for in the answer.
+    pub(super) fn room(&self) -> Room {
+        Room::new(self.room.get())
     }
 
     /// What was looked for in vain since the last call.
@@ -99,6 +140,7 @@ impl<'a> View<'a> {
 
     /// A record is about to be read: methods that look at many blocks can be stopped here.
     fn proceed(&self) -> Result<(), StoreError> {
+        self.read.set(true);
         let mut interrupt = self.interrupt.get();
         let proceeds = interrupt.spend(Interrupt::READ);
         self.interrupt.set(interrupt);
@@ -234,16 +276,20 @@ impl<'a> View<'a> {
         Ok(stands.then_some((found, index)))
     }
 
-    /// The bloom filter of a block, without decoding what comes behind its header.
+    /// The bloom filter of a block.
     pub(super) fn bloom(&self, number: u64) -> Result<Bloom, Error> {
         self.proceed()?;
+        Ok(self.stored_header(number)?.logs_bloom)
+    }
+
+    /// The header of a block, without decoding what comes behind it.
+    fn stored_header(&self, number: u64) -> Result<Header, StoreError> {
         let key = Key::Block(number);
         let record = self.store.get(&key)?.ok_or(StoreError::Missing(key))?;
         let mut rest = record.as_ref();
-        let header = alloy_rlp::Header::decode(&mut rest)
-            .and_then(|_| alloy_consensus::Header::decode(&mut rest))
-            .map_err(|_| StoreError::Corrupt { key, reason: "not a block record" })?;
-        Ok(header.logs_bloom)
+        alloy_rlp::Header::decode(&mut rest)
+            .and_then(|_| Header::decode(&mut rest))
+            .map_err(|_| StoreError::Corrupt { key, reason: "not a block record" })
     }
 
     /// Which state is asked for. Of blocks that are not kept any more the chain itself remembers it.

@@ -111,9 +111,7 @@ impl View<'_> {
         match encode_within(limit, &store, root, &[], extent) {
             Ok(witness) => Ok(witness.into()),
             Err(EncodeError::Store(error)) => Err(StateError { number, error }.into()),
-            Err(EncodeError::TooLarge { .. } | EncodeError::TooLong(_)) => {
-                Err(Error::server("response too large"))
-            }
+            Err(EncodeError::TooLarge { .. } | EncodeError::TooLong(_)) => Err(Error::too_large()),
             // Of a store that began in the midst of the chain.
             Err(EncodeError::Unnamed(_)) => Err(unavailable(number + 1)),
             Err(EncodeError::TooDeep(_)) => Err(Error::internal()),

@@ -108,7 +108,7 @@ impl Recorder {
         let mut traces = BTreeMap::new();
         for (name, tracer) in tracers.drain(..) {
             let trace = match tracer {
-                Active::Steps(steps) => Trace::Steps(steps.finish(&ended)),
+                Active::Steps(steps) => Trace::Steps(steps.finish(&ended, budget)),
                 Active::Calls(calls) => Trace::Calls(calls.finish(&ended)),
                 Active::Prestate(config) => {
                     Trace::Prestate(prestate::of(config, accounts, created, state, budget)?)

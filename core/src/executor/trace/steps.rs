@@ -179,11 +179,12 @@ impl Steps {
         }
     }
 
-    pub(super) fn finish(self, Ended { result, .. }: &Ended<'_>) -> StepTrace {
+    pub(super) fn finish(self, Ended { result, .. }: &Ended<'_>, budget: &mut Budget) -> StepTrace {
+        let output = result.output().filter(|output| budget.take(2 * output.len()));
         StepTrace {
             gas: result.tx_gas_used(),
             failed: !result.is_success(),
-            return_value: result.output().cloned().unwrap_or_default(),
+            return_value: output.cloned().unwrap_or_default(),
             struct_logs: self.steps,
         }
     }

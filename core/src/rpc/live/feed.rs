@@ -50,7 +50,7 @@ pub(super) enum Event {
     Added(Arc<Recent>),
     /// The chain's last block was rolled back.
     Removed(Arc<Recent>),
-    /// A transaction was sent from here.
+    /// A transaction that was sent from here was accepted by the main node.
     Sending(Arc<Sending>),
     /// Whether the chain is being caught up with has changed; how far it is, as JSON.
     Syncing(bool, Arc<str>),
@@ -142,6 +142,10 @@ impl Feed {
                     self.first = self.end() + 1;
                     self.events.clear();
                     self.event_bytes = 0;
+                }
+                if known {
+                    // Nobody knows from where on: what is verified after all is refused when it is sent again.
+                    pool.removed(0);
                 }
                 let begin = head.number.saturating_sub(STEP.min(limits.blocks as u64));
                 for number in begin..=head.number {
