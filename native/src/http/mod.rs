@@ -11,7 +11,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use client::{Client, ClientError, ClientLimits, Endpoint};
+pub(crate) use client::{Client, ClientError, ClientLimits, Endpoint, mask};
 pub(crate) use options::ServerOptions;
 pub(crate) use server::{Answer, Handler, Limits, Origins, Server, StartError, Traffic};
 pub(crate) use socket::Socket;
