@@ -80,9 +80,9 @@ pub(crate) fn run(options: &cli::Run, stop: &AtomicBool) -> Result<Option<Outcom
         if options.l1.l1.is_some() {
             scope.spawn(|| l1.run(&options.l1, chain_id, asker, &watched));
         }
-        let followed = follower.follow();
-        watched.store(true, Ordering::Relaxed);
-        followed
+        // What runs beside it is waited for, even after a panic: it has to end then, too.
+        let _over = Over(&watched);
+        follower.follow()
     });
     let head = follower.replica.head().cloned();
     // What was verified before an error is kept, too.
@@ -93,6 +93,22 @@ pub(crate) fn run(options: &cli::Run, stop: &AtomicBool) -> Result<Option<Outcom
     followed?;
     finished?;
     Ok(head.map(|head| Outcome::Interrupted(Summary::new(chain_id, &head, true))))
+}
+
+/// Sets a flag at its end, be that a panic: other threads wait for it.
+struct Over<'a>(&'a AtomicBool);
+
+impl Over<'_> {
+    /// Leaves the flag as it is.
+    fn not_yet(self) {
+        mem::forget(self);
+    }
+}
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Serves Web3 if that is wanted.
@@ -272,9 +288,10 @@ impl<'a> Follower<'a> {
             |send| Ok(source.run(timing, ended, send)?),
             prepare,
             |part| {
+                let over = Over(ended);
                 let goes_on = self.take(part);
-                if !matches!(goes_on, Ok(true)) {
-                    ended.store(true, Ordering::Relaxed);
+                if matches!(goes_on, Ok(true)) {
+                    over.not_yet();
                 }
                 goes_on
             },
@@ -516,5 +533,25 @@ impl From<RollBackError> for End {
             RollBackError::Store(error) => Self::Store(error),
             refused => Self::Waiting(refused.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::{self, AssertUnwindSafe};
+
+    #[test]
+    fn whoever_waits_hears_of_a_panic() {
+        let over = AtomicBool::new(false);
+        let end = |panics: bool| {
+            panic::catch_unwind(AssertUnwindSafe(|| {
+                let guard = Over(&over);
+                assert!(!panics, "as asked");
+                guard.not_yet();
+            }))
+        };
+        assert!(end(false).is_ok() && !over.load(Ordering::Relaxed));
+        assert!(end(true).is_err() && over.load(Ordering::Relaxed));
     }
 }
