@@ -468,9 +468,15 @@ impl<'a> Reader<'a> {
 
     /// Finds out whether the main node has said all that it should.
     fn look_aside(&mut self) -> Result<(), LineError> {
-        let Some(next) = self.line.next_entry().filter(|_| self.heard.elapsed() >= self.timing.quiet) else {
-            return Ok(());
+        let quiet = self.heard.elapsed();
+        let Some(next) = self.line.next_entry() else {
+            // The first entry is an answer. Silence has an end of its own: this is for a byte now and then.
+            let patience = self.timing.request_timeout;
+            return if quiet < patience { Ok(()) } else { Err(LineError::Late(patience)) };
         };
+        if quiet < self.timing.quiet {
+            return Ok(());
+        }
         self.heard = Instant::now();
         if let Some(total) = self.owed.take().filter(|owed| next < *owed) {
             return Err(LineError::HeldBack { total, next });
