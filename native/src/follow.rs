@@ -52,7 +52,7 @@ pub(crate) fn run(options: &cli::Run, stop: &AtomicBool) -> Result<Option<Outcom
     let service = serve(options, &spec, &base, &board)?;
     let journal = Journal::new(base.clone());
     let replica = Replica::open(spec.clone(), genesis, &journal)?;
-    let upstreams = &Upstreams::new(options.upstreams());
+    let upstreams = &Upstreams::new(options.upstreams(), replica.head());
     let events = Events::new(replica.head(), timing.report_interval, board.clone());
     let l1 = &L1Watch::default();
     let (teller, watched) = (events.teller(), AtomicBool::new(false));
@@ -319,6 +319,7 @@ impl<'a> Follower<'a> {
                     self.disputed = None;
                     self.events.rolled_back(from, to);
                 }
+                self.upstreams.took(&step);
                 if let Step::Verified(block) = &step {
                     self.events.verified(block.head());
                 }
@@ -333,7 +334,6 @@ impl<'a> Follower<'a> {
                     self.settle_dispute();
                 }
                 if let Some(head) = self.replica.head() {
-                    self.upstreams.verified(head);
                     self.events.progress(head);
                 }
             }
