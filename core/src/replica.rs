@@ -378,8 +378,13 @@ impl Replica {
         if let (true, Some(head)) = (self.resuming, &self.head) {
             let number = block.input().number;
             if number <= head.number {
-                self.position = Some(compare_known(block, start, store)?);
+                let record = compare_known(block, start, store)?;
+                self.position = Some(record.header.state_root);
                 self.resuming = number < head.number;
+                if !self.resuming {
+                    // What came after it (the end of the batch, batches without blocks) comes again, and is verified again.
+                    self.head = Some(head_after(&record, head.totals));
+                }
                 return Ok(Step::Known);
             }
             self.resuming = false;
@@ -437,9 +442,13 @@ fn accept<T>(verdict: Verdict<T>) -> Result<T, Halt> {
     }
 }
 
-/// A block that is in the store must be the one that the main node sends now, with all that it says of it. Gives the state
-/// root after it.
-fn compare_known<S: Store>(block: &PreparedBlock, start: &BatchStart, store: &S) -> Result<B256, Halt> {
+/// A block that is in the store must be the one that the main node sends now, with all that it says of it. Gives what is
+/// stored.
+fn compare_known<S: Store>(
+    block: &PreparedBlock,
+    start: &BatchStart,
+    store: &S,
+) -> Result<BlockRecord, Halt> {
     let number = block.input().number;
     let record = read_block(number, store)?;
     let claims = block.claims();
@@ -452,7 +461,7 @@ fn compare_known<S: Store>(block: &PreparedBlock, start: &BatchStart, store: &S)
         (Claim::BlockHash, claims.hash.into(), record.header.hash_slow().into()),
     ];
     match compared.into_iter().find(|(_, expected, computed)| expected != computed) {
-        None => Ok(record.header.state_root),
+        None => Ok(record),
         Some((claim, expected, computed)) => {
             Err(Halt::Mismatch(Mismatch { batch: start.number, block: number, claim, expected, computed }))
         }
