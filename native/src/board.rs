@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch;
 use zk_replica_core::checker::{Mismatch, VerifiedBlock};
-use zk_replica_core::rpc::Frontier;
-use zk_replica_core::types::Head;
+use zk_replica_core::types::{Frontier, Head};
 
 /// Where the follower writes, and others read. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -34,10 +34,9 @@ use zk_replica_core::chain::ChainSpec;
 use zk_replica_core::checker::{Claim, Mismatch, Verdict};
 use zk_replica_core::evidence::{Evidence, EvidenceError};
 use zk_replica_core::replica::{Halt, Input, Replica, RollBackError, Step};
-use zk_replica_core::rpc::Frontier;
 use zk_replica_core::source::datastream::{Anchor, Assembler, ForkPoint, ForkSearch, Item, Probe};
 use zk_replica_core::store::{Journal, StoreError};
-use zk_replica_core::types::{ConsolidatedBatch, Head};
+use zk_replica_core::types::{ConsolidatedBatch, Frontier, Head};
 
 /// Follows until `stop`. `None`: not even genesis was verified. What a main node does or says is never an error, unless
 /// nothing was verified yet.
@@ -52,6 +51,9 @@ pub(crate) fn run(options: &cli::Run, stop: &AtomicBool) -> Result<Option<Outcom
     let service = serve(options, &spec, &base, &board)?;
     let journal = Journal::new(base.clone());
     let replica = Replica::open(spec.clone(), genesis, &journal)?;
+    if let Some(frontier) = replica.frontier() {
+        board.finalized(frontier);
+    }
     let upstreams = &Upstreams::new(options.upstreams(), replica.head());
     let events = Events::new(replica.head(), timing.report_interval, board.clone());
     let l1 = &L1Watch::default();
