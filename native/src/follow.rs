@@ -80,7 +80,7 @@ pub(crate) fn run(options: &cli::Run, stop: &AtomicBool) -> Result<Option<Outcom
             scope.spawn(|| upstreams.watch(asker, timing, &watched, &report));
         }
         if options.l1.l1.is_some() {
-            scope.spawn(|| l1.run(&options.l1, chain_id, asker, &watched));
+            scope.spawn(|| l1.run(&options.l1, chain_id, asker, &board, &watched));
         }
         // What runs beside it is waited for, even after a panic: it has to end then, too.
         let _over = Over(&watched);

@@ -114,7 +114,9 @@ impl Service {
         let server = Server::start(address, options.limits(), traffic, web3)?;
         server.handle().spawn(Arc::clone(&node).keep_up());
         server.handle().spawn(Arc::clone(&node).tidy());
-        server.handle().spawn(Arc::clone(&node).ask_height());
+        if !options.strict {
+            server.handle().spawn(Arc::clone(&node).ask_height());
+        }
         server.handle().spawn(node.measure());
         Ok(Self { server })
     }
