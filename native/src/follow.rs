@@ -71,6 +71,7 @@ pub(crate) fn run(options: &cli::Run, stop: &AtomicBool) -> Result<Option<Outcom
         disk: Disk::new(&journal, base, timing.group()).telling(&board)?,
         journal: &journal,
         disputed: None,
+        l1_disagrees: false,
         l1,
         on_l1: None,
     };
@@ -134,6 +135,8 @@ fn serve(
 enum End {
     Line(LineError),
     Mismatch(Mismatch),
+    /// What was verified is not what L1 has.
+    L1(Mismatch),
     /// The main node does not have what is needed to go on.
     Waiting(String),
     Store(StoreError),
@@ -164,6 +167,8 @@ struct Follower<'a> {
     evidence: Folder,
     /// How far the chain was when the main node was found to be wrong, until it is right.
     disputed: Option<Position>,
+    /// L1 was found to have another state, and has not agreed since.
+    l1_disagrees: bool,
     l1: &'a L1Watch,
     /// What L1 says, until it can be compared and agrees.
     on_l1: Option<ConsolidatedBatch>,
@@ -203,6 +208,11 @@ impl<'a> Follower<'a> {
                     self.disputed = Some(self.position());
                     self.events.mismatch(&mismatch, self.replica.head());
                 }
+                Err(End::L1(mismatch)) => {
+                    self.upstreams.failed(WRONG);
+                    self.l1_disagrees = true;
+                    self.events.mismatch(&mismatch, self.replica.head());
+                }
                 Err(End::Store(error)) => return Err(error.into()),
             }
             if self.position() > before {
@@ -231,11 +241,16 @@ impl<'a> Follower<'a> {
             return Ok(source.start(None)?);
         };
         let head = head.number;
+        let disagreement = self.compare_with_l1()?;
         match self.compare(source, head)? {
             Probe::Same => {}
             found => self.branch(source, ForkSearch::new(head, found))?,
         }
         let number = self.replica.head().map_or(0, |head| head.number);
+        // Nothing is added to a chain that L1 contradicts. One that leaves it before may be L1's.
+        if let Some(mismatch) = disagreement.filter(|mismatch| number >= mismatch.block) {
+            return Err(End::L1(mismatch));
+        }
         let anchor = self.anchor(number)?;
         let Some(start) = source.batch_start(anchor.batch)? else {
             return Err(End::Waiting(format!("the main node does not have batch {}", anchor.batch)));
@@ -304,6 +319,9 @@ impl<'a> Follower<'a> {
     fn take(&mut self, part: Part<Input>) -> Result<bool, End> {
         match part {
             Part::Item(input) => {
+                if self.l1.has_news() {
+                    self.agree_with_l1()?;
+                }
                 let branching = self.replica.branching();
                 let begun = Instant::now();
                 let step = match self.replica.advance(&input, self.journal) {
@@ -330,7 +348,7 @@ impl<'a> Follower<'a> {
                     self.disk.flush()?;
                 }
                 if matches!(step, Step::Closed) {
-                    self.compare_with_l1()?;
+                    self.agree_with_l1()?;
                 }
                 if !matches!(step, Step::Opened | Step::Known) {
                     self.settle_dispute();
@@ -340,7 +358,7 @@ impl<'a> Follower<'a> {
                 }
             }
             Part::Tip => {
-                self.compare_with_l1()?;
+                self.agree_with_l1()?;
                 self.disk.flush()?;
                 let undecided = self.replica.resuming() || self.replica.branching().is_some();
                 if let (Some(head), false) = (self.replica.head(), undecided) {
@@ -351,23 +369,33 @@ impl<'a> Follower<'a> {
         Ok(!self.stop.load(Ordering::Relaxed))
     }
 
-    /// Holds the verified chain against what L1 says is proved, once it is there. While they differ nothing is added.
-    fn compare_with_l1(&mut self) -> Result<(), End> {
+    /// While L1 has another state nothing is added.
+    fn agree_with_l1(&mut self) -> Result<(), End> {
+        self.compare_with_l1()?.map_or(Ok(()), |mismatch| Err(End::L1(mismatch)))
+    }
+
+    /// Holds the verified chain against what L1 says is proved, once it is there. Gives what differs.
+    fn compare_with_l1(&mut self) -> Result<Option<Mismatch>, End> {
         if let Some(view) = self.l1.take() {
             self.on_l1 = Some(view.consolidated);
         }
         let Some(posted) = &self.on_l1 else {
-            return Ok(());
+            return Ok(None);
         };
         match self.replica.consolidate(posted, self.journal)? {
-            None => Ok(()),
-            Some(Verdict::Mismatch(mismatch)) => Err(End::Mismatch(mismatch)),
+            None => Ok(None),
+            Some(Verdict::Mismatch(mismatch)) => Ok(Some(mismatch)),
             Some(Verdict::Verified(block)) => {
                 let frontier = Frontier { block, batch: posted.number };
                 self.on_l1 = None;
+                // What is told is on the disk.
+                self.disk.flush()?;
                 self.board.finalized(frontier);
                 self.events.finalized(frontier);
-                Ok(())
+                if mem::take(&mut self.l1_disagrees) {
+                    self.tell_corrected();
+                }
+                Ok(None)
             }
         }
     }
@@ -384,6 +412,13 @@ impl<'a> Follower<'a> {
     fn settle_dispute(&mut self) {
         if self.disputed.is_some_and(|disputed| self.position() > disputed) {
             self.disputed = None;
+            self.tell_corrected();
+        }
+    }
+
+    /// Nothing is in dispute any more, unless something else still is.
+    fn tell_corrected(&mut self) {
+        if self.disputed.is_none() && !self.l1_disagrees {
             self.events.corrected(self.position().0);
         }
     }
