@@ -5,6 +5,7 @@
 mod client;
 mod options;
 mod rate;
+mod room;
 mod server;
 mod socket;
 mod stream;
