@@ -7,8 +7,7 @@ use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 use zk_replica_core::checker::Mismatch;
-use zk_replica_core::rpc::Frontier;
-use zk_replica_core::types::Head;
+use zk_replica_core::types::{Frontier, Head};
 
 /// Time between two drawings of the status line.
 const DRAW: Duration = Duration::from_millis(100);

@@ -56,7 +56,7 @@ pub use live::{Caller, Lagged, Live, LiveLimits, Resend, Shared, Subscriptions};
 pub use question::{Asking, Question};
 pub use reply::{Forward, Reply};
 
-use crate::{chain::ChainSpec, store::Store};
+use crate::{chain::ChainSpec, store::Store, types::Frontier};
 use alloc::{string::String, vec::Vec};
 use alloy_primitives::Address;
 use envelope::{Call, Message};
@@ -151,15 +151,6 @@ pub struct Status {
     pub safe: Option<Frontier>,
     /// How far batches are known to be proved on L1; `None` when nothing was checked there.
     pub finalized: Option<Frontier>,
-}
-
-/// How far L1 is known to agree.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Frontier {
-    /// The last block of that batch.
-    pub block: u64,
-    /// The last batch.
-    pub batch: u64,
 }
 
 impl Rpc {

@@ -49,6 +49,7 @@ struct Inner {
     first: u64,
     chain_bytes: usize,
     head: Option<Bytes>,
+    frontier: Option<Bytes>,
 }
 
 #[derive(Debug, Default)]
@@ -159,6 +160,7 @@ impl Store for Cache {
         let mut inner = self.inner.borrow_mut();
         match key {
             Key::Head => Ok(inner.head.clone()),
+            Key::Frontier => Ok(inner.frontier.clone()),
             Key::Node(_) | Key::Value(_) | Key::Code(_) => {
                 if let Some(record) = inner.young.records.get(key) {
                     return Ok(Some(record.clone()));
@@ -183,6 +185,7 @@ impl Store for Cache {
         for (key, record) in commit.records() {
             match key {
                 Key::Head => inner.head = Some(record.clone()),
+                Key::Frontier => inner.frontier = Some(record.clone()),
                 // Nobody asks for a witness here.
                 Key::LeafName(_) => {}
                 key if is_state(key) => inner.young.insert(*key, record.clone()),
