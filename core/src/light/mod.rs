@@ -244,7 +244,14 @@ impl Light {
         caller: Option<&Caller<'_>>,
         stop: &dyn Fn() -> bool,
     ) -> Asking {
-        let status = Status { halted: self.mismatch.is_some(), ..Status::default() };
+        let frontier = self.replica.as_ref().and_then(Replica::frontier);
+        let status = Status {
+            halted: self.mismatch.is_some(),
+            first_block: self.checkpoint.number + 1,
+            safe: frontier,
+            finalized: frontier,
+            highest_block: None,
+        };
         self.rpc.ask(question, &status, &self.store, caller, stop)
     }
 }

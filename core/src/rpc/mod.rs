@@ -147,6 +147,8 @@ pub struct Status {
     pub highest_block: Option<u64>,
     /// The chain is not extended any more: the main node is wrong.
     pub halted: bool,
+    /// The first block that is known as a whole: of those before it no more than the header is. 0 for all.
+    pub first_block: u64,
     /// How far batches are known to be sequenced on L1; `None` when nothing was checked there.
     pub safe: Option<Frontier>,
     /// How far batches are known to be proved on L1; `None` when nothing was checked there.

@@ -47,6 +47,7 @@ impl View<'_> {
     fn trace_whole(&self, selector: Selector, params: Params<'_>) -> Result<Vec<TracedObject>, Error> {
         let tracer = tracer(params.get(1), 1)?;
         let found = self.state_block(selector)?;
+        self.with_body(found.number())?;
         if found.number() == 0 {
             return Err(Error::server("genesis is not traceable"));
         }
@@ -93,7 +94,7 @@ impl View<'_> {
         if found.record.transactions.is_empty() {
             return Ok(Vec::new());
         }
-        let before = number.checked_sub(1).map(|before| self.block_by_number(before)).transpose()?.flatten();
+        let before = number.checked_sub(1).map(|before| self.stored(before)).transpose()?;
         let before = before.ok_or_else(Error::internal)?;
         let parent = Parent { number: before.number(), state_root: before.record.header.state_root };
         let batch = BatchContext {

@@ -184,16 +184,31 @@ impl<'a> View<'a> {
 
     /// The block, or `None` if there is none.
     pub(super) fn block(&self, selector: Selector) -> Result<Option<Found>, Error> {
-        match selector {
-            Selector::Tag(tag) => self.block_by_number(self.tagged(tag)?),
-            Selector::Number(number) => self.block_by_number(number),
-            Selector::Hash { hash, .. } => self.block_by_hash(hash),
+        let found = self.known(selector)?;
+        found.map(|found| self.with_body(found.number()).map(|()| found)).transpose().map_err(Error::from)
+    }
+
+    /// The block, of which no more than the header may be known.
+    fn known(&self, selector: Selector) -> Result<Option<Found>, Error> {
+        let number = match selector {
+            Selector::Tag(tag) => self.tagged(tag)?,
+            Selector::Number(number) => number,
+            Selector::Hash { hash, .. } => return self.known_by_hash(hash),
+        };
+        self.known_by_number(number)
+    }
+
+    /// More than the header of a block has to be known.
+    pub(super) fn with_body(&self, number: u64) -> Result<(), StoreError> {
+        match number < self.status.first_block {
+            true => Err(StoreError::Missing(Key::Block(number))),
+            false => Ok(()),
         }
     }
 
-    /// The block whose state is asked for. That there is none is an error here.
+    /// The block whose state is asked for: its header is enough. That there is none is an error here.
     pub(super) fn state_block(&self, selector: Selector) -> Result<Found, Error> {
-        self.block(selector)?.ok_or_else(|| match selector {
+        self.known(selector)?.ok_or_else(|| match selector {
             Selector::Hash { hash, require_canonical: true } if self.knows_number_of(hash) => {
                 Error::new(Error::INTERNAL, format!("hash {hash} is not currently canonical"))
             }
@@ -204,6 +219,14 @@ impl<'a> View<'a> {
     }
 
     pub(super) fn block_by_number(&self, number: u64) -> Result<Option<Found>, Error> {
+        self.block(Selector::Number(number))
+    }
+
+    pub(super) fn block_by_hash(&self, hash: B256) -> Result<Option<Found>, Error> {
+        self.block(Selector::Hash { hash, require_canonical: false })
+    }
+
+    fn known_by_number(&self, number: u64) -> Result<Option<Found>, Error> {
         if number > self.head()?.number {
             return Ok(None);
         }
@@ -219,12 +242,12 @@ impl<'a> View<'a> {
         Ok(Found { hash: record.header.hash_slow(), record })
     }
 
-    pub(super) fn block_by_hash(&self, hash: B256) -> Result<Option<Found>, Error> {
+    fn known_by_hash(&self, hash: B256) -> Result<Option<Found>, Error> {
         let Some(number) = self.number_of(hash)? else {
             return Ok(None);
         };
         // The record of a block that was taken back may still be there.
-        Ok(self.block_by_number(number)?.filter(|found| found.hash == hash))
+        Ok(self.known_by_number(number)?.filter(|found| found.hash == hash))
     }
 
     fn number_of(&self, hash: B256) -> Result<Option<u64>, StoreError> {
@@ -279,6 +302,7 @@ impl<'a> View<'a> {
     /// The bloom filter of a block.
     pub(super) fn bloom(&self, number: u64) -> Result<Bloom, Error> {
         self.proceed()?;
+        self.with_body(number)?;
         Ok(self.stored_header(number)?.logs_bloom)
     }
 

@@ -297,6 +297,7 @@ impl Node {
 
     /// What the core has to be told.
     fn rpc_status(&self) -> rpc::Status {
+            first_block: 0,
         let state = self.state.borrow();
         rpc::Status {
             highest_block: state.highest(),
