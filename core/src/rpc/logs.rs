@@ -100,7 +100,7 @@ impl Query {
         Ok(Self { filter, blocks: Blocks::Range { from: None, to: None } })
     }
 
-    /// Bytes it takes here, rather too many.
+    /// About how many bytes it takes here.
     pub(super) fn bytes(&self) -> usize {
         let Filter { addresses, topics } = &self.filter;
         size_of::<Self>()

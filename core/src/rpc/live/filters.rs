@@ -36,7 +36,7 @@ pub(super) struct Filters {
 }
 
 impl Kind {
-    /// Bytes it takes, rather too many.
+    /// About how many bytes it takes.
     fn bytes(&self) -> usize {
         match self {
             Self::Logs(query) => query.bytes(),

@@ -10,8 +10,8 @@
 //!
 //! # Bounds
 //!
-//! Events (blocks that came and went, transactions that the main node took) are kept in a ring: at most [`LiveLimits::events`],
-//! and [`LiveLimits::event_bytes`] of blocks. Of the chain the last [`LiveLimits::blocks`] are known, so that a
+//! Events (blocks that came and went, transactions that the main node took) are kept in a ring: at most
+//! [`LiveLimits::events`], and [`LiveLimits::event_bytes`] of them. Of the chain the last [`LiveLimits::blocks`] are known, so that a
 //! roll-back can say which logs went with it. After a deeper one every filter and subscription of before is lost.
 //!
 //! # Example

@@ -61,7 +61,7 @@ enum Kind {
 }
 
 impl Kind {
-    /// Bytes it takes, rather too many.
+    /// About how many bytes it takes.
     fn bytes(&self) -> usize {
         match self {
             Self::Logs(query) => query.bytes(),
