@@ -135,7 +135,7 @@ struct Branch {
 
 impl Branch {
     /// The totals without the blocks that go. It reads each of them, so it is for when they do go.
-    fn totals<S: Store>(&self, totals: Totals, store: &S) -> Result<Totals, StoreError> {
+    fn totals(&self, totals: Totals, store: &dyn Store) -> Result<Totals, StoreError> {
         let (mut transactions, mut gas) = (0u64, 0u64);
         for number in self.common + 1..=self.left.number {
             let record = read_block(number, store)?;
@@ -152,7 +152,7 @@ impl Replica {
     /// # Errors
     ///
     /// [`StoreError`] when the head, or how far it is final, cannot be read.
-    pub fn open<S: Store>(spec: ChainSpec, genesis: Genesis, store: &S) -> Result<Self, StoreError> {
+    pub fn open(spec: ChainSpec, genesis: Genesis, store: &dyn Store) -> Result<Self, StoreError> {
         let head = read(Key::Head, "not a head record", store)?;
         let frontier = read(Key::Frontier, "not a block and a batch", store)?;
         let resuming = head.is_some();
@@ -196,7 +196,7 @@ impl Replica {
     /// # Errors
     ///
     /// [`StoreError`] when it cannot be read.
-    pub fn block<S: Store>(&self, number: u64, store: &S) -> Result<Option<BlockRecord>, StoreError> {
+    pub fn block(&self, number: u64, store: &dyn Store) -> Result<Option<BlockRecord>, StoreError> {
         match &self.head {
             Some(head) if number <= head.number => read_block(number, store).map(Some),
             _ => Ok(None),
@@ -213,7 +213,7 @@ impl Replica {
     /// # Errors
     ///
     /// [`StoreError`] when it cannot be stored.
-    pub fn finalize<S: Store>(&mut self, frontier: Frontier, store: &S) -> Result<(), StoreError> {
+    pub fn finalize(&mut self, frontier: Frontier, store: &dyn Store) -> Result<(), StoreError> {
         if self.frontier < Some(frontier) {
             let mut commit = Commit::default();
             commit.put(Key::Frontier, alloy_rlp::encode(frontier).into());
@@ -231,10 +231,10 @@ impl Replica {
     /// # Errors
     ///
     /// [`StoreError`] when a record cannot be read, or the result not be stored.
-    pub fn consolidate<S: Store>(
+    pub fn consolidate(
         &mut self,
         posted: &ConsolidatedBatch,
-        store: &S,
+        store: &dyn Store,
     ) -> Result<Option<Verdict<u64>>, StoreError> {
         let Some(head) = self.head.as_ref().filter(|_| self.branch.is_none()) else {
             return Ok(None);
@@ -254,7 +254,7 @@ impl Replica {
     /// # Errors
     ///
     /// [`Halt::Mismatch`] when `start` is not the beginning of that batch.
-    pub fn enter<S: Store>(&mut self, start: &BatchStart, store: &S) -> Result<(), Halt> {
+    pub fn enter(&mut self, start: &BatchStart, store: &dyn Store) -> Result<(), Halt> {
         let Some(head) = &self.head else {
             return Ok(());
         };
@@ -283,7 +283,7 @@ impl Replica {
     /// # Errors
     ///
     /// [`RollBackError`]; the chain is what it was before.
-    pub fn roll_back<S: Store>(&mut self, to: u64, store: &S) -> Result<(), RollBackError> {
+    pub fn roll_back(&mut self, to: u64, store: &dyn Store) -> Result<(), RollBackError> {
         self.branch(to, store)?;
         let written = self.take_branch(store);
         // Nothing to do unless that failed.
@@ -291,7 +291,7 @@ impl Replica {
         Ok(written?)
     }
 
-    fn take_branch<S: Store>(&mut self, store: &S) -> Result<(), StoreError> {
+    fn take_branch(&mut self, store: &dyn Store) -> Result<(), StoreError> {
         let (Some(branch), Some(head)) = (&self.branch, &self.head) else {
             return Ok(());
         };
@@ -312,7 +312,7 @@ impl Replica {
     /// # Errors
     ///
     /// [`RollBackError`]; the chain is what it was before.
-    pub fn branch<S: Store>(&mut self, to: u64, store: &S) -> Result<(), RollBackError> {
+    pub fn branch(&mut self, to: u64, store: &dyn Store) -> Result<(), RollBackError> {
         self.abandon();
         let head = match &self.head {
             Some(head) if to <= head.number => head.clone(),
@@ -348,7 +348,7 @@ impl Replica {
     }
 
     /// Stores what was verified. On a branch only a block decides: before it the head stays.
-    fn write<S: Store>(&mut self, mut commit: Commit, decides: bool, store: &S) -> Result<(), StoreError> {
+    fn write(&mut self, mut commit: Commit, decides: bool, store: &dyn Store) -> Result<(), StoreError> {
         match &self.branch {
             Some(branch) if decides => {
                 for number in branch.common + 1..=branch.left.number {
@@ -381,7 +381,7 @@ impl Replica {
     /// # Errors
     ///
     /// [`Halt::Mismatch`] when the input is not true.
-    pub fn advance<S: Store>(&mut self, input: &Input, store: &S) -> Result<Step, Halt> {
+    pub fn advance(&mut self, input: &Input, store: &dyn Store) -> Result<Step, Halt> {
         match input {
             Input::BatchStart(start) => self.open_batch(start),
             Input::Block(block) => self.add_block(block, store),
@@ -403,7 +403,7 @@ impl Replica {
         Ok(Step::Opened)
     }
 
-    fn add_block<S: Store>(&mut self, block: &PreparedBlock, store: &S) -> Result<Step, Halt> {
+    fn add_block(&mut self, block: &PreparedBlock, store: &dyn Store) -> Result<Step, Halt> {
         let start = self.batch.as_ref().ok_or(Halt::OutOfOrder("a block before any batch"))?;
         if let (true, Some(head)) = (self.resuming, &self.head) {
             let number = block.input().number;
@@ -435,7 +435,7 @@ impl Replica {
         Ok(Step::Verified(Box::new(verified)))
     }
 
-    fn update<S: Store>(&mut self, update: &UpdateGer, store: &S) -> Result<Step, Halt> {
+    fn update(&mut self, update: &UpdateGer, store: &dyn Store) -> Result<Step, Halt> {
         let start = self.batch.as_ref().ok_or(Halt::OutOfOrder("an exit root before any batch"))?;
         let head = self.head.as_ref().ok_or(Halt::OutOfOrder("an exit root before any block"))?;
         if self.resuming {
@@ -449,7 +449,7 @@ impl Replica {
         Ok(Step::Updated)
     }
 
-    fn close_batch<S: Store>(&mut self, end: &BatchEnd, store: &S) -> Result<Step, Halt> {
+    fn close_batch(&mut self, end: &BatchEnd, store: &dyn Store) -> Result<Step, Halt> {
         let start = self.batch.as_ref().ok_or(Halt::OutOfOrder("the end of a batch before any batch"))?;
         let head = self.head.as_ref().ok_or(Halt::OutOfOrder("the end of a batch before any block"))?;
         if self.resuming {
@@ -478,11 +478,7 @@ fn accept<T>(verdict: Verdict<T>) -> Result<T, Halt> {
 
 /// A block that is in the store must be the one that the main node sends now, with all that it says of it. Gives what is
 /// stored.
-fn compare_known<S: Store>(
-    block: &PreparedBlock,
-    start: &BatchStart,
-    store: &S,
-) -> Result<BlockRecord, Halt> {
+fn compare_known(block: &PreparedBlock, start: &BatchStart, store: &dyn Store) -> Result<BlockRecord, Halt> {
     let number = block.input().number;
     let record = read_block(number, store)?;
     let claims = block.claims();
@@ -502,7 +498,7 @@ fn compare_known<S: Store>(
     }
 }
 
-fn read_block<S: Store>(number: u64, store: &S) -> Result<BlockRecord, StoreError> {
+fn read_block(number: u64, store: &dyn Store) -> Result<BlockRecord, StoreError> {
     let key = Key::Block(number);
     read(key, "not a block record", store)?.ok_or(StoreError::Missing(key))
 }
@@ -523,7 +519,7 @@ fn head_after(record: &BlockRecord, totals: Totals) -> Head {
 }
 
 /// A record, if there is one.
-fn read<T: Decodable, S: Store>(key: Key, reason: &'static str, store: &S) -> Result<Option<T>, StoreError> {
+fn read<T: Decodable>(key: Key, reason: &'static str, store: &dyn Store) -> Result<Option<T>, StoreError> {
     let record = store.get(&key)?;
     let decoded = record.map(|record| T::decode(&mut record.as_ref())).transpose();
     decoded.map_err(|_| StoreError::Corrupt { key, reason })

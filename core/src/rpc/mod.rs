@@ -37,18 +37,23 @@ mod logs;
 mod objects;
 mod params;
 mod proof;
+mod question;
+mod records;
 mod reply;
+mod room;
 mod send;
 mod state;
 #[cfg(test)]
 mod tests;
 mod trace;
 mod view;
+mod wants;
 mod witness;
 mod zkevm;
 
 pub use error::Error;
 pub use live::{Caller, Lagged, Live, LiveLimits, Resend, Shared, Subscriptions};
+pub use question::{Asking, Question};
 pub use reply::{Forward, Reply};
 
 use crate::{chain::ChainSpec, store::Store, types::Frontier};
@@ -158,7 +163,7 @@ impl Rpc {
     ///
     /// Nothing is kept and nothing is written, so it may be asked again. What needs to be remembered (filters, subscriptions,
     /// the transactions that wait) does not exist here: see [`Rpc::serve`].
-    pub fn handle<S: Store>(&self, request: &[u8], status: &Status, store: &S) -> Reply {
+    pub fn handle(&self, request: &[u8], status: &Status, store: &dyn Store) -> Reply {
         self.respond(request, status, store, None, &|| false)
     }
 
@@ -167,33 +172,33 @@ impl Rpc {
     /// `stop` is asked about every few dozen blocks or thousand jumps of a contract. Once it is true, what is being
     /// worked on is answered with the error -32000 "execution aborted (timeout)"; it should stay true for the rest of
     /// a batch.
-    pub fn handle_until<S: Store>(
+    pub fn handle_until(
         &self,
         request: &[u8],
         status: &Status,
-        store: &S,
+        store: &dyn Store,
         stop: &dyn Fn() -> bool,
     ) -> Reply {
         self.respond(request, status, store, None, stop)
     }
 
     /// [`Rpc::handle_until`] for a host that remembers. Its [`Forward`] is finished by [`Forward::finish_for`].
-    pub fn serve<S: Store>(
+    pub fn serve(
         &self,
         request: &[u8],
         status: &Status,
-        store: &S,
+        store: &dyn Store,
         caller: &Caller<'_>,
         stop: &dyn Fn() -> bool,
     ) -> Reply {
         self.respond(request, status, store, Some(caller), stop)
     }
 
-    fn respond<S: Store>(
+    fn respond(
         &self,
         request: &[u8],
         status: &Status,
-        store: &S,
+        store: &dyn Store,
         caller: Option<&Caller<'_>>,
         stop: &dyn Fn() -> bool,
     ) -> Reply {
@@ -230,18 +235,16 @@ impl Rpc {
 }
 
 /// What comes of one request; nothing of a notification.
-fn entry<S: Store>(view: &View<'_, S>, call: Call<'_>, room: usize) -> Option<Entry> {
+fn entry(view: &View<'_>, call: Call<'_>, room: usize) -> Option<Entry> {
     let (id, result) = match call {
         Call::Notification => return None,
         Call::Invalid { id, error } => (id, Err(error)),
-        Call::Request(request) => match view.dispatch(&request) {
+        Call::Request(request) => match view.answer(&request, room) {
             Ok(Outcome::Relay(relay)) if view.rpc.config.strict && !relay.is_transaction() => {
                 (request.id, relay.without_answer())
             }
             Ok(Outcome::Relay(relay)) => return Some(Entry::relay(request, relay)),
-            Ok(Outcome::Value(value)) if value.len() > room => {
-                (request.id, Err(Error::server("response too large")))
-            }
+            Ok(Outcome::Value(value)) if value.len() > room => (request.id, Err(Error::too_large())),
             Ok(Outcome::Value(value)) => (request.id, Ok(value)),
             Err(error) => (request.id, Err(error)),
         },

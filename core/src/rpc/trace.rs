@@ -13,7 +13,6 @@ use crate::{
         BatchContext, CallFrame, CallsConfig, Parent, PreparedInput, PrestateConfig, StepsConfig, Trace,
         TraceError, TraceRequest, Traced, Tracer, trace_block,
     },
-    store::Store,
     types::{BatchKind, BatchPart, BlockInput, BlockRecord, EncodedTransaction},
 };
 use alloc::{format, string::String, vec::Vec};
@@ -28,7 +27,7 @@ pub(super) struct TracedObject {
     result: Trace,
 }
 
-impl<S: Store> View<'_, S> {
+impl View<'_> {
     pub(super) fn trace_transaction(&self, params: Params<'_>) -> Result<Trace, Error> {
         let (hash, tracer) = (params.hash(0)?, tracer(params.get(1), 1)?);
         let (found, index) = self.transaction(hash)?.ok_or_else(|| Error::server("transaction not found"))?;

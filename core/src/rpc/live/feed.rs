@@ -3,7 +3,7 @@
 use super::{super::objects::LogObject, super::view::Found, LiveLimits, pool::Pool};
 use crate::{
     rpc::{Error, view::View},
-    store::{Store, StoreError},
+    store::StoreError,
     types::TransactionRecord,
 };
 use alloc::{collections::VecDeque, string::String, sync::Arc, vec::Vec};
@@ -50,7 +50,7 @@ pub(super) enum Event {
     Added(Arc<Recent>),
     /// The chain's last block was rolled back.
     Removed(Arc<Recent>),
-    /// A transaction was sent from here.
+    /// A transaction that was sent from here was accepted by the main node.
     Sending(Arc<Sending>),
     /// Whether the chain is being caught up with has changed; how far it is, as JSON.
     Syncing(bool, Arc<str>),
@@ -92,9 +92,9 @@ impl Feed {
     }
 
     /// Goes to the store's head. True: there is more of the way.
-    pub(super) fn update<S: Store>(
+    pub(super) fn update(
         &mut self,
-        view: &View<'_, S>,
+        view: &View<'_>,
         limits: &LiveLimits,
         pool: &mut Pool,
     ) -> Result<bool, StoreError> {
@@ -143,6 +143,10 @@ impl Feed {
                     self.events.clear();
                     self.event_bytes = 0;
                 }
+                if known {
+                    // Nobody knows from where on: what is verified after all is refused when it is sent again.
+                    pool.removed(0);
+                }
                 let begin = head.number.saturating_sub(STEP.min(limits.blocks as u64));
                 for number in begin..=head.number {
                     let recent = Arc::new(recent(view, number)?);
@@ -169,7 +173,7 @@ impl Feed {
         }
     }
 
-    fn note_syncing<S: Store>(&mut self, view: &View<'_, S>, limits: &LiveLimits) {
+    fn note_syncing(&mut self, view: &View<'_>, limits: &LiveLimits) {
         let Ok(state) = view.syncing() else { return };
         let syncing = !state.is_done();
         if self.syncing.replace(syncing).is_some_and(|before| before != syncing) {
@@ -189,7 +193,7 @@ impl Event {
     }
 }
 
-fn recent<S: Store>(view: &View<'_, S>, number: u64) -> Result<Recent, StoreError> {
+fn recent(view: &View<'_>, number: u64) -> Result<Recent, StoreError> {
     let key = crate::store::Key::Block(number);
     Recent::of(&view.stored(number)?)
         .map_err(|_| StoreError::Corrupt { key, reason: "a transaction of it is none" })
