@@ -108,14 +108,14 @@ impl Events {
         self.say(|| info!(event = "evidence", "{line}"));
     }
 
-    /// The main node is right where it was wrong.
+    /// The main node is right where it was wrong, and L1 agrees where it did not.
     pub(crate) fn corrected(&mut self, block: u64) {
         self.board.corrected();
         self.over();
         self.say(|| {
             info!(
                 event = "corrected",
-                block, "corrected: the main node is right again, block {block} is verified"
+                block, "corrected: nothing is in dispute any more, block {block} is verified"
             );
         });
     }

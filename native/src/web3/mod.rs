@@ -53,6 +53,9 @@ const METHODS: usize = 256;
 /// Bytes of a method's name in metrics; those that exist are shorter.
 const METHOD_NAME: usize = 64;
 
+/// Codes of errors that are made here.
+const CODES: [i64; 10] = [-32700, -32600, -32601, -32602, -32603, -32000, -32005, -39001, 4444, 3];
+
 /// Time between two looks at the chain, if nothing is heard of it.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -309,11 +312,7 @@ impl Node {
     }
 
     fn count(&self, method: Method<'_>, text: &str, time: Duration) {
-        let code = error_code(text);
-        let outcome = match code {
-            None => "ok".to_owned(),
-            Some(code) => code.to_string(),
-        };
+        let outcome = outcome(text);
         let method = match method {
             Method::Batch => "batch".to_owned(),
             Method::None => "none".to_owned(),
@@ -479,6 +478,15 @@ fn method(body: &Bytes) -> Method<'static> {
     }
 }
 
+/// How an answer is counted. A main node's error may have any code.
+fn outcome(answer: &str) -> String {
+    match error_code(answer) {
+        None => "ok".to_owned(),
+        Some(code) if CODES.contains(&code) => code.to_string(),
+        Some(_) => "error".to_owned(),
+    }
+}
+
 /// The code, if this is the core's answer with an error. In a JSON text only a member can look so.
 fn error_code(text: &str) -> Option<i64> {
     if text.starts_with('[') {
@@ -517,6 +525,15 @@ mod tests {
         assert_eq!(label("invented", unknown), "other");
         assert_eq!(label(&"x".repeat(METHOD_NAME + 1), answer), "other");
         assert_eq!(methods.0.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn outcomes_are_few_whatever_a_main_node_says() {
+        let error =
+            |code: i64| format!(r#"{{"jsonrpc":"2.0","id":1,"error":{{"code":{code},"message":"no"}}}}"#);
+        assert_eq!(outcome(r#"{"jsonrpc":"2.0","id":1,"result":1}"#), "ok");
+        assert_eq!(outcome(&error(-32601)), "-32601");
+        assert_eq!(outcome(&error(-7)), "error");
     }
 
     #[test]
