@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn what_was_written_again_outlives_its_first_commit() {
-        let cache = Cache::new(CacheLimits { state: 0, blocks: 2000 });
+        let cache = Cache::new(CacheLimits { state: 0, blocks: 2170 });
         let block = |byte| vec![(Key::Block(1), Bytes::from(vec![byte; 500]))];
         cache.apply(&commit(block(1), vec![])).unwrap();
         cache.apply(&commit(block(2), vec![])).unwrap();
