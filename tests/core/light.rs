@@ -121,7 +121,7 @@ fn follow(light: &mut Light, full: &Full, mut each: impl FnMut(&Light)) -> Vec<E
     let mut lost = 0;
     light.poll();
     loop {
-        match light.next() {
+        match light.step() {
             Next::Ask { id, body } => light.tell(id, Some(&full.post(&body))),
             Next::Event(Event::Tip) => return events,
             Next::Event(Event::Verified(_)) => each(light),

@@ -61,7 +61,7 @@ impl Light {
     }
 
     /// What to do next. Checks what has come, which is where the time goes.
-    pub fn next(&mut self) -> Next {
+    pub fn step(&mut self) -> Next {
         loop {
             if let Some(event) = self.events.pop_front() {
                 return Next::Event(event);
@@ -186,7 +186,7 @@ impl Light {
                 if !self.checkpoint.names(&header) {
                     return Err(Trouble::OtherCheckpoint { number });
                 }
-                self.opening.header = Some(header);
+                self.opening.header = Some(*header);
             }
             (StateRequest::Proof { address, .. }, StateAnswer::Proofs(proofs)) => {
                 for (of, elements) in proofs {

@@ -11,7 +11,7 @@
 //! also one before the checkpoint, is found by its root, which the chain's own system contract remembers (from fork 7
 //! on); it can be had as long as somebody serves it.
 //!
-//! There is no I/O here: the host posts what [`Light::next`] gives and [`tells`](Light::tell) what came back.
+//! There is no I/O here: the host posts what [`Light::step`] gives and [`tells`](Light::tell) what came back.
 //!
 //! What the checkpoint does not say, the number of its batch and that batch's fork, is the main node's word; as in a full
 //! replica, a fork named in the chain specification is held against it.

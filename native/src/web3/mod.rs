@@ -300,9 +300,9 @@ impl Node {
 
     /// What the core has to be told.
     fn rpc_status(&self) -> rpc::Status {
-            first_block: 0,
         let state = self.state.borrow();
         rpc::Status {
+            first_block: 0,
             highest_block: state.highest(),
             // An answer that everything is well would be a guess, too, when there is no tip to compare with.
             halted: Readiness::of(&state, self.stale_after) != Readiness::Ready,

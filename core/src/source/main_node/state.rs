@@ -5,7 +5,7 @@ use super::{
     error::AnswerError,
     json::{self, Object, Value},
 };
-use alloc::{format, string::String, vec::Vec};
+use alloc::{boxed::Box, format, string::String, vec::Vec};
 use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, Header};
 use alloy_primitives::{Address, B64, B256, Bloom, Bytes, U256};
 use core::fmt::Write as _;
@@ -53,7 +53,7 @@ pub enum StateRequest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StateAnswer {
     /// A header; `None` when the main node does not have the block (yet).
-    Header(Option<Header>),
+    Header(Option<Box<Header>>),
     /// Bytes of a witness.
     Witness(Bytes),
     /// One for each hash, in order; `None` for those that are not there.
@@ -155,7 +155,7 @@ impl StateRequest {
         let result = envelope.present("result").ok_or_else(|| AnswerError::missing("result"))?;
         Ok(match self {
             Self::Header(_) if result.is_null() => StateAnswer::Header(None),
-            Self::Header(_) => StateAnswer::Header(Some(header(&result.object()?)?)),
+            Self::Header(_) => StateAnswer::Header(Some(Box::new(header(&result.object()?)?))),
             Self::Witness { .. } => StateAnswer::Witness(result.bytes()?),
             Self::Records(hashes) => {
                 let items = result.items()?;
