@@ -378,7 +378,7 @@ mod tests {
             upstreams.took(&step);
             assert_eq!(now(), (true, Some((7, head.hash))), "{step:?}");
         }
-        upstreams.verified(&Head { number: 8, ..head.clone() });
+        upstreams.verified(&Head { number: 8, ..head });
         assert_eq!(now(), (false, Some((8, head.hash))));
     }
 }

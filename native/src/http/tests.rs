@@ -3,7 +3,7 @@
 use super::*;
 use hyper::StatusCode;
 use hyper::body::Bytes;
-use std::io::{Read, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,20 +87,15 @@ fn each_failure_has_a_name() {
 }
 
 /// A large request, of which the answer's first line was read, and no more.
-fn unread(server: &Server) -> (String, TcpStream) {
+fn unread(server: &Server) -> (String, BufReader<TcpStream>) {
     const LENGTH: usize = 24 << 20;
     let mut stream = TcpStream::connect(server.address()).unwrap();
     let head = format!("POST / HTTP/1.1\r\nhost: here\r\ncontent-length: {LENGTH}\r\n\r\n");
     stream.write_all(head.as_bytes()).unwrap();
     stream.write_all(&vec![b'x'; LENGTH]).unwrap();
-    let mut line = Vec::new();
-    for byte in Read::by_ref(&mut stream).bytes() {
-        line.push(byte.unwrap());
-        if line.ends_with(b"\r\n") {
-            break;
-        }
-    }
-    (String::from_utf8(line).unwrap(), stream)
+    let (mut stream, mut line) = (BufReader::new(stream), String::new());
+    stream.read_line(&mut line).unwrap();
+    (line, stream)
 }
 
 #[test]
