@@ -186,8 +186,9 @@ impl Store for Cache {
             match key {
                 Key::Head => inner.head = Some(record.clone()),
                 Key::Frontier => inner.frontier = Some(record.clone()),
-                // Nobody asks for a witness here.
-                Key::LeafName(_) => {}
+                // Nobody asks for a witness here; and of the blocks before the first nothing is known, so that no section
+                // could say that there is no log.
+                Key::LeafName(_) | Key::LogSection { .. } => {}
                 key if is_state(key) => inner.young.insert(*key, record.clone()),
                 key => inner.write(*key, record.clone()),
             }
