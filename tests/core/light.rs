@@ -406,6 +406,7 @@ fn an_altered_answer_is_not_taken(full: &mut Full) {
     let addresses = addresses(full);
     let truths: Vec<(Value, Value)> = addresses
         .iter()
+        .take(3)
         .flat_map(|address| {
             [json!("latest"), json!("0x2710")].into_iter().flat_map(|block| reads(address, &block))
         })

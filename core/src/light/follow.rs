@@ -18,9 +18,10 @@ use crate::{
 use alloc::{boxed::Box, format, string::ToString, vec::Vec};
 use alloy_consensus::Header;
 use alloy_primitives::{B256, Bytes, U256};
+use core::mem;
 
 /// Inputs that wait to be checked.
-const MAX_INPUTS: usize = 256;
+const MAX_INPUTS: usize = 128;
 
 /// How often single records are asked for, for one input: its leaves times the depth of the tree, if there is no witness.
 const MAX_ATTEMPTS: u32 = 4096;
@@ -69,20 +70,31 @@ impl Light {
             if let Some((id, body)) = self.outbox.pop_front() {
                 return Next::Ask { id, body };
             }
+            let room = self.inputs.len() < MAX_INPUTS;
+            if let Some(client) = &mut self.client {
+                if let Some((theirs, request)) = client.next_request() {
+                    let id = self.next_id;
+                    let body = request.encode(id);
+                    return self.ask_for(Asked::Client(theirs, request), body);
+                }
+                // The more blocks wait, the more one witness is good for.
+                if room && let Some(event) = client.next_event() {
+                    self.heard(event).unwrap_or_else(|trouble| self.lose(trouble));
+                    continue;
+                }
+            }
             if self.work() {
                 continue;
             }
-            let Some(client) = &mut self.client else {
+            if !self.inputs.is_empty() {
                 return Next::Wait;
-            };
-            if let Some((theirs, request)) = client.next_request() {
-                let id = self.next_id;
-                let body = request.encode(id);
-                return self.ask_for(Asked::Client(theirs, request), body);
             }
-            match client.next_event().filter(|_| self.inputs.len() < MAX_INPUTS) {
-                Some(event) => self.heard(event).unwrap_or_else(|trouble| self.lose(trouble)),
-                None => return Next::Wait,
+            if let Some(trouble) = self.ending.take() {
+                self.end(trouble);
+            } else if mem::take(&mut self.at_tip) {
+                self.events.push_back(Event::Tip);
+            } else {
+                return Next::Wait;
             }
         }
     }
@@ -145,11 +157,25 @@ impl Light {
         self.outbox.push_back((id, body));
     }
 
+    /// The conversation is over; what has come is checked first.
     fn lose(&mut self, trouble: Trouble) {
+        if let (Stage::Flowing, Some(mut client)) = (self.stage, self.client.take()) {
+            while let Some(Told::Item(item)) = client.next_event() {
+                self.inputs.push_back(item.into());
+            }
+        }
+        if self.inputs.is_empty() {
+            return self.end(trouble);
+        }
+        self.ending.get_or_insert(trouble);
+    }
+
+    fn end(&mut self, trouble: Trouble) {
         (self.stage, self.client, self.search, self.branch) = (Stage::Down, None, None, None);
         self.asked.clear();
         self.outbox.clear();
         self.inputs.clear();
+        (self.at_tip, self.ending) = (false, None);
         self.attempts = 0;
         if let Some(replica) = &mut self.replica {
             replica.abandon();
@@ -252,9 +278,7 @@ impl Light {
                 Ok(())
             }
             Told::Tip => {
-                if self.inputs.is_empty() {
-                    self.events.push_back(Event::Tip);
-                }
+                self.at_tip = true;
                 Ok(())
             }
         }
@@ -380,7 +404,7 @@ impl Light {
             return false;
         }
         if self.branch.is_some() {
-            self.leave().unwrap_or_else(|trouble| self.lose(trouble));
+            self.leave().unwrap_or_else(|trouble| self.end(trouble));
             return true;
         }
         let (Some(replica), Some(input)) = (&mut self.replica, self.inputs.front()) else {
@@ -405,15 +429,15 @@ impl Light {
                 let evidence = Evidence::of_input(replica, input, &self.store);
                 self.disagree(mismatch, evidence.ok().flatten());
             }
-            Err(Halt::Store(error)) => self.fetch(error).unwrap_or_else(|trouble| self.lose(trouble)),
-            Err(Halt::OutOfOrder(reason)) => self.lose(Trouble::OutOfOrder(reason)),
+            Err(Halt::Store(error)) => self.fetch(error).unwrap_or_else(|trouble| self.end(trouble)),
+            Err(Halt::OutOfOrder(reason)) => self.end(Trouble::OutOfOrder(reason)),
         }
         true
     }
 
     fn disagree(&mut self, mismatch: crate::checker::Mismatch, evidence: Option<Evidence>) {
         // As after any end of a conversation; but what is told is why.
-        self.lose(Trouble::NoAnswer);
+        self.end(Trouble::NoAnswer);
         self.events.pop_back();
         let mismatch = Box::new(mismatch);
         self.mismatch = Some(mismatch.clone());

@@ -172,6 +172,10 @@ pub struct Light {
     /// To this block the chain has to go back before it can go on.
     branch: Option<u64>,
     inputs: VecDeque<Input>,
+    /// Behind them there is no more, for now.
+    at_tip: bool,
+    /// Behind them the conversation has come to an end.
+    ending: Option<Trouble>,
     /// How often parts of the state were asked for, for what comes next.
     attempts: u32,
     next_id: u64,
@@ -207,6 +211,8 @@ impl Light {
             search: None,
             branch: None,
             inputs: VecDeque::new(),
+            at_tip: false,
+            ending: None,
             attempts: 0,
             next_id: 1,
             asked: BTreeMap::new(),
