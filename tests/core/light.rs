@@ -200,6 +200,7 @@ const FACTS: &[Fact] = &[
     ("a call takes few round trips", a_call_takes_few_round_trips),
     ("an altered answer is not taken for the state", an_altered_answer_is_not_taken),
     ("what is withheld is unavailable, never zero", what_is_withheld_is_unavailable),
+    ("silence ends the conversation, and nothing more", silence_ends_the_conversation),
     ("without witnesses single records do", single_records_do),
     ("a false witness stops nothing", a_false_witness_stops_nothing),
     ("false records are found to be nothing", false_records_are_nothing),
@@ -478,6 +479,29 @@ fn what_is_withheld_is_unavailable(full: &mut Full) {
     assert_eq!(answer[0]["result"], "0x30b");
     assert_eq!((&answer[1]["error"]["code"], &answer[2]["error"]["code"]), (&json!(-32002), &json!(-32600)));
     assert_eq!(answer.as_array().map(Vec::len), Some(3));
+}
+
+fn silence_ends_the_conversation(full: &mut Full) {
+    let mut light = full.light(TIP - 90);
+    without_the_first_witness(&mut light, full);
+    assert!(matches!(light.step(), Next::Event(Event::Lost(Trouble::NoAnswer))));
+    assert!(matches!(light.step(), Next::Wait), "nothing is asked again before some time has passed");
+    assert_eq!(light.head().map(|head| head.number), Some(TIP - 90));
+    follow(&mut light, full, |_| ());
+    assert_eq!(light.head().map(|head| head.number), Some(TIP));
+}
+
+/// Follows until the first witness is asked for, and does not come.
+fn without_the_first_witness(light: &mut Light, full: &Full) {
+    light.poll();
+    loop {
+        match light.step() {
+            Next::Ask { id, body } if body.contains("Witness") => return light.tell(id, None),
+            Next::Ask { id, body } => light.tell(id, Some(&full.post(&body))),
+            Next::Event(_) => {}
+            Next::Wait => light.poll(),
+        }
+    }
 }
 
 /// Follows over a few blocks, some of them with transactions.

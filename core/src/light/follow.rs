@@ -105,12 +105,14 @@ impl Light {
             // Of a conversation that is over.
             return;
         };
+        // What comes next cannot be checked without it.
+        let needed = matches!(asked, Asked::State(_));
         let told = match answer {
             None => Err(Trouble::NoAnswer),
             Some(body) if body.len() > self.config.answer => Err(Trouble::TooLong(body.len())),
             Some(body) => self.told(id, asked, body),
         };
-        told.unwrap_or_else(|trouble| self.lose(trouble));
+        told.unwrap_or_else(|trouble| if needed { self.end(trouble) } else { self.lose(trouble) });
     }
 
     fn told(&mut self, id: u64, asked: Asked, body: &[u8]) -> Result<(), Trouble> {
