@@ -462,6 +462,15 @@ fn what_is_withheld_is_unavailable(full: &mut Full) {
             "{answer}"
         );
     }
+    // So is what is drowned.
+    let balance = request("eth_getBalance", &json!([SYSTEM, "latest"]));
+    let mut question = light.question(balance.to_string().as_bytes());
+    light.ask(&mut question, None, &|| false);
+    question.tell(Some(&vec![b' '; (8 << 20) + 1]), light.store());
+    let Asking::Reply(Reply::Answer(answer)) = light.ask(&mut question, None, &|| false) else {
+        panic!("it has an answer");
+    };
+    assert!(answer.contains("its answer has 8388609 bytes"), "{answer}");
     // A batch has answers for what is at hand.
     let batch = json!([
         request("eth_chainId", &json!([])),

@@ -3,12 +3,13 @@
 use super::{Asked, Checkpoint, Event, Light, Next, Trouble};
 use crate::{
     chain::{ChainSpec, Genesis},
+    checker::Mismatch,
     evidence::Evidence,
-    executor::Rules,
+    executor::{BLOCK_INFO_ROOT_SLOT, Rules},
     replica::{Halt, Input, Replica, RollBackError, Step},
     source::{
         datastream::{Anchor, ForkPoint, ForkSearch, Probe},
-        main_node::{Client, Config, Event as Told, ProofOf, Request, StateAnswer, StateRequest},
+        main_node::{Answer, Client, Config, Event as Told, ProofOf, Request, StateAnswer, StateRequest},
         witness::Witness,
     },
     store::{Key, Store, StoreError},
@@ -73,9 +74,8 @@ impl Light {
             let room = self.inputs.len() < MAX_INPUTS;
             if let Some(client) = &mut self.client {
                 if let Some((theirs, request)) = client.next_request() {
-                    let id = self.next_id;
-                    let body = request.encode(id);
-                    return self.ask_for(Asked::Client(theirs, request), body);
+                    let id = self.register(Asked::Client(theirs, request));
+                    return Next::Ask { id, body: request.encode(id) };
                 }
                 // The more blocks wait, the more one witness is good for.
                 if room && let Some(event) = client.next_event() {
@@ -122,7 +122,7 @@ impl Light {
                 None => Ok(()),
             },
             Asked::Batch(request) => {
-                if let crate::source::main_node::Answer::Number(batch) = request.decode(id, body)? {
+                if let Answer::Number(batch) = request.decode(id, body)? {
                     self.opening.batch = Some(batch);
                 }
                 self.opened()
@@ -144,18 +144,17 @@ impl Light {
         }
     }
 
-    fn ask_for(&mut self, asked: Asked, body: alloc::string::String) -> Next {
+    /// An id for a question.
+    fn register(&mut self, asked: Asked) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
         self.asked.insert(id, asked);
-        Next::Ask { id, body }
+        id
     }
 
     fn ask_state(&mut self, requests: Vec<StateRequest>) {
         let body = StateRequest::encode(&requests);
-        let id = self.next_id;
-        self.next_id += 1;
-        self.asked.insert(id, Asked::State(requests));
+        let id = self.register(Asked::State(requests));
         self.outbox.push_back((id, body));
     }
 
@@ -173,6 +172,12 @@ impl Light {
     }
 
     fn end(&mut self, trouble: Trouble) {
+        self.hang_up();
+        self.events.push_back(Event::Lost(trouble));
+    }
+
+    /// Forgets the conversation, and nothing that was verified.
+    fn hang_up(&mut self) {
         (self.stage, self.client, self.search, self.branch) = (Stage::Down, None, None, None);
         self.asked.clear();
         self.outbox.clear();
@@ -182,7 +187,6 @@ impl Light {
         if let Some(replica) = &mut self.replica {
             replica.abandon();
         }
-        self.events.push_back(Event::Lost(trouble));
     }
 
     fn begin(&mut self) {
@@ -193,13 +197,11 @@ impl Light {
         self.opening = Opening::default();
         let block = self.checkpoint.number;
         let address = ChainSpec::SYSTEM_CONTRACT;
-        let slots = [crate::executor::BLOCK_INFO_ROOT_SLOT].to_vec();
+        let slots = [BLOCK_INFO_ROOT_SLOT].to_vec();
         self.ask_state([StateRequest::Header(block), StateRequest::Proof { address, slots, block }].to_vec());
         let request = Request::BatchOfBlock(block);
-        let body = request.encode(self.next_id);
-        if let Next::Ask { id, body } = self.ask_for(Asked::Batch(request), body) {
-            self.outbox.push_back((id, body));
-        }
+        let id = self.register(Asked::Batch(request));
+        self.outbox.push_back((id, request.encode(id)));
     }
 
     /// Takes what was said of the checkpoint's block, if it proves itself.
@@ -224,7 +226,7 @@ impl Light {
                     let value =
                         proof.verify(self.checkpoint.state_root, &path).map_err(|error| useless(&error))?;
                     proof.records().for_each(|(key, record)| self.store.insert(key, record));
-                    if slot == crate::executor::BLOCK_INFO_ROOT_SLOT {
+                    if slot == BLOCK_INFO_ROOT_SLOT {
                         self.opening.block_info_root = Some(value.into());
                     }
                 }
@@ -437,10 +439,8 @@ impl Light {
         true
     }
 
-    fn disagree(&mut self, mismatch: crate::checker::Mismatch, evidence: Option<Evidence>) {
-        // As after any end of a conversation; but what is told is why.
-        self.end(Trouble::NoAnswer);
-        self.events.pop_back();
+    fn disagree(&mut self, mismatch: Mismatch, evidence: Option<Evidence>) {
+        self.hang_up();
         let mismatch = Box::new(mismatch);
         self.mismatch = Some(mismatch.clone());
         self.events.push_back(Event::Mismatch { mismatch, evidence: evidence.map(Box::new) });

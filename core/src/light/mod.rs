@@ -29,9 +29,9 @@ use crate::{
     rpc::{self, Asking, Caller, Question, Rpc, Status},
     source::{
         datastream::ForkSearch,
-        main_node::{Client, Request, StateRequest},
+        main_node::{AnswerError, Client, ClientError, Request, StateRequest},
     },
-    store::{Cache, CacheLimits},
+    store::{Cache, CacheLimits, StoreError},
     types::Head,
 };
 use alloc::{
@@ -121,12 +121,12 @@ pub enum Trouble {
     /// An answer is longer than anything that is asked for.
     #[error("the main node's answer has {0} bytes, more than is taken")]
     TooLong(usize),
-    /// An answer says something else than a block number and its batch.
+    /// An answer is none to what was asked.
     #[error(transparent)]
-    Answer(#[from] crate::source::main_node::AnswerError),
+    Answer(#[from] AnswerError),
     /// What it says cannot be followed.
     #[error(transparent)]
-    Client(#[from] crate::source::main_node::ClientError),
+    Client(#[from] ClientError),
     /// It has another block at the checkpoint.
     #[error("the main node's block {number} is not the checkpoint's")]
     OtherCheckpoint {
@@ -149,7 +149,7 @@ pub enum Trouble {
     Parted(u64),
     /// A part of the state is needed that nobody gives.
     #[error("{0}, and the main node does not give it")]
-    Unavailable(crate::store::StoreError),
+    Unavailable(StoreError),
     /// What came cannot stand where it did.
     #[error("{0}")]
     OutOfOrder(&'static str),

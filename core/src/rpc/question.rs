@@ -28,6 +28,9 @@ const MAX_ROUNDS: u32 = 32;
 /// Requests in one body: main nodes limit batches.
 const MAX_REQUESTS: usize = 64;
 
+/// Bytes of an answer. The proofs of all slots of a body have fewer.
+const MAX_ANSWER: usize = 8 << 20;
+
 /// Slots in one request.
 const MAX_SLOTS: usize = 256;
 
@@ -74,13 +77,18 @@ impl Question {
         self.rounds
     }
 
-    /// What came back for the last body; `None` if nothing did. What it proves is put into `store`.
+    /// What came back for the last body; `None` if nothing did. What it proves is put into `store`. More than 8 MiB are
+    /// not looked at.
     pub fn tell(&mut self, answer: Option<&[u8]>, store: &Cache) {
         let asked = core::mem::take(&mut self.asked);
         let Some(answer) = answer else {
             self.trouble = Some("the main node does not answer".into());
             return;
         };
+        if answer.len() > MAX_ANSWER {
+            self.trouble = Some(format!("its answer has {} bytes", answer.len()));
+            return;
+        }
         let (places, requests): (Vec<StateAt>, Vec<StateRequest>) = asked.into_iter().unzip();
         let answers = match StateRequest::decode(&requests, answer) {
             Ok(answers) => answers,
