@@ -66,6 +66,8 @@ pub(super) struct Feed {
     /// Without a gap; the last one is the head that was seen last.
     chain: VecDeque<Arc<Recent>>,
     chain_bytes: usize,
+    /// The chain was looked at before it had a block: the first is news, too.
+    from_nothing: bool,
     syncing: Option<bool>,
 }
 
@@ -99,6 +101,7 @@ impl Feed {
         pool: &mut Pool,
     ) -> Result<bool, StoreError> {
         let Some(head) = view.head.as_ref() else {
+            self.from_nothing = true;
             return Ok(false);
         };
         self.note_syncing(view, limits);
@@ -121,10 +124,14 @@ impl Feed {
             self.chain_bytes -= tip.bytes();
             self.push(Event::Removed(tip), limits);
         }
-        match self.chain.back().map(|tip| tip.header.number) {
-            Some(tip) => {
-                let to = head.number.min(tip + STEP);
-                for number in tip + 1..=to {
+        let next = match self.chain.back() {
+            Some(tip) => Some(tip.header.number + 1),
+            None => self.from_nothing.then_some(0),
+        };
+        match next {
+            Some(next) => {
+                let to = head.number.min(next + STEP - 1);
+                for number in next..=to {
                     let recent = Arc::new(recent(view, number)?);
                     if self.chain.back().is_some_and(|tip| tip.hash != recent.header.parent_hash) {
                         // The store is being rolled back meanwhile, and we shall be told when it was.
@@ -142,8 +149,6 @@ impl Feed {
                     self.first = self.end() + 1;
                     self.events.clear();
                     self.event_bytes = 0;
-                }
-                if known {
                     // Nobody knows from where on: what is verified after all is refused when it is sent again.
                     pool.removed(0);
                 }
@@ -162,6 +167,7 @@ impl Feed {
     }
 
     fn extend(&mut self, block: Arc<Recent>, limits: &LiveLimits) {
+        self.from_nothing = false;
         self.chain_bytes += block.bytes();
         self.chain.push_back(block);
         // The tip stays, however large.

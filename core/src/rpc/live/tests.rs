@@ -43,8 +43,15 @@ impl World {
     }
 
     fn with(limits: LiveLimits) -> Self {
+        let mut world = Self::without_a_block(limits);
+        world.add(0, &[], &[]);
+        world.update();
+        world
+    }
+
+    fn without_a_block(limits: LiveLimits) -> Self {
         let spec = ChainSpec::from_json(br#"{ "chainId": 779 }"#).unwrap();
-        let mut world = Self {
+        Self {
             rpc: Rpc::new(spec, Config::default()),
             store: Memory::new(),
             status: Status::default(),
@@ -53,10 +60,7 @@ impl World {
             bodies: Cell::new(0),
             now: 1_000_000,
             heads: Vec::new(),
-        };
-        world.add(0, &[], &[]);
-        world.update();
-        world
+        }
     }
 
     /// Another block, whose hash depends on `salt`.
@@ -323,6 +327,27 @@ fn a_roll_back_below_what_is_known_loses_everybody() {
     world.add(2, &[], &[]);
     world.update();
     assert_eq!(world.result("eth_getFilterChanges", json!([filter])), json!([world.heads[3].hash]));
+}
+
+#[test]
+fn who_listens_before_the_first_block_hears_of_it() {
+    let mut world = World::without_a_block(LiveLimits::default());
+    world.update();
+    world.result("eth_subscribe", json!(["newHeads"]));
+    for _ in 0..200 {
+        world.add(1, &[], &[]);
+    }
+    world.update();
+    let told: Vec<_> = world.notifications().into_iter().map(|told| told["hash"].clone()).collect();
+    let heads: Vec<_> = world.heads.iter().map(|head| json!(head.hash)).collect();
+    assert_eq!(told, heads);
+
+    // Who begins with a chain that is there already has seen none of it come.
+    let mut world = World::without_a_block(LiveLimits::default());
+    world.add(1, &[], &[]);
+    world.result("eth_subscribe", json!(["newHeads"]));
+    world.update();
+    assert!(world.notifications().is_empty());
 }
 
 #[test]
