@@ -296,7 +296,17 @@ impl<'a> View<'a> {
             self.rest_on(head, None);
             return Ok(None);
         }
-        Ok(Some(self.stored(number)?))
+        match self.stored(number) {
+            Err(StoreError::Missing(Key::Block(_))) if number < self.status.first_block => {
+                // Its header could be proved by the hashes of all blocks down from the checkpoint alone.
+                let checkpoint = self.status.first_block - 1;
+                let reason = format!(
+                    "block {number} is not available: it is before the checkpoint, block {checkpoint}"
+                );
+                Err(Error::new(Error::PRUNED, reason))
+            }
+            found => Ok(Some(found?)),
+        }
     }
 
     /// The block with this number, which is not above the head.
@@ -399,7 +409,10 @@ impl<'a> View<'a> {
             // That it is the root after that block is what the latest state says, and no less true than that.
             self.rest.set(None);
             return match root {
-                B256::ZERO => Err(unavailable(number)),
+                B256::ZERO => Err(Error::new(
+                    Error::PRUNED,
+                    format!("state of block {number} is not available: the chain does not remember its root"),
+                )),
                 root => Ok(StateAt { number, root }),
             };
         }
