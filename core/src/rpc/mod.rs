@@ -9,6 +9,9 @@
 //! [`Rpc::serve`] is the same for a host that remembers: filters, subscriptions, and transactions that were sent through it
 //! live in [`Live`] and [`Subscriptions`] ([`live`] has an example).
 //!
+//! A request may ask what backs its answer, and refuse less than it wants: a member `zkReplica` beside `params`
+//! (`docs/trust-model.md`).
+//!
 //! # Example
 //!
 //! ```
