@@ -575,6 +575,9 @@ fn follows(full: &Full) -> (Light, Vec<Event>) {
     (light, events)
 }
 
+/// Blocks that are followed where each record has a request of its own.
+const A_LITTLE: u64 = 2;
+
 /// The block before one with a transaction or a few: record by record a full one would take long.
 fn before_a_transaction(full: &Full) -> u64 {
     let transactions = |number: &u64| {
@@ -591,7 +594,7 @@ fn follows_a_little(full: &Full) -> (Light, Vec<Event>) {
     let mut light = full.light(before);
     let mut events = Vec::new();
     light.poll();
-    while light.head().is_none_or(|head| head.number < before + 4) {
+    while light.head().is_none_or(|head| head.number < before + A_LITTLE) {
         match light.step() {
             Next::Ask { id, body } => light.tell(id, Some(&full.post(&body))),
             Next::Event(event) => {
@@ -614,7 +617,11 @@ fn single_records_do(full: &mut Full) {
         }
     });
     let (light, events) = follows_a_little(full);
-    assert_eq!(light.head().map(|head| head.number), Some(before_a_transaction(full) + 4), "{events:?}");
+    assert_eq!(
+        light.head().map(|head| head.number),
+        Some(before_a_transaction(full) + A_LITTLE),
+        "{events:?}"
+    );
 }
 
 fn a_false_witness_stops_nothing(full: &mut Full) {
@@ -631,7 +638,11 @@ fn a_false_witness_stops_nothing(full: &mut Full) {
             }
         });
         let (light, events) = follows_a_little(full);
-        assert_eq!(light.head().map(|head| head.number), Some(before_a_transaction(full) + 4), "{events:?}");
+        assert_eq!(
+            light.head().map(|head| head.number),
+            Some(before_a_transaction(full) + A_LITTLE),
+            "{events:?}"
+        );
     }
 }
 

@@ -233,7 +233,8 @@ fn serve(script: &Script, block: u64) -> MainNode {
 #[test]
 fn answers_say_what_backs_them_over_both_ways() {
     let (script, _) = chains();
-    let mut node = Node::start(&serve(&script, 50), &[]);
+    let main = serve(&script, 50);
+    let mut node = Node::start(&main, &[]);
     node.await_block(50);
     let call = |method: &str, minimum: &str| {
         let wish = json!({ "provenance": true, "minimum": minimum });
