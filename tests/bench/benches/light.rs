@@ -132,7 +132,7 @@ impl World {
     fn post(&self, body: &str) -> String {
         match self.rpc.handle(body.as_bytes(), &Status::default(), &self.store) {
             Reply::Answer(answer) => answer,
-            Reply::Forward(_) => panic!("answered from the store: {body}"),
+            Reply::Forward(_) => unreachable!("answered from the store: {body}"),
         }
     }
 
@@ -186,7 +186,7 @@ impl World {
                 Asking::Reply(Reply::Answer(answer)) => {
                     return (serde_json::from_str(&answer).expect("JSON"), question.rounds(), bytes);
                 }
-                Asking::Reply(Reply::Forward(_)) => panic!("nothing is forwarded: {method}"),
+                Asking::Reply(Reply::Forward(_)) => unreachable!("nothing is forwarded: {method}"),
             }
         }
     }
