@@ -266,7 +266,8 @@ impl Replica {
         if let Some((claim, expected, computed)) = compared.into_iter().find(|(_, left, right)| left != right)
         {
             let (batch, block) = (record.batch, head.number);
-            return Err(Halt::Mismatch(Mismatch { batch, block, claim, expected, computed }));
+            let details = Box::default();
+            return Err(Halt::Mismatch(Mismatch { batch, block, claim, expected, computed, details }));
         }
         self.checker.check_batch_identity(start, head.number).map_err(Halt::Mismatch)?;
         let totals = head.totals;
@@ -493,7 +494,8 @@ fn compare_known(block: &PreparedBlock, start: &BatchStart, store: &dyn Store) -
     match compared.into_iter().find(|(_, expected, computed)| expected != computed) {
         None => Ok(record),
         Some((claim, expected, computed)) => {
-            Err(Halt::Mismatch(Mismatch { batch: start.number, block: number, claim, expected, computed }))
+            let (batch, block, details) = (start.number, number, Box::default());
+            Err(Halt::Mismatch(Mismatch { batch, block, claim, expected, computed, details }))
         }
     }
 }

@@ -238,7 +238,9 @@ mod tests {
     fn a_connection_is_over_whatever_ended_it() {
         let board = Board::new(Arc::new(Metrics::new()));
         let (expected, computed) = (1.into(), 2.into());
-        let mismatch = Mismatch { batch: 1, block: 2, claim: Claim::BatchNumber, expected, computed };
+        let details = Box::default();
+        let mismatch =
+            Mismatch { batch: 1, block: 2, claim: Claim::BatchNumber, expected, computed, details };
         let ends: [&dyn Fn(); 4] = [
             &|| board.lost("closed", false),
             &|| board.waiting("empty"),

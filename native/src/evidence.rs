@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use zk_replica_core::checker::{Computed, Details, DifferingKey, DifferingTransaction};
 use zk_replica_core::evidence::{self, Anchor, EvidenceError, Judgement, Refusal};
 
 const AFTER_CHECK: &str = "\
@@ -72,7 +73,13 @@ fn check(path: &Path) -> Result<(String, u8), CheckError> {
     let refused = |error| CheckError::Refused { path: path.to_owned(), error };
     let evidence = evidence::Evidence::decode(&bytes).map_err(refused)?;
     let (mut text, code) = match evidence.check().map_err(refused)? {
-        Judgement::MainNodeIsWrong(mismatch) => (format!("the main node is wrong: {mismatch}"), 0),
+        Judgement::MainNodeIsWrong(mismatch) => {
+            let mut text = format!("the main node is wrong: {mismatch}");
+            for line in particulars(&mismatch.details) {
+                text.push_str(&format!("\n{line}"));
+            }
+            (text, 0)
+        }
         Judgement::NoMismatch => {
             (format!("the evidence does not show a mismatch at block {}", evidence.block()), 4)
         }
@@ -82,6 +89,28 @@ fn check(path: &Path) -> Result<(String, u8), CheckError> {
         text.push_str(&format!("\ntaken for granted: {}", in_words(&anchor)));
     }
     Ok((text, code))
+}
+
+/// What is known of a mismatch beside the claim, a line for each.
+fn particulars(Details { transaction, state_key, computed }: &Details) -> Vec<String> {
+    let transaction = transaction.as_ref().map(|DifferingTransaction { index, hash, value, since }| {
+        let range = if since == index { String::new() } else { format!(" (or one from {since} on)") };
+        format!("first differing transaction: {index}{range}, {hash}: {value}")
+    });
+    let key = state_key.as_ref().map(|DifferingKey { key, expected, computed }| {
+        let expected = expected.map_or("something else".to_owned(), |expected| expected.to_string());
+        format!("first differing state key: {key}: expected {expected}, computed {computed}")
+    });
+    let computed = computed.as_ref().map(|computed| {
+        let Computed { state_root, block_hash, gas_used, transactions, changes, .. } = computed;
+        format!(
+            "computed: block hash {block_hash}, state root {state_root}, {} transactions, {gas_used} gas, {} state \
+             keys changed",
+            transactions.len(),
+            changes.len()
+        )
+    });
+    transaction.into_iter().chain(key).chain(computed).collect()
 }
 
 /// Not more of it than evidence can have.

@@ -177,6 +177,20 @@ fn what_was_computed_cannot_be_made_up() {
         let forged = altered(&bytes, |file| file["mismatch"][field] = json!("0x00"));
         assert!(matches!(judge(&forged), Err(Refusal::OtherMismatch { .. })), "{field}");
     }
+    // The computed values, down to each transaction and each key.
+    for field in ["stateRoot", "blockHash", "receiptsRoot", "blockInfoRoot"] {
+        let root = json!(format!("0x{}", "11".repeat(32)));
+        let forged = altered(&bytes, |file| file["mismatch"]["details"]["computed"][field] = root);
+        assert!(
+            matches!(
+                judge(&forged),
+                Err(Refusal::OtherDetails("computed values") | Refusal::OtherMismatch { .. })
+            ),
+            "{field}"
+        );
+    }
+    let forged = altered(&bytes, |file| file["mismatch"]["details"]["computed"]["gasUsed"] = json!(1));
+    assert!(matches!(judge(&forged), Err(Refusal::OtherDetails("computed values"))));
     let forged =
         altered(&bytes, |file| file["parent"]["stateRoot"] = json!(format!("0x{}", "11".repeat(32))));
     assert!(matches!(judge(&forged), Err(Refusal::Incomplete(_))));
@@ -191,8 +205,8 @@ fn what_was_computed_cannot_be_made_up() {
         file["position"] = root;
     });
     assert!(matches!(judge(&forged), Err(Refusal::Unused)));
-    let forged = altered(&bytes, |file| file["version"] = json!(2));
-    assert!(matches!(judge(&forged), Err(Refusal::Version { found: 2 })));
+    let forged = altered(&bytes, |file| file["version"] = json!(1));
+    assert!(matches!(judge(&forged), Err(Refusal::Version { found: 1 })));
     let forged = altered(&bytes, |file| file["format"] = json!("letters"));
     assert!(judge(&forged).is_err());
     for field in ["number", "timestamp"] {

@@ -2,11 +2,12 @@
 //! then as L1 has its batches.
 
 use alloy_consensus::TxLegacy;
-use alloy_primitives::{Address, B256, Bytes, TxKind, hex};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256, hex, keccak256};
 use std::collections::BTreeMap;
 use zk_replica_core::{
     chain::{ChainSpec, ForkId, Genesis},
-    checker::{Checker, Claim, Mismatch, Value, Verdict},
+    checker::{Checker, Claim, Details, Mismatch, Value, Verdict},
+    evidence::{Evidence, Judgement, Refusal},
     executor::Rules,
     replica::{Halt, Input, Replica},
     source::{
@@ -14,6 +15,7 @@ use zk_replica_core::{
         datastream::{BlockEnd, Bookmark, L2Block, Message, Transaction},
     },
     store::{Commit, Memory, Store},
+    tree::{Smt, StateKey},
     types::{
         BatchClaims, BatchEnd, BatchInput, BatchKind, BatchPart, BatchStart, EncodedTransaction, Head,
         L1Info, UpdateGer,
@@ -233,6 +235,245 @@ fn a_chain_is_followed_through_all_forks() {
     script.batch_start(6).fork_id = 14;
     let Err(Halt::Mismatch(mismatch)) = replay(&script, spec) else { panic!("no such fork") };
     assert_eq!((mismatch.claim, mismatch.batch), (Claim::ForkId, 6));
+}
+
+/// Evidence of the first lie in a script, as a file that was read again.
+fn evidence(script: &Script) -> (String, Details) {
+    let store = Memory::new();
+    let mut replica = Replica::open(spec(), genesis(), &store).expect("empty");
+    for item in items(&script.write()) {
+        let input = Input::from(item.expect("well-formed"));
+        if replica.advance(&input, &store).is_err() {
+            let evidence = Evidence::of_input(&replica, &input, &store).expect("collected").expect("wrong");
+            let text = String::from_utf8(evidence.encode().expect("small")).expect("UTF-8");
+            let read = Evidence::decode(text.as_bytes()).expect("evidence");
+            let Ok(Judgement::MainNodeIsWrong(mismatch)) = read.check() else { panic!("{text}") };
+            return (text, *mismatch.details);
+        }
+    }
+    panic!("nothing was wrong")
+}
+
+/// One lie, the transaction that is named for it (index, since, what) and the state key (with what the main node has there).
+type Named = (
+    &'static str,
+    Box<dyn Fn(&mut Script)>,
+    Option<(u64, u64, &'static str)>,
+    Option<(StateKey, Option<B256>)>,
+);
+
+/// What differs is named where the claims allow to know it, and nowhere else; and a file that names something else is
+/// refused.
+#[test]
+fn what_differs_is_named_as_far_as_the_claims_go() {
+    const LIE: B256 = B256::repeat_byte(0x77);
+    let mut truth = chain();
+    // The fifth block has two transactions, in the one fork of L2 blocks that tells the root after each.
+    let mut script = truth.clone();
+    script.transaction(5, 0).intermediate_state_root = LIE;
+    let roots = evidence(&script).1.computed.expect("it ran").transactions;
+    let roots: Vec<B256> = roots.iter().map(|transaction| transaction.state_root.expect("told")).collect();
+    assert_eq!(roots.len(), 2);
+    script = truth.clone();
+    script.transaction(1, 0).intermediate_state_root = LIE;
+    let first = evidence(&script).1.computed.expect("it ran").transactions[0].state_root.expect("told");
+
+    let info_root = StateKey::Storage(ChainSpec::SYSTEM_CONTRACT, U256::from(3));
+    let entry = keccak256([U256::from(1).to_be_bytes::<32>(), U256::from(1).to_be_bytes::<32>()].concat());
+    let entry = StateKey::Storage(ChainSpec::SYSTEM_CONTRACT, entry.into());
+    let exit_root = StateKey::Storage(ChainSpec::EXIT_ROOT_MANAGER, U256::from(1));
+    let known = StateKey::Storage(
+        ChainSpec::EXIT_ROOT_MANAGER,
+        keccak256([EXIT_ROOTS[2], B256::ZERO].concat()).into(),
+    );
+    let store = Archive::default();
+    let mut replica = Replica::open(spec(), genesis(), &store).expect("empty");
+    for item in items(&truth.write()) {
+        replica.advance(&Input::from(item.expect("well-formed")), &store).expect("true");
+    }
+    let with_lie = |root| {
+        let update = Smt::new(&store).update(root, [(info_root.path(), LIE.into())]);
+        update.expect("the state").root
+    };
+    let (fifth, eighth) = (with_lie(truth.block(5).state_root), with_lie(truth.block(8).state_root));
+
+    let root = "intermediate state root";
+    let cases: Vec<Named> = vec![
+        (
+            "the root after the first transaction",
+            Box::new(|script| script.transaction(5, 0).intermediate_state_root = LIE),
+            Some((0, 0, root)),
+            None,
+        ),
+        (
+            "the root after the second alone",
+            Box::new(|script| script.transaction(5, 1).intermediate_state_root = LIE),
+            Some((1, 0, root)),
+            None,
+        ),
+        (
+            "the root after the second, when the first is true",
+            Box::new({
+                let roots = roots.clone();
+                move |script| {
+                    script.transaction(5, 0).intermediate_state_root = roots[0];
+                    script.transaction(5, 1).intermediate_state_root = LIE;
+                }
+            }),
+            Some((1, 1, root)),
+            None,
+        ),
+        (
+            "the block's root, when those of all transactions are true",
+            Box::new(move |script| {
+                script.transaction(5, 0).intermediate_state_root = roots[0];
+                script.transaction(5, 1).intermediate_state_root = roots[1];
+                script.block(5).state_root = LIE;
+            }),
+            None,
+            Some((info_root, None)),
+        ),
+        ("the block's root alone", Box::new(|script| script.block(5).state_root = LIE), None, None),
+        (
+            "another block info root, in the state too",
+            Box::new(move |script| {
+                script.block(5).block_info_root = LIE;
+                script.block(5).state_root = fifth;
+            }),
+            None,
+            Some((info_root, Some(LIE))),
+        ),
+        (
+            "the same in a later fork",
+            Box::new(move |script| {
+                script.block(8).block_info_root = LIE;
+                script.block(8).state_root = eighth;
+            }),
+            None,
+            Some((info_root, Some(LIE))),
+        ),
+        (
+            "another block info root, and the state is another one anyway",
+            Box::new(|script| {
+                script.block(8).block_info_root = LIE;
+                script.block(8).state_root = LIE;
+            }),
+            None,
+            None,
+        ),
+        (
+            "another block info root beside the true state",
+            Box::new(|script| script.block(8).block_info_root = LIE),
+            None,
+            Some((info_root, Some(LIE))),
+        ),
+        ("the hash", Box::new(|script| script.block(8).hash = LIE), None, None),
+        (
+            "the root of a block that is one transaction",
+            Box::new(|script| script.block(1).state_root = LIE),
+            Some((0, 0, "state root")),
+            None,
+        ),
+        (
+            "the same, when the root after the transaction is true",
+            Box::new(move |script| {
+                script.transaction(1, 0).intermediate_state_root = first;
+                script.block(1).state_root = LIE;
+            }),
+            None,
+            Some((entry, None)),
+        ),
+        (
+            "a share of the price, before there were any",
+            Box::new(|script| script.transaction(1, 0).effective_percentage = 7),
+            Some((0, 0, "effective percentage")),
+            None,
+        ),
+        (
+            "a transaction that cannot run",
+            Box::new(|script| {
+                let transaction = TxLegacy {
+                    chain_id: Some(CHAIN),
+                    nonce: 9,
+                    gas_limit: 100_000,
+                    to: TxKind::Call(CONTRACT),
+                    ..TxLegacy::default()
+                };
+                script.transaction(5, 1).encoded = sign(&transaction, 255).encoded;
+            }),
+            Some((1, 1, "whether it runs")),
+            None,
+        ),
+        (
+            "the exit root at a batch's end",
+            Box::new(|script| script.batch_end(5).local_exit_root = LIE),
+            None,
+            Some((exit_root, Some(LIE))),
+        ),
+        (
+            "another L1 block for a known exit root",
+            Box::new(|script| {
+                script.block(6).global_exit_root = EXIT_ROOTS[2];
+                script.block(6).l1_block_hash = LIE;
+            }),
+            None,
+            Some((known, Some(LIE))),
+        ),
+    ];
+    for (name, tell, transaction, key) in cases {
+        let mut script = truth.clone();
+        tell(&mut script);
+        let (text, details) = evidence(&script);
+        let named =
+            details.transaction.as_ref().map(|found| (found.index, found.since, found.value.as_str()));
+        assert_eq!(named, transaction, "{name}");
+        let named = details.state_key.as_ref().map(|found| (found.key, found.expected));
+        assert_eq!(named, key, "{name}");
+        // Each of it forged.
+        let forged = |from: &str, to: &str| {
+            let (before, behind) = text.split_once("\"details\"").expect("there");
+            assert!(behind.contains(from), "{name}: {from}");
+            Evidence::decode(format!("{before}\"details\"{}", behind.replacen(from, to, 1)).as_bytes())
+                .and_then(|evidence| evidence.check())
+        };
+        let refused = |judged, what| matches!(judged, Err(Refusal::OtherDetails(found)) if found == what);
+        if let Some(found) = details.transaction {
+            let what = "first differing transaction";
+            for (from, to) in [("\"index\": ", "\"index\": 1"), ("\"since\": ", "\"since\": 1")] {
+                assert!(refused(forged(from, to), what), "{name}: {from}");
+            }
+            assert!(refused(forged(&found.hash.to_string(), &LIE.to_string()), what), "{name}: hash");
+            assert!(refused(forged(&found.value, "logs"), what), "{name}: value");
+        } else {
+            let made_up = format!(
+                "\"transaction\": {{\n        \"index\": 0,\n        \"hash\": \"{LIE}\",\n        \"value\": \
+                 \"status\",\n        \"since\": 0\n      }}"
+            );
+            let judged = forged("\"transaction\": null", &made_up);
+            assert!(refused(judged, "first differing transaction"), "{name}: a transaction");
+        }
+        if let Some(found) = details.state_key {
+            let what = "first differing state key";
+            let account = found.key.address().to_string().to_lowercase();
+            let other = Address::repeat_byte(1).to_string();
+            assert!(refused(forged(&account, &other), what), "{name}: account");
+            let (from, to) = (found.computed.to_string(), B256::repeat_byte(0x78).to_string());
+            assert!(refused(forged(&from, &to), what), "{name}: value");
+            // A key is left out, a value made up.
+            if found.expected.is_none() {
+                let judged = forged("\"expected\": null", &format!("\"expected\": \"{LIE}\""));
+                assert!(refused(judged, what), "{name}: expected");
+            }
+        }
+        for part in ["\"gasUsed\": ", "\"logs\": "] {
+            if let Some(computed) = &details.computed
+                && (part.contains("gas") || !computed.transactions.is_empty())
+            {
+                let judged = forged(part, &format!("{part}1"));
+                assert!(refused(judged, "computed values"), "{name}: {part}");
+            }
+        }
+    }
 }
 
 /// The stored head may stand behind its last block: in a batch that has ended, or that has brought in an exit root and no

@@ -61,7 +61,10 @@ impl World {
         };
         let answer: Value = serde_json::from_str(&answer).expect("JSON");
         match answer["result"].as_str() {
-            Some(result) => Ok(hex::decode(result).expect("hexadecimal")),
+            Some(result) => {
+                assert!(result.starts_with("0x"), "{result}");
+                Ok(hex::decode(result).expect("hexadecimal"))
+            }
             None => Err(answer["error"]["message"].as_str().expect("an error").to_owned()),
         }
     }
@@ -260,6 +263,9 @@ fn ranges_and_batches_are_verified_on_one_witness(world: &mut World) {
         let bytes = world.ask("zkevm_getBatchWitness", &json!([batch])).expect("answered");
         let range = world.ask("zkevm_getBlockRangeWitness", &json!([blocks.start, blocks.end - 1]));
         assert_eq!(range, Ok(bytes.clone()), "batch {batch}");
+        // Main nodes want a JSON number; other callers write numbers as everywhere. All of it is 0x and hexadecimal.
+        let by_quantity = world.ask("zkevm_getBatchWitness", &json!([format!("{batch:#x}"), "trimmed"]));
+        assert_eq!(by_quantity, Ok(bytes.clone()), "batch {batch}");
         let witness = Witness::decode(&bytes).expect("a witness");
         assert_eq!(world.verify(blocks.start..=blocks.end - 1, witness.store()), Ok(()), "batch {batch}");
     }
@@ -274,13 +280,17 @@ fn what_there_is_no_witness_of_is_said(world: &mut World) {
     let beyond = format!("block with number {} not found", TIP + 1);
     for (method, params, message) in [
         ("zkevm_getWitness", json!([TIP + 1]), beyond.as_str()),
-        ("zkevm_getWitness", json!([1, "most"]), "invalid argument 1: neither full nor trimmed"),
+        ("zkevm_getWitness", json!([1, "most"]), "invalid mode, must be full or trimmed"),
         ("zkevm_getWitness", json!([]), "missing value for required argument 0"),
         ("zkevm_getWitness", json!([B256::ZERO]), &format!("block {} not found", B256::ZERO)),
-        ("zkevm_getBlockRangeWitness", json!([7, 6]), "the first block is behind the last"),
+        (
+            "zkevm_getBlockRangeWitness",
+            json!([7, 6]),
+            "start block number must be less than or equal to end block number, start=7 end=6",
+        ),
         ("zkevm_getBlockRangeWitness", json!([1, TIP]), "witnesses are limited to a 1000 block range"),
-        ("zkevm_getBatchWitness", json!([100_000]), "no blocks found in batch 100000"),
-        ("zkevm_getBatchWitness", json!([u64::MAX]), "no blocks found in batch 18446744073709551615"),
+        ("zkevm_getBatchWitness", json!([100_000]), "no blocks found for batch 100000"),
+        ("zkevm_getBatchWitness", json!([u64::MAX]), "no blocks found for batch 18446744073709551615"),
     ] {
         assert_eq!(world.ask(method, &params), Err(message.to_owned()), "{method} {params}");
     }

@@ -138,6 +138,7 @@ fn a_mismatch_leaves_evidence_once_and_it_is_checked() {
         let (code, said, errors) = chain.run(&format!("evidence check {file}"));
         assert_eq!((code, errors.as_str()), (0, ""));
         assert!(said.starts_with("the main node is wrong: block 500 (batch 5): state root: "), "{said}");
+        assert!(said.contains("\ncomputed: block hash 0x") && said.contains(" bytes of evidence"), "{said}");
         assert!(said.contains("taken for granted: the chain has block 499 with hash 0x"), "{said}");
     }
 

@@ -1,6 +1,6 @@
 //! `zk-replica run` beside an L1 node: what was proved there is final, and what differs from it stops the chain.
 
-use crate::follower::World;
+use crate::{follower::World, harness::exchange_json};
 use alloy_primitives::{Address, B256, U256};
 use serde_json::{Value, json};
 use std::{
@@ -116,9 +116,25 @@ fn what_was_proved_is_final_and_what_differs_stops_the_chain() {
     let options =
         ["--l1", &l1.url, "--rollup-manager", &manager, "--rollup-id", "1", "--l1-interval", "50ms", QUICK];
     let world = World::made();
+    let options = [&options[..], &["--http", "127.0.0.1:0"]].concat();
     let follower = world.follow(["--main-node", &node.url()], &options);
+    let served = follower.behind("serving Web3 at http://");
+    let address = served.split(' ').next().expect("a word");
     follower.await_line("final: block 100, batch 1 is proved on L1");
     follower.await_block(250);
+    // What is final, and what is not, is said to whoever asks.
+    for (block, trust, refused) in [(100, "consolidated", false), (101, "verified", true)] {
+        let ask = |wish: Value| {
+            let params = json!([format!("{block:#x}"), false]);
+            let body =
+                json!({ "id": 1, "method": "eth_getBlockByNumber", "params": params, "zkReplica": wish });
+            let answer = exchange_json(address, &body.to_string()).expect("an answer");
+            serde_json::from_str::<Value>(&answer).expect("JSON")
+        };
+        assert_eq!(ask(json!({ "provenance": true }))["zkReplica"]["trust"], trust, "block {block}");
+        let answer = ask(json!({ "minimum": "consolidated" }));
+        assert_eq!(answer["error"]["code"] == -39002, refused, "block {block}: {answer}");
+    }
 
     let lie = BatchEnd { state_root: B256::repeat_byte(1), ..batch_end(&script, 2) };
     l1.proves(lie);

@@ -231,6 +231,35 @@ fn serve(script: &Script, block: u64) -> MainNode {
 }
 
 #[test]
+fn answers_say_what_backs_them_over_both_ways() {
+    let (script, _) = chains();
+    let main = serve(&script, 50);
+    let mut node = Node::start(&main, &[]);
+    node.await_block(50);
+    let call = |method: &str, minimum: &str| {
+        let wish = json!({ "provenance": true, "minimum": minimum });
+        json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": [], "zkReplica": wish })
+    };
+    let verified = call("eth_blockNumber", "verified");
+    let (refused, word) = (call("eth_blockNumber", "virtual"), call("eth_gasPrice", "verified"));
+    let batch = json!([verified, refused, word]).to_string();
+    let mut socket = node.socket();
+    socket.send(&batch);
+    for answers in [node.post(&batch).json(), socket.next()] {
+        let backing = &answers[0]["zkReplica"];
+        assert_eq!((&answers[0]["result"], &backing["block"]), (&json!("0x32"), &json!("0x32")), "{answers}");
+        assert_eq!((&backing["trust"], &backing["source"]), (&json!("verified"), &json!("execution")));
+        for refused in [1, 2] {
+            assert_eq!(answers[refused]["error"]["code"], -39002, "{answers}");
+        }
+    }
+    node.post(&refused.to_string());
+    assert!(
+        node.metric("zk_replica_rpc_requests_total{method=\"eth_blockNumber\",outcome=\"-39002\"}") >= 1.0
+    );
+}
+
+#[test]
 fn each_page_and_each_verb_has_its_answer() {
     let (script, _) = chains();
     let main = serve(&script, 50);

@@ -1,7 +1,8 @@
-use super::{At, Checker, Claim, Mismatch, Verdict, VerifiedBlock};
+use super::{At, Checker, Claim, DifferingTransaction, Mismatch, Verdict, VerifiedBlock};
 use crate::{
     executor::{
         BatchContext, BlockModel, ExecuteError, Execution, Invalid, Parent, PreparedBlock, Skipped, State,
+        exit_root_leaf,
     },
     store::{Store, StoreError},
     tree::{Path, Smt, StateKey, TreeUpdate},
@@ -26,10 +27,10 @@ impl From<Mismatch> for Stop {
 }
 
 /// What came out of a block.
-struct Outcome {
-    header: Header,
-    execution: Execution,
-    update: TreeUpdate,
+pub(super) struct Outcome {
+    pub(super) header: Header,
+    pub(super) execution: Execution,
+    pub(super) update: TreeUpdate,
     names: Vec<(Path, StateKey)>,
 }
 
@@ -101,17 +102,11 @@ impl Checker {
         self.check_l1_info(at, block, &batch, parent, store)?;
 
         let outcome = self.run(block, &batch, at, parent, store)?;
-        let Outcome { header, execution, update, .. } = &outcome;
-        if let Some(skipped) = execution.skipped.first() {
-            return Err(at.mismatch(Claim::Transaction, "it was executed", skipped.to_string()).into());
+        let hash = outcome.header.hash_slow();
+        match check_outcome(at, block.claims(), &outcome, hash) {
+            Ok(()) => Ok(verified(block, start, parent, hash, outcome)),
+            Err(mismatch) => Err(self.with_details(mismatch, block, &batch, &outcome, parent, store)?.into()),
         }
-        let hash = header.hash_slow();
-        let claims = block.claims();
-        check_intermediate_roots(at, claims, execution)?;
-        at.compare(Claim::StateRoot, claims.state_root, update.root)?;
-        at.compare(Claim::BlockInfoRoot, claims.block_info_root, execution.block_info_root)?;
-        at.compare(Claim::BlockHash, claims.hash, hash)?;
-        Ok(verified(block, start, parent, hash, outcome))
     }
 
     /// Executes a block and puts what changed into the tree.
@@ -224,13 +219,14 @@ impl Checker {
         }
         let mut state = State::at(store, parent.state_root, self.executor.paths());
         let known = state.known_exit_root(global_exit_root)?;
+        let key = exit_root_leaf(global_exit_root);
         if known.is_zero() {
-            return Err(at
-                .mismatch(Claim::GlobalExitRoot, global_exit_root, "not known to the chain")
-                .into());
+            let unknown = at.mismatch(Claim::GlobalExitRoot, global_exit_root, "not known to the chain");
+            return Err(unknown.at_key(key, block_hash, known).into());
         }
         if !block_hash.is_zero() {
-            at.compare(Claim::L1BlockHash, block_hash, known)?;
+            at.compare(Claim::L1BlockHash, block_hash, known)
+                .map_err(|mismatch| mismatch.at_key(key, block_hash, known))?;
         }
         if min_timestamp > block.input().timestamp {
             return Err(at.mismatch(Claim::MinTimestamp, min_timestamp, block.input().timestamp).into());
@@ -262,13 +258,14 @@ fn check_surroundings(
         }
         BlockModel::L2Block | BlockModel::Transaction => {}
     }
-    let percentages =
-        input.transactions.iter().flatten().map(|prepared| prepared.transaction().effective_percentage());
+    let percentages = block.encoded().iter().map(|transaction| transaction.effective_percentage);
     if !batch.rules.encoding.effective_percentage
-        && let Some(percentage) = percentages.into_iter().find(|percentage| *percentage != u8::MAX)
+        && let Some((index, percentage)) = percentages.enumerate().find(|(_, found)| *found != u8::MAX)
     {
         let said = alloc::format!("effective percentage {percentage}");
-        return Err(at.mismatch(Claim::Transaction, said, "this fork charges all of the price"));
+        let transaction = DifferingTransaction::of(block, index, index, "effective percentage");
+        let wrong = at.mismatch(Claim::Transaction, said, "this fork charges all of the price");
+        return Err(wrong.in_transaction(transaction));
     }
     // Genesis does not write the timestamp into the state, so the first block counts from zero.
     let previous = if parent.number == 0 { 0 } else { parent.timestamp };
@@ -282,6 +279,22 @@ fn check_surroundings(
         at.compare(Claim::GasLimit, gas_limit, batch.rules.header_gas_limit)?;
     }
     Ok(())
+}
+
+/// Every claim about what came out.
+fn check_outcome(
+    at: At,
+    claims: &BlockClaims,
+    Outcome { execution, update, .. }: &Outcome,
+    hash: B256,
+) -> Result<(), Mismatch> {
+    if let Some(skipped) = execution.skipped.first() {
+        return Err(at.mismatch(Claim::Transaction, "it was executed", skipped.to_string()));
+    }
+    check_intermediate_roots(at, claims, execution)?;
+    at.compare(Claim::StateRoot, claims.state_root, update.root)?;
+    at.compare(Claim::BlockInfoRoot, claims.block_info_root, execution.block_info_root)?;
+    at.compare(Claim::BlockHash, claims.hash, hash)
 }
 
 /// A source need not tell the state roots within a block, but must not tell wrong ones.

@@ -1,4 +1,5 @@
-use alloc::string::String;
+use super::Details;
+use alloc::{boxed::Box, string::String};
 use alloy_primitives::B256;
 use core::fmt;
 
@@ -15,11 +16,13 @@ pub struct Mismatch {
     pub expected: Value,
     /// The value that we computed, or the rule that the claim breaks.
     pub computed: Value,
+    /// What else is known of it.
+    pub details: Box<Details>,
 }
 
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { batch, block, claim, expected, computed } = self;
+        let Self { batch, block, claim, expected, computed, .. } = self;
         write!(f, "block {block} (batch {batch}): {claim}: expected {expected}, computed {computed}")
     }
 }

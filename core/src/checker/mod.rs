@@ -5,18 +5,20 @@
 
 mod batch;
 mod block;
+mod details;
 mod genesis;
 mod l1;
 mod mismatch;
 mod verdict;
 
 pub use block::MakeError;
+pub use details::{Change, Computed, ComputedTransaction, Details, DifferingKey, DifferingTransaction};
 pub use mismatch::{Claim, Mismatch, Value};
 pub use verdict::{Verdict, VerifiedBatch, VerifiedBlock, VerifiedUpdate, VerifiedVirtualBatch};
 
 use crate::{
     chain::ChainSpec,
-    executor::{BatchContext, BlockModel, Executor, Rules, State},
+    executor::{BatchContext, BlockModel, Executor, Rules, State, local_exit_root_leaf},
     store::{Store, StoreError},
     tree::Smt,
     types::{BatchEnd, BatchPart, BatchStart, Head, UpdateGer},
@@ -133,7 +135,11 @@ impl Checker {
         let compared = at
             .compare(Claim::BatchNumber, end.number, start.number)
             .and_then(|()| at.compare(Claim::BatchStateRoot, end.state_root, parent.state_root))
-            .and_then(|()| at.compare(Claim::LocalExitRoot, end.local_exit_root, local_exit_root));
+            .and_then(|()| {
+                at.compare(Claim::LocalExitRoot, end.local_exit_root, local_exit_root).map_err(|mismatch| {
+                    mismatch.at_key(local_exit_root_leaf(), end.local_exit_root, local_exit_root)
+                })
+            });
         Ok(match compared {
             Err(mismatch) => Verdict::Mismatch(mismatch),
             Ok(()) => {
@@ -178,6 +184,7 @@ impl At {
 
     fn mismatch(self, claim: Claim, expected: impl Into<Value>, computed: impl Into<Value>) -> Mismatch {
         let Self { batch, block } = self;
-        Mismatch { batch, block, claim, expected: expected.into(), computed: computed.into() }
+        let details = Default::default();
+        Mismatch { batch, block, claim, expected: expected.into(), computed: computed.into(), details }
     }
 }

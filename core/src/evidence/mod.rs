@@ -15,7 +15,7 @@ mod records;
 
 use crate::{
     chain::{ChainSpec, Genesis},
-    checker::Mismatch,
+    checker::{Details, Mismatch},
     executor::PreparedBlock,
     replica::{Halt, Input, Replica, Situation},
     store::{Commit, Key, Recording, Store, StoreError},
@@ -31,7 +31,7 @@ use records::Records;
 use serde::{Deserialize, Serialize};
 
 /// Version of the form. A file of another version is refused.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Longest file that is written or read, in bytes.
 pub const MAX_LEN: usize = 64 << 20;
@@ -72,16 +72,18 @@ struct Finding {
     claim: String,
     expected: String,
     computed: String,
+    details: Details,
 }
 
 impl From<&Mismatch> for Finding {
-    fn from(Mismatch { batch, block, claim, expected, computed }: &Mismatch) -> Self {
+    fn from(Mismatch { batch, block, claim, expected, computed, details }: &Mismatch) -> Self {
         Self {
             batch: *batch,
             block: *block,
             claim: claim.to_string(),
             expected: expected.to_string(),
             computed: computed.to_string(),
+            details: (**details).clone(),
         }
     }
 }
@@ -199,6 +201,9 @@ pub enum Refusal {
         /// What was found.
         found: String,
     },
+    /// The check finds other particulars of the same mismatch.
+    #[error("the {0} in the file are not what the check finds")]
+    OtherDetails(&'static str),
     /// The file has records that the check never reads.
     #[error("the file has records that the check does not read")]
     Surplus,
@@ -280,10 +285,7 @@ impl Evidence {
             Err(Halt::Store(error)) => return Err(Refusal::Incomplete(error)),
             Err(Halt::OutOfOrder(reason)) => return Err(Refusal::OutOfOrder(reason)),
         };
-        let found = Finding::from(&mismatch);
-        if found != self.mismatch {
-            return Err(Refusal::OtherMismatch { said: self.mismatch.to_string(), found: found.to_string() });
-        }
+        self.mismatch.compare(&Finding::from(&mismatch))?;
         if Records::new(recording.into_records()) != self.records {
             return Err(Refusal::Surplus);
         }
@@ -394,9 +396,31 @@ impl Subject {
     }
 }
 
+impl Finding {
+    /// What the file states is what was found.
+    fn compare(&self, found: &Self) -> Result<(), Refusal> {
+        let (said, details) = (&self.details, &found.details);
+        let claim = |Self { batch, block, claim, expected, computed, .. }: &Self| {
+            (*batch, *block, claim.clone(), expected.clone(), computed.clone())
+        };
+        if claim(self) != claim(found) {
+            return Err(Refusal::OtherMismatch { said: self.to_string(), found: found.to_string() });
+        }
+        let compared = [
+            (said.transaction == details.transaction, "first differing transaction"),
+            (said.state_key == details.state_key, "first differing state key"),
+            (said.computed == details.computed, "computed values"),
+        ];
+        match compared.into_iter().find(|(same, _)| !same) {
+            Some((_, what)) => Err(Refusal::OtherDetails(what)),
+            None => Ok(()),
+        }
+    }
+}
+
 impl core::fmt::Display for Finding {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Self { batch, block, claim, expected, computed } = self;
+        let Self { batch, block, claim, expected, computed, .. } = self;
         write!(f, "block {block} (batch {batch}): {claim}: expected {expected}, computed {computed}")
     }
 }

@@ -45,8 +45,8 @@ use crate::{
 use alloc::{borrow::Cow, collections::BTreeSet, vec::Vec};
 use alloy_primitives::{B256, Bloom, U256, logs_bloom};
 use receipts_root::receipts_root;
-pub(crate) use system::BLOCK_INFO_ROOT_SLOT;
 use system::Opening;
+pub(crate) use system::{BLOCK_INFO_ROOT_SLOT, closing_leaf, exit_root_leaf, local_exit_root_leaf};
 
 /// Runs blocks. It keeps nothing of a chain, only caches of derived values, so one serves any number of chains.
 #[derive(Clone, Debug, Default)]

@@ -79,6 +79,11 @@ impl PreparedBlock {
         Block { input, claims: self.claims.clone() }
     }
 
+    /// The transactions as the main node sent them.
+    pub fn encoded(&self) -> &[EncodedTransaction] {
+        &self.encoded
+    }
+
     /// Root of the transactions' trie, as the header commits to it.
     pub fn transactions_root(&self) -> B256 {
         self.transactions_root

@@ -109,7 +109,7 @@ impl State<'_> {
         if global_exit_root.is_zero() {
             return Ok(());
         }
-        let entry = exit_root_slot(global_exit_root);
+        let entry = exit_root_leaf(global_exit_root);
         if self.read(entry)?.is_zero() {
             self.write(entry, known_as)?;
         }
@@ -128,12 +128,12 @@ impl State<'_> {
 
     /// The root of the bridge's exit tree, as the bridge last wrote it.
     pub fn local_exit_root(&mut self) -> Result<B256, StoreError> {
-        Ok(self.read(StateKey::Storage(ChainSpec::EXIT_ROOT_MANAGER, LOCAL_EXIT_ROOT_SLOT))?.into())
+        Ok(self.read(local_exit_root_leaf())?.into())
     }
 
     /// The L1 block hash under which the chain knows a global exit root; zero when it does not know it.
     pub fn known_exit_root(&mut self, global_exit_root: B256) -> Result<B256, StoreError> {
-        Ok(self.read(exit_root_slot(global_exit_root))?.into())
+        Ok(self.read(exit_root_leaf(global_exit_root))?.into())
     }
 }
 
@@ -144,12 +144,25 @@ pub(super) fn own_leaves() -> impl Iterator<Item = StateKey> {
     (0..4).map(|slot| system_slot(U256::from(slot))).chain(exit_roots)
 }
 
+/// What a block writes behind its last transaction: the root of the block info tree, or the state root so far.
+pub(crate) fn closing_leaf(model: BlockModel, number: u64) -> StateKey {
+    match model {
+        BlockModel::L2Block => system_slot(BLOCK_INFO_ROOT_SLOT),
+        BlockModel::Transaction => State::state_root_slot(number),
+    }
+}
+
+/// Where the root of the bridge's exit tree stands.
+pub(crate) fn local_exit_root_leaf() -> StateKey {
+    StateKey::Storage(ChainSpec::EXIT_ROOT_MANAGER, LOCAL_EXIT_ROOT_SLOT)
+}
+
 fn system_slot(slot: U256) -> StateKey {
     StateKey::Storage(ChainSpec::SYSTEM_CONTRACT, slot)
 }
 
 /// The entry of the exit root manager's map for a global exit root.
-fn exit_root_slot(global_exit_root: B256) -> StateKey {
+pub(crate) fn exit_root_leaf(global_exit_root: B256) -> StateKey {
     let preimage = [global_exit_root, B256::ZERO].concat();
     StateKey::Storage(ChainSpec::EXIT_ROOT_MANAGER, keccak256(preimage).into())
 }

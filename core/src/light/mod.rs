@@ -9,7 +9,8 @@
 //! Requests are answered in the same way ([`Light::question`]): what they read is asked for with its proof
 //! (`zkevm_getProof`) and kept. Blocks, receipts and logs are complete by re-execution. The state after an earlier block,
 //! also one before the checkpoint, is found by its root, which the chain's own system contract remembers (from fork 7
-//! on); it can be had as long as somebody serves it.
+//! on); it can be had as long as somebody serves it. A call there is refused: it needs the block's header, and the rules of
+//! its fork, which the state does not prove.
 //!
 //! There is no I/O here: the host posts what [`Light::step`] gives and [`tells`](Light::tell) what came back.
 //!

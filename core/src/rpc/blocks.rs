@@ -72,7 +72,10 @@ impl View<'_> {
         match self.transaction(hash)? {
             Some((found, index)) => Outcome::of(&found.transaction_object(index, form)?),
             None => match self.remembering().map_or(Ok(None), |caller| caller.waiting(hash))? {
-                Some(waiting) => Outcome::of(&waiting),
+                Some(waiting) => {
+                    self.set_from_pool();
+                    Outcome::of(&waiting)
+                }
                 None => Ok(Outcome::Relay(Relay::Transaction { hash })),
             },
         }

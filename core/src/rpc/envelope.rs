@@ -3,6 +3,7 @@
 use super::{
     Error,
     json::{self, Json},
+    provenance::{MEMBER, Wish},
 };
 use alloc::{string::String, vec::Vec};
 
@@ -29,6 +30,7 @@ pub(super) struct Request<'a> {
     pub(super) id: String,
     pub(super) method: String,
     pub(super) params: Vec<Json<'a>>,
+    pub(super) wish: Wish,
 }
 
 /// Reads the body of a request.
@@ -51,12 +53,13 @@ fn call(item: Json<'_>) -> Call<'_> {
     let Json::Object(members) = item else {
         return invalid(NULL.into());
     };
-    let (mut id, mut method, mut params) = (None, None, Json::Null);
+    let (mut id, mut method, mut params, mut wish) = (None, None, Json::Null, Json::Null);
     for (name, value) in members {
         match name.as_str() {
             "id" => id = Some(value),
             "method" => method = Some(value),
             "params" => params = value,
+            MEMBER => wish = value,
             _ => {}
         }
     }
@@ -80,11 +83,14 @@ fn call(item: Json<'_>) -> Call<'_> {
         Json::Null => Vec::new(),
         _ => return Call::Invalid { id, error: Error::invalid("non-array args") },
     };
-    Call::Request(Request { id, method: method.as_str().into(), params })
+    match Wish::read(&wish) {
+        Ok(wish) => Call::Request(Request { id, method: method.as_str().into(), params, wish }),
+        Err(error) => Call::Invalid { id, error },
+    }
 }
 
-/// An answer to the request with this id.
-pub(super) fn answer(id: &str, result: &Result<String, Error>) -> String {
+/// An answer to the request with this id, and what backs it if that was asked for.
+pub(super) fn answer(id: &str, result: &Result<String, Error>, backing: Option<&str>) -> String {
     let mut out = String::from("{\"jsonrpc\":\"2.0\",\"id\":");
     out.push_str(id);
     match result {
@@ -97,11 +103,17 @@ pub(super) fn answer(id: &str, result: &Result<String, Error>) -> String {
             error.write(&mut out);
         }
     }
+    if let Some(backing) = backing {
+        out.push_str(",\"");
+        out.push_str(MEMBER);
+        out.push_str("\":");
+        out.push_str(backing);
+    }
     out.push('}');
     out
 }
 
 /// An answer to what was no request at all.
 pub(super) fn refusal(error: Error) -> String {
-    answer(NULL, &Err(error))
+    answer(NULL, &Err(error), None)
 }

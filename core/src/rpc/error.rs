@@ -23,6 +23,8 @@ impl Error {
     pub(super) const INTERNAL: i64 = -32603;
     pub(super) const SERVER: i64 = -32000;
     pub(super) const UNKNOWN_BLOCK: i64 = -39001;
+    /// Not backed as far as the caller asked for (`docs/trust-model.md`).
+    pub(super) const TRUST: i64 = -39002;
     pub(super) const PRUNED: i64 = 4444;
     /// "Resource unavailable" (EIP-1474).
     pub(super) const UNAVAILABLE: i64 = -32002;

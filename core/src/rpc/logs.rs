@@ -153,6 +153,8 @@ impl View<'_> {
             }
             Blocks::Range { from, to } => self.range(*from, *to)?,
         };
+        // Of blocks that the index passes over, too, it is said that they have no match.
+        self.rest_on(to, None);
         let search = query.filter.search();
         let mut next = from;
         while next <= to {

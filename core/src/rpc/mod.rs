@@ -9,6 +9,9 @@
 //! [`Rpc::serve`] is the same for a host that remembers: filters, subscriptions, and transactions that were sent through it
 //! live in [`Live`] and [`Subscriptions`] ([`live`] has an example).
 //!
+//! A request may ask what backs its answer, and refuse less than it wants: a member `zkReplica` beside `params`
+//! (`docs/trust-model.md`).
+//!
 //! # Example
 //!
 //! ```
@@ -37,6 +40,7 @@ mod logs;
 mod objects;
 mod params;
 mod proof;
+mod provenance;
 mod question;
 mod records;
 mod reply;
@@ -238,18 +242,23 @@ impl Rpc {
 
 /// What comes of one request; nothing of a notification.
 fn entry(view: &View<'_>, call: Call<'_>, room: usize) -> Option<Entry> {
-    let (id, result) = match call {
+    let request = match call {
         Call::Notification => return None,
-        Call::Invalid { id, error } => (id, Err(error)),
-        Call::Request(request) => match view.answer(&request, room) {
-            Ok(Outcome::Relay(relay)) if view.rpc.config.strict && !relay.is_transaction() => {
-                (request.id, relay.without_answer())
-            }
-            Ok(Outcome::Relay(relay)) => return Some(Entry::relay(request, relay)),
-            Ok(Outcome::Value(value)) if value.len() > room => (request.id, Err(Error::too_large())),
-            Ok(Outcome::Value(value)) => (request.id, Ok(value)),
-            Err(error) => (request.id, Err(error)),
-        },
+        Call::Invalid { id, error } => return Some(Entry::Answer(envelope::answer(&id, &Err(error), None))),
+        Call::Request(request) => request,
     };
-    Some(Entry::Answer(envelope::answer(&id, &result)))
+    let (outcome, backing) = view.answer_backed(&request, room);
+    let result = match outcome {
+        Ok(Outcome::Relay(relay)) if view.rpc.config.strict && !relay.is_transaction() => {
+            relay.without_answer()
+        }
+        Ok(Outcome::Relay(relay)) => return Some(Entry::relay(request, relay)),
+        Ok(Outcome::Value(value)) if value.len() > room => Err(Error::too_large()),
+        Ok(Outcome::Value(value)) => Ok(value),
+        Err(error) => Err(error),
+    };
+    // An error is what comes out only if a call reverts.
+    let backing =
+        backing.filter(|_| result.as_ref().map_or_else(|error| error.code == Error::REVERTED, |_| true));
+    Some(Entry::Answer(envelope::answer(&request.id, &result, backing.as_deref())))
 }

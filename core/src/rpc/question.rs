@@ -235,7 +235,7 @@ impl Rpc {
             for slot in &mut question.slots {
                 if let Slot::Open(call) = slot {
                     let view = match View::new(self, status, store, caller, stop) {
-                        Ok(view) => view,
+                        Ok(view) => view.on_proofs(),
                         Err(error) => return Asking::Reply(Reply::Answer(envelope::refusal(error.into()))),
                     };
                     let (entry, lacks) = attempt(&view, call, room, question.trouble.as_deref());
@@ -299,7 +299,7 @@ fn attempt(
         (Some(_), None) => (None, wants),
         (Some(at), Some(reason)) => {
             let error = Error::unavailable(at.number, reason);
-            (Some(Some(Entry::Answer(envelope::answer(&id, &Err(error))))), Wants::default())
+            (Some(Some(Entry::Answer(envelope::answer(&id, &Err(error), None)))), Wants::default())
         }
     }
 }

@@ -65,7 +65,7 @@ pub(super) enum Entry {
     /// Answered.
     Answer(String),
     /// For the main node.
-    Relay { id: String, request: String, relay: Relay },
+    Relay { id: String, request: String, relay: Relay, backing: Option<String> },
 }
 
 impl Entry {
@@ -75,7 +75,8 @@ impl Entry {
         forwarded.push_str(",\"params\":");
         Json::Array(request.params).write(&mut forwarded);
         forwarded.push('}');
-        Self::Relay { id: request.id, request: forwarded, relay }
+        let backing = Relay::provenance(request.wish);
+        Self::Relay { id: request.id, request: forwarded, relay, backing }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -141,10 +142,12 @@ impl Forward {
         let mut answers = answers.into_iter();
         let finished = self.entries.into_iter().map(|entry| match entry {
             Entry::Answer(answer) => answer,
-            Entry::Relay { id, relay, .. } => {
+            Entry::Relay { id, relay, backing, .. } => {
                 let answer = answers.next().flatten();
                 note(relay, answer.as_deref());
-                envelope::answer(&id, &relay.result(answer.as_deref()))
+                let result = relay.result(answer.as_deref());
+                let backing = backing.filter(|_| result.is_ok());
+                envelope::answer(&id, &result, backing.as_deref())
             }
         });
         let finished: Vec<String> = finished.collect();

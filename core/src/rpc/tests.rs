@@ -1356,3 +1356,173 @@ proptest! {
         }
     }
 }
+
+impl Chain {
+    /// What comes of a request with this wish.
+    fn wish(&self, method: &str, params: &Value, wish: &Value) -> Value {
+        let body = json!({ "id": 1, "method": method, "params": params, "zkReplica": wish }).to_string();
+        let answer = match self.handle(&body) {
+            Reply::Answer(answer) => answer,
+            Reply::Forward(forward) => {
+                assert!(forward.requests().all(|request| !request.contains("zkReplica")));
+                let answers: Vec<_> =
+                    forward.requests().map(|_| Some(br#"{"result":"0x7"}"#.to_vec())).collect();
+                forward.finish(answers)
+            }
+        };
+        serde_json::from_str(&answer).unwrap()
+    }
+}
+
+/// Block 0 is proved on L1, block 1 sequenced there, block 2 is not.
+fn in_three_stages(code: &[u8]) -> Chain {
+    let mut chain = Chain::with_code(code);
+    chain.status.finalized = Some(Frontier { block: 0, batch: 0 });
+    chain.status.safe = Some(Frontier { block: 1, batch: 1 });
+    chain
+}
+
+#[test]
+fn answers_say_what_backs_them_if_that_is_asked_for() {
+    let chain = in_three_stages(&[]);
+    let filter = |to: Value| json!([{ "fromBlock": "0x0", "toBlock": to }]);
+    let (sender, nobody) = (sender(), B256::repeat_byte(0xee));
+    let table = [
+        ("eth_getBalance", json!([sender, "0x0"]), "consolidated", 0),
+        ("eth_getBalance", json!([sender, "finalized"]), "consolidated", 0),
+        ("eth_getBalance", json!([sender, "0x1"]), "virtual", 1),
+        ("eth_getBalance", json!([sender, "safe"]), "virtual", 1),
+        ("eth_getBalance", json!([sender, { "blockHash": chain.hashes[1] }]), "virtual", 1),
+        ("eth_getBalance", json!([sender, "latest"]), "verified", 2),
+        ("eth_getBalance", json!([sender]), "verified", 2),
+        ("eth_getStorageAt", json!([CONTRACT, "0x5", "0x1"]), "virtual", 1),
+        ("eth_call", json!([{ "to": CONTRACT }, "0x1"]), "virtual", 1),
+        ("zkevm_getProof", json!([sender, [], "0x0"]), "consolidated", 0),
+        ("eth_getBlockByNumber", json!(["0x1", true]), "virtual", 1),
+        ("eth_getBlockByHash", json!([chain.hashes[0], true]), "consolidated", 0),
+        ("eth_getTransactionReceipt", json!([chain.transactions[0]]), "verified", 2),
+        // Of what is not there all blocks say so.
+        ("eth_getBlockByNumber", json!(["0x63", true]), "verified", 2),
+        ("eth_getBlockByHash", json!([nobody, true]), "verified", 2),
+        ("eth_getTransactionReceipt", json!([nobody]), "verified", 2),
+        // So do blocks in which nothing was found.
+        ("eth_getLogs", filter(json!("0x0")), "consolidated", 0),
+        ("eth_getLogs", filter(json!("0x1")), "virtual", 1),
+        ("eth_getLogs", filter(json!("latest")), "verified", 2),
+        ("eth_getLogs", json!([{ "blockHash": chain.hashes[1] }]), "virtual", 1),
+        ("eth_blockNumber", json!([]), "verified", 2),
+        ("zkevm_batchNumber", json!([]), "verified", 2),
+        ("zkevm_getBatchByNumber", json!(["0x0"]), "verified", 2),
+    ];
+    let roots: Vec<Value> = (0..3)
+        .map(|number| chain.result("eth_getBlockByNumber", json!([format!("{number:#x}"), false])))
+        .map(|block| block["stateRoot"].clone())
+        .collect();
+    for (method, params, trust, block) in &table {
+        let plain = chain.ask(method, params.clone());
+        assert!(plain.get("zkReplica").is_none(), "{plain}");
+        let mut answer = chain.wish(method, params, &json!({ "provenance": true }));
+        let backing = answer.as_object_mut().unwrap().remove("zkReplica").expect("asked for");
+        let expected = json!({
+            "trust": trust,
+            "block": format!("{block:#x}"),
+            "stateRoot": roots[*block],
+            "source": "execution",
+        });
+        assert_eq!(backing, expected, "{method} {params}");
+        assert_eq!(answer, plain, "{method} {params}: only the member is new");
+        for wish in [json!({}), json!(null), json!({ "provenance": false }), json!({ "provenance": null })] {
+            assert_eq!(chain.wish(method, params, &wish), plain, "{method} {wish}");
+        }
+    }
+    let backing = |method: &str, params: Value| {
+        chain.wish(method, &params, &json!({ "provenance": true }))["zkReplica"].take()
+    };
+    let nothing = |trust: Value, source: &str| json!({ "trust": trust, "block": null, "stateRoot": null, "source": source });
+    for method in ["eth_gasPrice", "eth_syncing"] {
+        assert_eq!(backing(method, json!([])), nothing(json!("sequenced"), "mainNode"), "{method}");
+    }
+    let pending = backing("eth_getTransactionCount", json!([sender, "pending"]));
+    assert_eq!(pending, nothing(json!("sequenced"), "mainNode"));
+    for method in ["eth_chainId", "web3_clientVersion", "net_version"] {
+        assert_eq!(backing(method, json!([])), nothing(Value::Null, "configuration"), "{method}");
+    }
+    // Errors are backed by nothing, unless they are what a call comes to.
+    assert_eq!(backing("eth_getBalance", json!(["0x1"])), Value::Null);
+    let reverting = in_three_stages(&ending(0xfd, &[1]));
+    let answer =
+        reverting.wish("eth_call", &json!([{ "to": CONTRACT }, "0x1"]), &json!({ "provenance": true }));
+    assert_eq!((&answer["error"]["code"], &answer["zkReplica"]["trust"]), (&json!(3), &json!("virtual")));
+    // Nobody is asked: what is said is known here.
+    let mut strict = in_three_stages(&[]);
+    strict.rpc.config.strict = true;
+    let answer = strict.wish(
+        "eth_getTransactionCount",
+        &json!([sender, "pending"]),
+        &json!({ "provenance": true, "minimum": "verified" }),
+    );
+    assert_eq!((&answer["result"], &answer["zkReplica"]["trust"]), (&json!("0x3"), &json!("verified")));
+}
+
+#[test]
+fn an_answer_that_is_not_backed_far_enough_is_not_given() {
+    let chain = in_three_stages(&[]);
+    let levels = ["sequenced", "verified", "virtual", "consolidated"];
+    let table = [
+        ("eth_getBalance", json!([sender(), "0x0"]), 3),
+        ("eth_getBalance", json!([sender(), "0x1"]), 2),
+        ("eth_getBalance", json!([sender(), "latest"]), 1),
+        ("eth_getLogs", json!([{ "fromBlock": "0x0", "toBlock": "0x1" }]), 2),
+        ("eth_getTransactionReceipt", json!([B256::ZERO]), 1),
+        ("eth_gasPrice", json!([]), 0),
+        ("eth_getTransactionByHash", json!([B256::ZERO]), 0),
+        ("eth_sendRawTransaction", json!([sign(unsigned(3))]), 0),
+        ("eth_chainId", json!([]), 3),
+    ];
+    for (method, params, level) in &table {
+        for (index, minimum) in levels.iter().enumerate() {
+            let wish = json!({ "minimum": minimum });
+            let answer = chain.wish(method, params, &wish);
+            assert!(answer.get("zkReplica").is_none(), "{answer}");
+            let error = &answer["error"];
+            if index <= *level {
+                assert!(error["code"] != -39002, "{method} {minimum}: {answer}");
+                continue;
+            }
+            assert_eq!(error["code"], -39002, "{method} {minimum}: {answer}");
+            assert_eq!(error["data"]["trust"], levels[*level], "{method} {minimum}: {answer}");
+            let words = format!("the answer is {}", levels[*level]);
+            assert!(error["message"].as_str().unwrap().starts_with(&words), "{answer}");
+            assert!(answer.get("result").is_none());
+            // Nobody else was asked.
+            let body = json!({ "id": 1, "method": method, "params": params, "zkReplica": wish }).to_string();
+            assert!(matches!(chain.handle(&body), Reply::Answer(_)), "{method} {minimum}");
+        }
+    }
+    // Each of a batch has its own wish.
+    let call = |number: u64, wish: Value| {
+        let params = json!([sender(), format!("{number:#x}")]);
+        json!({ "id": number, "method": "eth_getBalance", "params": params, "zkReplica": wish })
+    };
+    let both = json!({ "minimum": "virtual", "provenance": true });
+    let batch = json!([call(0, both.clone()), call(1, Value::Null), call(2, both)]).to_string();
+    let answers: Value = serde_json::from_str(&chain.answer(&batch)).unwrap();
+    assert_eq!(answers[0]["zkReplica"]["trust"], "consolidated");
+    assert!(answers[1].get("zkReplica").is_none() && answers[1]["result"].is_string());
+    assert_eq!(
+        (&answers[2]["error"]["code"], &answers[2]["error"]["data"]["block"]),
+        (&json!(-39002), &json!("0x2"))
+    );
+    // A wish that is not understood is not passed over.
+    for wish in [
+        json!(7),
+        json!([]),
+        json!({ "minimum": "certain" }),
+        json!({ "minimum": 3 }),
+        json!({ "min": "virtual" }),
+        json!({ "provenance": "yes" }),
+    ] {
+        let answer = chain.wish("eth_chainId", &json!([]), &wish);
+        assert_eq!(answer["error"]["code"], -32602, "{wish}: {answer}");
+    }
+}

@@ -4,6 +4,7 @@ use super::{
     live::{Shared, Subscriptions},
     objects,
     params::{Selector, Tag},
+    provenance::Rest,
     reply::Outcome,
     room::Room,
     wants::{StateAt, Wants},
@@ -32,6 +33,14 @@ pub(super) struct View<'a> {
     room: Cell<usize>,
     /// A block was read for it.
     read: Cell<bool>,
+    /// The latest block that was looked at for it.
+    rest: Cell<Option<Rest>>,
+    /// Part of it was read from the state of a store that holds proofs.
+    proved: Cell<bool>,
+    /// Part of it is a transaction that waits.
+    pool: Cell<bool>,
+    /// The store holds no more of the state than was proved to it.
+    light: bool,
     pub(super) head: Option<Head>,
     stop: &'a dyn Fn() -> bool,
     interrupt: Cell<Interrupt<'a>>,
@@ -61,14 +70,39 @@ impl<'a> View<'a> {
         let head = read(store, Key::Head, "not a head record")?;
         let interrupt = Cell::new(Interrupt::new(stop));
         let (ids, room, read) = (Cell::new(0), Cell::new(0), Cell::new(false));
-        let wants = RefCell::default();
-        Ok(Self { rpc, status, store, caller, ids, room, read, head, stop, interrupt, wants })
+        let (wants, rest) = (RefCell::default(), Cell::new(None));
+        let (proved, pool, light) = (Cell::new(false), Cell::new(false), false);
+        Ok(Self {
+            rpc,
+            status,
+            store,
+            caller,
+            ids,
+            room,
+            read,
+            rest,
+            proved,
+            pool,
+            light,
+            head,
+            stop,
+            interrupt,
+            wants,
+        })
+    }
+
+    /// On a store that holds no more of the state than was proved to it.
+    pub(super) fn on_proofs(self) -> Self {
+        Self { light: true, ..self }
     }
 
     /// What comes of a request whose answer may have `room` bytes.
     pub(super) fn answer(&self, request: &Request<'_>, room: usize) -> Result<Outcome, Error> {
         self.room.set(room);
         self.read.set(false);
+        self.rest.set(None);
+        self.proved.set(false);
+        self.pool.set(false);
         let outcome = self.dispatch(request)?;
         if matches!(outcome, Outcome::Value(_)) && self.read.get() && !self.is_whole()? {
             return Err(Error::server("the chain was rolled back meanwhile: ask again"));
@@ -90,6 +124,32 @@ impl<'a> View<'a> {
             Err(StoreError::Missing(_)) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// The answer depends on this block.
+    pub(super) fn rest_on(&self, number: u64, root: Option<B256>) {
+        if self.rest.get().is_none_or(|rest| (rest.number, rest.root.is_some()) < (number, root.is_some())) {
+            self.rest.set(Some(Rest { number, root }));
+        }
+    }
+
+    /// The latest block that was looked at for the present request.
+    pub(super) fn rests_on(&self) -> Option<Rest> {
+        self.rest.get()
+    }
+
+    /// The answer was read from proofs.
+    pub(super) fn is_proved(&self) -> bool {
+        self.proved.get()
+    }
+
+    /// The answer is a transaction that waits.
+    pub(super) fn is_from_pool(&self) -> bool {
+        self.pool.get()
+    }
+
+    pub(super) fn set_from_pool(&self) {
+        self.pool.set(true);
     }
 
     /// What there is room for in the answer.
@@ -164,7 +224,11 @@ impl<'a> View<'a> {
     fn tagged(&self, tag: Tag) -> Result<u64, Error> {
         let frontier = match tag {
             Tag::Earliest => return Ok(0),
-            Tag::Latest | Tag::Pending => return self.head().map(|head| head.number),
+            Tag::Latest | Tag::Pending => {
+                let number = self.head()?.number;
+                self.rest_on(number, None);
+                return Ok(number);
+            }
             // Finalized is safe, and what is not verified yet is neither.
             Tag::Safe => self.status.safe.max(self.status.finalized),
             Tag::Finalized => self.status.finalized,
@@ -227,10 +291,22 @@ impl<'a> View<'a> {
     }
 
     fn known_by_number(&self, number: u64) -> Result<Option<Found>, Error> {
-        if number > self.head()?.number {
+        let head = self.head()?.number;
+        if number > head {
+            self.rest_on(head, None);
             return Ok(None);
         }
-        Ok(Some(self.stored(number)?))
+        match self.stored(number) {
+            Err(StoreError::Missing(Key::Block(_))) if number < self.status.first_block => {
+                // Its header could be proved by the hashes of all blocks down from the checkpoint alone.
+                let checkpoint = self.status.first_block - 1;
+                let reason = format!(
+                    "block {number} is not available: it is before the checkpoint, block {checkpoint}"
+                );
+                Err(Error::new(Error::PRUNED, reason))
+            }
+            found => Ok(Some(found?)),
+        }
     }
 
     /// The block with this number, which is not above the head.
@@ -239,6 +315,7 @@ impl<'a> View<'a> {
         let key = Key::Block(number);
         let record: BlockRecord =
             read(self.store, key, "not a block record")?.ok_or(StoreError::Missing(key))?;
+        self.rest_on(number, None);
         Ok(Found { hash: record.header.hash_slow(), record })
     }
 
@@ -307,7 +384,7 @@ impl<'a> View<'a> {
     }
 
     /// The header of a block, without decoding what comes behind it.
-    fn stored_header(&self, number: u64) -> Result<Header, StoreError> {
+    pub(super) fn stored_header(&self, number: u64) -> Result<Header, StoreError> {
         let key = Key::Block(number);
         let record = self.store.get(&key)?.ok_or(StoreError::Missing(key))?;
         let mut rest = record.as_ref();
@@ -329,8 +406,13 @@ impl<'a> View<'a> {
         {
             let latest = StateAt { number: head.number, root: head.state_root };
             let root = self.with_state_at(latest, |state| state.past_root(number))?;
+            // That it is the root after that block is what the latest state says, and no less true than that.
+            self.rest.set(None);
             return match root {
-                B256::ZERO => Err(unavailable(number)),
+                B256::ZERO => Err(Error::new(
+                    Error::PRUNED,
+                    format!("state of block {number} is not available: the chain does not remember its root"),
+                )),
                 root => Ok(StateAt { number, root }),
             };
         }
@@ -364,6 +446,8 @@ impl<'a> View<'a> {
     where
         Error: From<StateError<E>>,
     {
+        self.rest_on(at.number, Some(at.root));
+        self.proved.set(self.light);
         let mut paths = Paths::new();
         let mut state = State::at(self.store, at.root, &mut paths).until(Interrupt::new(self.stop));
         let seen = look(&mut state);
@@ -376,6 +460,7 @@ impl<'a> View<'a> {
     /// The value at `key` in the tree whose root the block's header has, and the proof of it.
     pub(super) fn prove(&self, found: &Found, key: StateKey) -> Result<(U256, Vec<Bytes>), Error> {
         self.proceed()?;
+        self.proved.set(self.light);
         let (number, root, path) = (found.number(), found.record.header.state_root, key.path());
         let proof = Smt::new(self.store).prove(root, &path).map_err(|error| {
             if let StoreError::Missing(_) = error {

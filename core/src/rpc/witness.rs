@@ -14,7 +14,7 @@ use crate::{
     tree::StateKey,
     types::BatchPart,
 };
-use alloc::{collections::BTreeSet, format, string::String, vec::Vec};
+use alloc::{collections::BTreeSet, format, vec::Vec};
 use alloy_primitives::{B256, Bytes};
 use core::{cell::Cell, ops::RangeInclusive};
 
@@ -37,7 +37,9 @@ impl View<'_> {
         let (first, last, mode) = (block(0)?.number(), block(1)?.number(), mode(params, 2)?);
         params.flag(3)?;
         if first > last {
-            return Err(Error::invalid("the first block is behind the last"));
+            return Err(Error::server(format!(
+                "start block number must be less than or equal to end block number, start={first} end={last}"
+            )));
         }
         self.witness(first..=last, mode)
     }
@@ -53,7 +55,7 @@ impl View<'_> {
         };
         match first.filter(|first| *first < behind) {
             Some(first) => self.witness(first..=behind - 1, mode),
-            None => Err(Error::server(format!("no blocks found in batch {batch}"))),
+            None => Err(Error::server(format!("no blocks found for batch {batch}"))),
         }
     }
 
@@ -131,7 +133,7 @@ fn mode(params: Params<'_>, position: usize) -> Result<Mode, Error> {
     let mode = match params::string(value) {
         Ok("full") => Ok(Mode::Full),
         Ok("trimmed" | "") => Ok(Mode::Trimmed),
-        Ok(_) => Err(String::from("neither full nor trimmed")),
+        Ok(_) => return Err(Error::server("invalid mode, must be full or trimmed")),
         Err(reason) => Err(reason),
     };
     mode.map_err(|reason| Error::argument(position, reason))

@@ -2,9 +2,11 @@ use super::digest::{Digest, Path, limbs32};
 use alloc::{collections::BTreeMap, vec::Vec};
 use alloy_primitives::{Address, U256};
 use core::{fmt, mem};
+use serde::{Deserialize, Serialize};
 
 /// The name of a leaf of the state tree. A leaf that is not there has the value zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum StateKey {
     /// Balance in wei.
     Balance(Address),

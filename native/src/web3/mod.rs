@@ -54,7 +54,7 @@ const METHODS: usize = 256;
 const METHOD_NAME: usize = 64;
 
 /// Codes of errors that are made here.
-const CODES: [i64; 10] = [-32700, -32600, -32601, -32602, -32603, -32000, -32005, -39001, 4444, 3];
+const CODES: [i64; 11] = [-32700, -32600, -32601, -32602, -32603, -32000, -32005, -39001, -39002, 4444, 3];
 
 /// Time between two looks at the chain, if nothing is heard of it.
 const LOOK: Duration = Duration::from_secs(1);

@@ -158,7 +158,7 @@ pub(super) struct MismatchStatus {
 
 impl MismatchStatus {
     fn of(mismatch: &Mismatch, found: SystemTime) -> Self {
-        let Mismatch { batch, block, claim, expected, computed } = mismatch;
+        let Mismatch { batch, block, claim, expected, computed, .. } = mismatch;
         Self {
             block: *block,
             batch: *batch,

@@ -166,6 +166,15 @@ impl View<'_> {
         Outcome::of(&changes)
     }
 
+    /// The filter, if there is one, tells of transactions that wait.
+    pub(in crate::rpc) fn is_pool_filter(&self, params: Params<'_>) -> Result<bool, Error> {
+        let (caller, id) = (self.caller()?, filter_id(params)?);
+        caller.live(|live| {
+            let filter = live.filters.used(id, caller.now, live.limits.filter_idle)?;
+            Ok(matches!(filter.kind, Kind::Sent))
+        })?
+    }
+
     pub(in crate::rpc) fn filter_logs(&self, params: Params<'_>) -> Result<Outcome, Error> {
         let (caller, id) = (self.caller()?, filter_id(params)?);
         let kind = caller.live(|live| {

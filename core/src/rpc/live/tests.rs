@@ -135,7 +135,11 @@ impl World {
     }
 
     fn serve(&self, method: &str, params: Value, seed: B256) -> Reply {
-        let request = json!({ "id": 1, "method": method, "params": params }).to_string();
+        self.serve_body(&json!({ "id": 1, "method": method, "params": params }), seed)
+    }
+
+    fn serve_body(&self, request: &Value, seed: B256) -> Reply {
+        let request = request.to_string();
         let caller = Caller { now: self.now, seed, live: &self.live, subscriptions: Some(&self.connection) };
         self.rpc.serve(request.as_bytes(), &self.status, &self.store, &caller, &|| false)
     }
@@ -205,6 +209,49 @@ impl World {
                 text["params"]["result"].take()
             }));
         }
+    }
+}
+
+/// What is refused for want of backing has done nothing.
+#[test]
+fn what_is_not_backed_far_enough_is_not_begun() {
+    let world = World::new();
+    let wish = |method: &str, params: Value, minimum: &str| {
+        let wish = json!({ "minimum": minimum, "provenance": true });
+        let request = json!({ "id": 1, "method": method, "params": params, "zkReplica": wish });
+        match world.serve_body(&request, world.seed()) {
+            Reply::Answer(answer) => serde_json::from_str::<Value>(&answer).unwrap(),
+            Reply::Forward(forward) => panic!("{forward:?}"),
+        }
+    };
+    let transaction = sign(unsigned(0));
+    for (method, params, minimum) in [
+        ("eth_sendRawTransaction", json!([transaction]), "verified"),
+        ("eth_subscribe", json!(["newPendingTransactions"]), "verified"),
+        ("eth_subscribe", json!(["newHeads"]), "virtual"),
+        ("eth_newPendingTransactionFilter", json!([]), "verified"),
+        ("eth_newBlockFilter", json!([]), "consolidated"),
+        ("eth_newFilter", json!([{}]), "virtual"),
+    ] {
+        let answer = wish(method, params, minimum);
+        assert_eq!(answer["error"]["code"], -39002, "{method}: {answer}");
+    }
+    let live = world.live.borrow();
+    assert_eq!((live.waiting(), live.filters()), (0, 0));
+    drop(live);
+    assert_eq!(wish("eth_subscribe", json!(["newHeads"]), "verified")["zkReplica"]["trust"], "verified");
+    // A transaction that waits, and a filter that tells of it: neither is verified, and nothing is lost by asking.
+    let filter = world.result("eth_newPendingTransactionFilter", json!([]));
+    let hash = world.accept(&transaction);
+    for (method, params) in [
+        ("eth_getTransactionByHash", json!([hash])),
+        ("eth_getFilterChanges", json!([filter])),
+        ("txpool_content", json!([])),
+    ] {
+        assert_eq!(wish(method, params.clone(), "verified")["error"]["code"], -39002, "{method}");
+        let answer = wish(method, params, "sequenced");
+        assert_eq!(answer["zkReplica"]["source"], "pool", "{method}: {answer}");
+        assert!(answer.to_string().contains(&hash.to_string()), "{answer}");
     }
 }
 
