@@ -352,11 +352,13 @@ impl Replica {
     ///
     /// [`Halt::Mismatch`] when the input is not true.
     pub fn advance<S: Store>(&mut self, input: &Input, store: &S) -> Result<Step, Halt> {
+        // Compiled once, whatever the store: the interpreter is large.
+        let store: &dyn Store = store;
         match input {
             Input::BatchStart(start) => self.open_batch(start),
-            Input::Block(block) => self.add_block(block, store),
-            Input::UpdateGer(update) => self.update(update, store),
-            Input::BatchEnd(end) => self.close_batch(end, store),
+            Input::Block(block) => self.add_block(block, &store),
+            Input::UpdateGer(update) => self.update(update, &store),
+            Input::BatchEnd(end) => self.close_batch(end, &store),
         }
     }
 

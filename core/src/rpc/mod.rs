@@ -206,6 +206,8 @@ impl Rpc {
         caller: Option<&Caller<'_>>,
         stop: &dyn Fn() -> bool,
     ) -> Reply {
+        // Compiled once, whatever the store: the interpreter is large.
+        let store: &dyn Store = store;
         let limits = &self.config.limits;
         if request.len() > limits.request {
             let error = Error::new(Error::INVALID_REQUEST, "request too large");
@@ -215,7 +217,7 @@ impl Rpc {
             Ok(message) => message,
             Err(error) => return Reply::Answer(envelope::refusal(error)),
         };
-        let view = match View::new(self, status, store, caller, stop) {
+        let view = match View::new(self, status, &store, caller, stop) {
             Ok(view) => view,
             Err(error) => return Reply::Answer(envelope::refusal(error.into())),
         };

@@ -25,7 +25,7 @@ pub trait Store {
     fn apply(&self, commit: &Commit) -> Result<(), StoreError>;
 }
 
-impl<S: Store> Store for &S {
+impl<S: Store + ?Sized> Store for &S {
     fn get(&self, key: &Key) -> Result<Option<Bytes>, StoreError> {
         (**self).get(key)
     }

@@ -219,7 +219,8 @@ impl Rpc {
     /// [`StoreError`] when a block cannot be read, as while another thread rolls back: call it again when the head has
     /// changed.
     pub fn update<S: Store>(&self, live: &mut Live, status: &Status, store: &S) -> Result<bool, StoreError> {
-        let view = View::new(self, status, store, None, &|| false)?;
+        let store: &dyn Store = store;
+        let view = View::new(self, status, &store, None, &|| false)?;
         let Live { limits, feed, pool, .. } = live;
         feed.update(&view, limits, pool)
     }
