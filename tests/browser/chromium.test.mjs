@@ -230,7 +230,7 @@ describe("the disk", () => {
     await until("it is at the tip", async () => (await status(page)).synced);
     const now = await status(page);
     assert.equal(now.storage, "memory");
-    assert.ok((await page.evaluate(() => told.error.map(({ kind }) => kind))).includes("quota"));
+    assert.deepEqual(await page.evaluate(() => told.error.map(({ kind }) => kind)), ["quota"]);
     assert.equal(Number(await request(page, "eth_blockNumber")), now.verified.number);
     await session.send("Storage.overrideQuotaForOrigin", { origin: pages.url });
     await close(page);
@@ -257,6 +257,8 @@ describe("tabs of an origin", () => {
     await until("the second tab is told", () => second.evaluate((height) => heads.map(Number).includes(height), height));
     await first.close();
     await until("the second tab has the engine", () => second.workers().length === 1);
+    await synced(second);
+    assert.deepEqual(await second.evaluate(() => told.error), []);
     assert.ok(Number(await request(second, "eth_blockNumber")) >= height);
     assert.equal((await synced(second)).storage, "opfs");
     assert.ok((await second.evaluate(() => told.disconnect)) >= 1);

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 
 const TYPES = { ".js": "text/javascript", ".wasm": "application/wasm", ".html": "text/html", ".json": "application/json" };
 /** Nothing but files of the origin, and wasm; main nodes are elsewhere. */
-const POLICY = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; connect-src *";
+const POLICY = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; connect-src *; img-src 'self' data:";
 const PAGE = `<!doctype html><meta charset="utf-8"><title>zk-replica</title><link rel="icon" href="data:,">`;
 
 /** Serves the package below /dist/, files by name below /files/, and an empty page at /. */

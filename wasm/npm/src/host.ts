@@ -82,9 +82,15 @@ export class Host {
     try {
       host.#begin();
     } catch (error) {
-      clearInterval(host.#tidying);
       await host.#disk?.close();
-      throw error;
+      const message = inWords(error);
+      if (!host.#disk || !message.startsWith('storage: ')) {
+        clearInterval(host.#tidying);
+        throw error;
+      }
+      host.#disk = undefined;
+      host.#early.push({ kind: message.includes('no room is left') ? 'quota' : 'storage', message });
+      host.#begin();
     }
     hosts.add(host);
     host.#schedule(0);

@@ -19,6 +19,7 @@ export class Session implements Replica {
   readonly provider: ReplicaProvider;
   readonly #pending = new Map<number, Pending>();
   readonly #listeners = new Map<keyof ReplicaEvents, Set<(value: any) => void>>();
+  readonly #early: { event: keyof ReplicaEvents; value: unknown }[] = [];
   #link: Link | undefined;
   #next = 1;
   #status: Status | undefined;
@@ -122,11 +123,20 @@ export class Session implements Replica {
   on<E extends keyof ReplicaEvents>(event: E, listener: (value: ReplicaEvents[E]) => void): () => void {
     const listeners = this.#listeners.get(event) ?? new Set();
     this.#listeners.set(event, listeners.add(listener));
+    // What was told before anybody could listen.
+    for (const early of this.#early.splice(0)) {
+      if (early.event === event) queueMicrotask(() => listener(early.value as ReplicaEvents[E]));
+      else this.#early.push(early);
+    }
     return () => listeners.delete(listener);
   }
 
   #emit<E extends keyof ReplicaEvents>(event: E, value: ReplicaEvents[E]) {
-    for (const listener of [...(this.#listeners.get(event) ?? [])]) {
+    const listeners = this.#listeners.get(event);
+    if (!listeners && (event === 'error' || event === 'mismatch') && this.#early.length < 16) {
+      this.#early.push({ event, value });
+    }
+    for (const listener of [...(listeners ?? [])]) {
       try {
         listener(value);
       } catch (error) {

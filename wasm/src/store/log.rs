@@ -338,6 +338,9 @@ impl Log {
             if crc32fast::hash(&payload) != crc || !is_sound(&payload) {
                 return Ok(());
             }
+            if let Some(disk) = &mut self.disk {
+                disk.cache.forget(self.written / PAGE as u64);
+            }
             self.written = start + length as u64;
             self.sequence += 1;
             self.enter(start, &payload)?;
