@@ -15,7 +15,7 @@ STREAM ?= $(RECORDING)/data-stream.bin.gz
 GENESIS ?= $(dir $(STREAM))genesis-allocs.json
 CHAIN ?= $(dir $(STREAM))chainspec.json
 
-.PHONY: help setup demo replay test check lint doc unit clients conformance portable bench deny clean
+.PHONY: help setup demo replay test check lint doc unit clients conformance portable wasm browser bench deny clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -71,6 +71,22 @@ portable: setup ## The core as wasm: its own tests, and a module that imports no
 	$(CARGO) build --locked --release -p zk-replica-portable --target wasm32v1-none
 	PORTABLE_WASM="$(TARGET_DIR)/wasm32v1-none/release/zk_replica_portable.wasm" \
 		$(NODE) --test tests/portable/portable.test.mjs
+
+# binaryen makes the module smaller, and takes its time: about two minutes.
+wasm: setup ## The npm package, in wasm/npm/dist
+	$(CARGO) build --locked --release -p zk-replica-bindgen
+	$(CARGO) build --locked --profile release-wasm -p zk-replica-wasm --target wasm32-unknown-unknown
+	cd wasm/npm && $(NPM) ci --no-audit --no-fund --loglevel=error
+	cd wasm/npm && $(NODE) build.mjs "$(TARGET_DIR)/wasm32-unknown-unknown/release-wasm/zk_replica_wasm.wasm" \
+		"$(TARGET_DIR)/release/zk-replica-bindgen"
+
+# Debian: apt-get install --no-install-recommends chromium. CHROMIUM names another one.
+browser: wasm ## The npm package in Node and in Chromium, against a devnet
+	$(CARGO) build --locked --release -p zk-replica
+	cd tests/clients && $(NPM) ci --no-audit --no-fund --loglevel=error
+	cd tests/browser && $(NPM) ci --no-audit --no-fund --loglevel=error
+	ZK_REPLICA="$(TARGET_DIR)/release/zk-replica" $(NODE) --test --test-force-exit --test-concurrency=1 \
+		--test-reporter=spec tests/browser/*.test.mjs
 
 # Plonky2 uses features of the compiler that are not stable: opened for that crate alone.
 bench: setup ## Benchmarks beside their peers
