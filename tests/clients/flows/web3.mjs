@@ -116,6 +116,8 @@ export function web3Flow({ provider, socket, key, chainId }) {
     },
 
     async "many in one batch"() {
+      // EIP-1193 has none.
+      if (typeof provider !== "string") return;
       const batch = new web3.BatchRequest();
       const answers = [
         batch.add({ jsonrpc: "2.0", id: 1, method: "eth_chainId", params: [] }),
