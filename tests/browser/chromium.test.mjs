@@ -312,7 +312,8 @@ it("a stream on a static host is verified by ranges, in less than 256 MB", { ski
     storage: "opfs",
   });
   const opened = Date.now();
-  const { verified, stored } = await synced(page);
+  const { verified, stored, memory } = await synced(page);
+  assert.ok(memory < 256 << 20, `${memory} bytes of memory`);
   const seconds = (Date.now() - opened) / 1000;
   assert.deepEqual(
     [verified.number, verified.hash],
@@ -325,7 +326,7 @@ it("a stream on a static host is verified by ranges, in less than 256 MB", { ski
   const found = await open(page, { chain: json("chainspec.json"), genesis: json("genesis-allocs.json"), storage: "opfs" });
   assert.deepEqual(found.verified, verified);
   console.log(
-    `opened in ${opened - begun} ms; verified in ${seconds} s; ${stored} bytes on the disk, reopened in ${Date.now() - reopened} ms`,
+    `opened in ${opened - begun} ms; verified in ${seconds} s; ${stored} bytes on the disk, ${memory} in memory, reopened in ${Date.now() - reopened} ms`,
   );
   await close(page);
 });

@@ -52,6 +52,8 @@ export class Host {
   #disk: Disk | undefined;
   readonly #options: EngineOptions;
   readonly #sessions = new Map<Listener, number>();
+  readonly #module: WebAssembly.Module;
+  #memory!: WebAssembly.Memory;
   #status!: Status;
   #closed = false;
   /** Counts connections: answers to those before come too late. */
@@ -74,8 +76,8 @@ export class Host {
   /** Resolves when the engine is there, and has begun; rejects when the options cannot be used. */
   static async open(options: EngineOptions): Promise<Host> {
     const module = await load(options);
-    await init({ module_or_path: module });
-    const host = new Host(options);
+    const host = new Host(options, module);
+    host.#memory = (await init({ module_or_path: module })).memory;
     host.#disk = await openDisk(options.storage, nameOf(options.chain, options.genesis), (message) =>
       host.#early.push({ kind: 'storage', message }),
     );
@@ -97,7 +99,8 @@ export class Host {
     return host;
   }
 
-  private constructor(options: EngineOptions) {
+  private constructor(options: EngineOptions, module: WebAssembly.Module) {
+    this.#module = module;
     this.#options = options;
     this.#streamed = options.stream === undefined;
     this.#tidying = setInterval(() => this.#tidy(), 1000);
@@ -430,6 +433,7 @@ export class Host {
       synced,
       mode: 'full',
       rate: this.#rate(),
+      memory: this.#memory.buffer.byteLength,
       storage: kept ? (this.#disk?.storage ?? 'memory') : 'memory',
       trouble,
       restarts: this.#restarts.length,
@@ -480,6 +484,9 @@ export class Host {
     // The module is everybody's in this thread.
     reset();
     for (const host of hosts) host.#again(reason);
+    // It is there already: this only asks for it.
+    const instance = init({ module_or_path: this.#module });
+    for (const host of hosts) void instance.then(({ memory }) => (host.#memory = memory));
   }
 
   #again(reason: string) {

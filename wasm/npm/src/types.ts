@@ -77,6 +77,8 @@ export interface Head {
   timestamp: number;
   batch: number;
   forkId: number;
+  /** The end of its batch is verified, too. */
+  batchClosed: boolean;
   /** Verified since genesis. */
   totals: { blocks: number; transactions: number; batches: number; gas: number };
 }
@@ -100,6 +102,8 @@ export interface Status {
   storage: Storage;
   /** Bytes of records, on disk or in memory. */
   stored: number;
+  /** Bytes of memory that the engine has taken. */
+  memory: number;
   /** {@link Replica.evidence} has something. */
   evidence: boolean;
   /** The last trouble with a source, in words, until it is over. */
