@@ -324,6 +324,7 @@ export class Host {
     this.#status.synced = false;
     const known = this.#status.halted;
     if (known && JSON.stringify(known) === JSON.stringify(mismatch)) return;
+    this.#status.halted = mismatch;
     this.#post({ type: 'mismatch', mismatch });
   }
 
