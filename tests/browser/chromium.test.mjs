@@ -230,7 +230,8 @@ describe("the disk", () => {
     await until("it is at the tip", async () => (await status(page)).synced);
     const now = await status(page);
     assert.equal(now.storage, "memory");
-    assert.deepEqual(await page.evaluate(() => told.error.map(({ kind }) => kind)), ["quota"]);
+    const problems = await page.evaluate(() => told.error);
+    assert.deepEqual(problems.map(({ kind }) => kind), ["quota"], JSON.stringify(problems));
     assert.equal(Number(await request(page, "eth_blockNumber")), now.verified.number);
     await session.send("Storage.overrideQuotaForOrigin", { origin: pages.url });
     await close(page);

@@ -19,7 +19,7 @@ export interface Disk extends EngineDisk {
 export async function openDisk(
   wanted: 'auto' | Storage,
   name: string,
-  problem: (message: string) => void,
+  problem: (kind: 'storage' | 'quota', message: string) => void,
 ): Promise<Disk | undefined> {
   if (wanted === 'memory') return undefined;
   const ways: [Storage, () => Promise<Disk | undefined>][] = [
@@ -31,9 +31,10 @@ export async function openDisk(
     try {
       const disk = await open();
       if (disk) return disk;
-      if (wanted === storage) problem(`there is no ${storage} here: records are kept in memory`);
+      if (wanted === storage) problem('storage', `there is no ${storage} here: records are kept in memory`);
     } catch (error) {
-      problem(`${storage} cannot be used: ${inWords(error)}`);
+      const full = error instanceof DOMException && error.name === 'QuotaExceededError';
+      problem(full ? 'quota' : 'storage', `${storage} cannot be used: ${inWords(error)}`);
     }
   }
   return undefined;

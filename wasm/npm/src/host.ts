@@ -78,8 +78,8 @@ export class Host {
     const module = await load(options);
     const host = new Host(options, module);
     host.#memory = (await init({ module_or_path: module })).memory;
-    host.#disk = await openDisk(options.storage, nameOf(options.chain, options.genesis), (message) =>
-      host.#early.push({ kind: 'storage', message }),
+    host.#disk = await openDisk(options.storage, nameOf(options.chain, options.genesis), (kind, message) =>
+      host.#early.push({ kind, message }),
     );
     try {
       host.#begin();
