@@ -72,7 +72,6 @@ portable: setup ## The core as wasm: its own tests, and a module that imports no
 	PORTABLE_WASM="$(TARGET_DIR)/wasm32v1-none/release/zk_replica_portable.wasm" \
 		$(NODE) --test tests/portable/portable.test.mjs
 
-# binaryen makes the module smaller, and takes its time: about two minutes.
 wasm: setup ## The npm package, in wasm/npm/dist
 	$(CARGO) build --locked --release -p zk-replica-bindgen
 	$(CARGO) build --locked --profile release-wasm -p zk-replica-wasm --target wasm32-unknown-unknown
