@@ -302,11 +302,11 @@ impl Core {
                 let message = format!("the store: {error}");
                 self.events.push(Event::Lost { reason: message, contradiction: false });
             }
-            End::Mismatch(mismatch, evidence) => {
+            End::Mismatch(wrong) => {
                 self.disputed = Some(self.position());
-                let mismatch = message::Mismatch::from(&mismatch);
+                let mismatch = message::Mismatch::from(&wrong.mismatch);
                 self.halted = Some(mismatch.clone());
-                self.evidence = evidence.and_then(Result::ok).flatten();
+                self.evidence = wrong.evidence;
                 self.events.push(Event::Mismatch { mismatch, evidence: self.evidence.is_some() });
             }
         }

@@ -5,6 +5,7 @@
 //! flow. However a connection ends, the next begins where the chain is then.
 
 use alloc::{
+    boxed::Box,
     format,
     string::{String, ToString},
 };
@@ -34,11 +35,19 @@ pub(crate) enum End {
         reason: String,
         contradiction: bool,
     },
-    Mismatch(Mismatch, Option<Result<Option<Evidence>, EvidenceError>>),
+    Mismatch(Box<Wrong>),
     Store(StoreError),
 }
 
+/// What the main node is wrong about, and the evidence, if it could be had.
+#[derive(Debug)]
+pub(crate) struct Wrong {
+    pub(crate) mismatch: Mismatch,
+    pub(crate) evidence: Option<Evidence>,
+}
+
 /// What a step brought.
+#[expect(clippy::large_enum_variant, reason = "each is taken at once")]
 pub(crate) enum Flow {
     /// Nothing, before something is told.
     Nothing,
@@ -196,7 +205,10 @@ pub(crate) fn waiting(reason: String) -> End {
 
 pub(crate) fn ended(halt: Halt, evidence: Option<Result<Option<Evidence>, EvidenceError>>) -> End {
     match halt {
-        Halt::Mismatch(mismatch) => End::Mismatch(mismatch, evidence),
+        Halt::Mismatch(mismatch) => {
+            let evidence = evidence.and_then(Result::ok).flatten();
+            End::Mismatch(Box::new(Wrong { mismatch, evidence }))
+        }
         Halt::Store(error) => End::Store(error),
         Halt::OutOfOrder(reason) => End::Lost { reason: reason.to_string(), contradiction: true },
     }

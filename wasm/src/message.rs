@@ -46,6 +46,7 @@ pub(crate) struct Ask {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
+#[expect(clippy::large_enum_variant, reason = "most events are blocks")]
 pub(crate) enum Event {
     Block(Block),
     Mismatch {

@@ -12,7 +12,7 @@
 use super::{
     File, FileError,
     check::foreign,
-    index::{Index, REACH, UNIT},
+    index::{Index, REACH},
     pages::{Cache, PAGE, Pages},
 };
 use alloc::{
@@ -33,6 +33,9 @@ const MAGIC: &[u8; 16] = b"zk-replica log 1";
 const HEADER: usize = 64;
 const GROUP: &[u8; 4] = b"zkgr";
 const GROUP_HEADER: usize = 24;
+
+/// Records begin at multiples of it, as the index has it.
+const ALIGN: usize = 8;
 
 /// Bytes that are read at once when a log is opened.
 const CHUNK: usize = 1 << 20;
@@ -245,7 +248,7 @@ impl Log {
         self.tail.push(&length.to_le_bytes());
         self.tail.push(record);
         let used = 1 + bytes.len() + 4 + record.len();
-        self.tail.push(&[0; UNIT as usize][..used.next_multiple_of(UNIT as usize) - used]);
+        self.tail.push(&[0; ALIGN][..used.next_multiple_of(ALIGN) - used]);
         self.index.put(bytes, before, at);
         Ok(())
     }
@@ -440,7 +443,7 @@ impl<'a> Iterator for Records<'a> {
         let (length, rest) = rest.split_first_chunk()?;
         let record = rest.get(..usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
         let used = 1 + key.len() + 4 + record.len();
-        self.1 = at + used.next_multiple_of(UNIT as usize);
+        self.1 = at + used.next_multiple_of(ALIGN);
         (key.len() <= Key::MAX_LEN).then_some((at, key, record))
     }
 }
