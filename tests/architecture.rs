@@ -22,6 +22,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("checker", &["types", "chain", "store", "tree", "executor"]),
     ("rpc", &["types", "chain", "source", "store", "tree", "executor"]),
     ("evidence", &["types", "chain", "store", "tree", "executor", "checker", "replica"]),
+    (
+        "light",
+        &["types", "chain", "source", "store", "tree", "executor", "checker", "evidence", "replica", "rpc"],
+    ),
     ("replica", &["types", "chain", "source", "store", "tree", "executor", "checker"]),
 ];
 

@@ -13,6 +13,8 @@
 //!
 //! [`evidence`] makes of a mismatch a file with which anyone can repeat the check.
 //!
+//! [`light::Light`] does the same without the state: it holds one root, and what it needs beside comes with proofs.
+//!
 //! [`replica::Replica`] does this for one item of the stream after the other. [`chain`] says which chain it is. [`rpc`]
 //! answers Ethereum's questions from what was verified.
 //!
@@ -70,6 +72,7 @@ pub mod chain;
 pub mod checker;
 pub mod evidence;
 pub mod executor;
+pub mod light;
 pub mod replica;
 pub mod rpc;
 pub mod source;

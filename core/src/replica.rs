@@ -6,7 +6,7 @@ use crate::{
     executor::PreparedBlock,
     source::datastream::Item,
     store::{Commit, Key, Store, StoreError, log_index},
-    types::{BatchEnd, BatchStart, BlockRecord, ConsolidatedBatch, Head, Totals, UpdateGer},
+    types::{BatchEnd, BatchStart, BlockRecord, ConsolidatedBatch, Frontier, Head, Totals, UpdateGer},
 };
 use alloc::boxed::Box;
 use alloy_primitives::B256;
@@ -99,8 +99,8 @@ pub struct Replica {
     resuming: bool,
     /// While resuming: the state after the last block that came again, if nothing has come behind it.
     position: Option<B256>,
-    /// No block up to this one is ever rolled back.
-    frontier: u64,
+    /// No block up to there is ever rolled back.
+    frontier: Option<Frontier>,
     /// The head was moved to an earlier block, and no block was verified there yet.
     branch: Option<Branch>,
 }
@@ -120,11 +120,11 @@ pub(crate) struct Situation {
 impl From<Situation> for Replica {
     fn from(Situation { spec, genesis, head, batch, resuming, position }: Situation) -> Self {
         let (checker, genesis) = (Checker::new(spec), genesis.unwrap_or_default());
-        Self { checker, genesis, head, batch, resuming, position, frontier: 0, branch: None }
+        Self { checker, genesis, head, batch, resuming, position, frontier: None, branch: None }
     }
 }
 
-/// A chain that may leave the stored one.
+/// A chain that may leave the stored one. Until it does, the head's totals are those of the stored head.
 #[derive(Clone, Debug)]
 struct Branch {
     /// The stored head.
@@ -133,14 +133,28 @@ struct Branch {
     common: u64,
 }
 
+impl Branch {
+    /// The totals without the blocks that go. It reads each of them, so it is for when they do go.
+    fn totals(&self, totals: Totals, store: &dyn Store) -> Result<Totals, StoreError> {
+        let (mut transactions, mut gas) = (0u64, 0u64);
+        for number in self.common + 1..=self.left.number {
+            let record = read_block(number, store)?;
+            transactions = transactions.saturating_add(record.transactions.len() as u64);
+            gas = gas.saturating_add(record.header.gas_used);
+        }
+        Ok(totals.without(self.left.number - self.common, transactions, gas))
+    }
+}
+
 impl Replica {
     /// Continues the chain whose head is in `store`, or begins one.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the head cannot be read.
-    pub fn open<S: Store>(spec: ChainSpec, genesis: Genesis, store: &S) -> Result<Self, StoreError> {
-        let head = stored_head(store)?;
+    /// [`StoreError`] when the head, or how far it is final, cannot be read.
+    pub fn open(spec: ChainSpec, genesis: Genesis, store: &dyn Store) -> Result<Self, StoreError> {
+        let head = read(Key::Head, "not a head record", store)?;
+        let frontier = read(Key::Frontier, "not a block and a batch", store)?;
         let resuming = head.is_some();
         Ok(Self {
             checker: Checker::new(spec),
@@ -149,7 +163,7 @@ impl Replica {
             batch: None,
             resuming,
             position: None,
-            frontier: 0,
+            frontier,
             branch: None,
         })
     }
@@ -182,16 +196,31 @@ impl Replica {
     /// # Errors
     ///
     /// [`StoreError`] when it cannot be read.
-    pub fn block<S: Store>(&self, number: u64, store: &S) -> Result<Option<BlockRecord>, StoreError> {
+    pub fn block(&self, number: u64, store: &dyn Store) -> Result<Option<BlockRecord>, StoreError> {
         match &self.head {
             Some(head) if number <= head.number => read_block(number, store).map(Some),
             _ => Ok(None),
         }
     }
 
-    /// From now on no block up to this one is rolled back, because L1 has it.
-    pub fn finalize(&mut self, block: u64) {
-        self.frontier = self.frontier.max(block);
+    /// How far the chain is final; `None` when nothing was ever compared with L1.
+    pub fn frontier(&self) -> Option<Frontier> {
+        self.frontier
+    }
+
+    /// From now on no block up to there is rolled back, because L1 has it. Whoever opens `store` again knows that, too.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when it cannot be stored.
+    pub fn finalize(&mut self, frontier: Frontier, store: &dyn Store) -> Result<(), StoreError> {
+        if self.frontier < Some(frontier) {
+            let mut commit = Commit::default();
+            commit.put(Key::Frontier, alloy_rlp::encode(frontier).into());
+            store.apply(&commit)?;
+            self.frontier = Some(frontier);
+        }
+        Ok(())
     }
 
     /// Compares what was proved on L1 with the verified chain. When they agree, no block up to the one in the verdict is
@@ -201,18 +230,18 @@ impl Replica {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when a record cannot be read.
-    pub fn consolidate<S: Store>(
+    /// [`StoreError`] when a record cannot be read, or the result not be stored.
+    pub fn consolidate(
         &mut self,
         posted: &ConsolidatedBatch,
-        store: &S,
+        store: &dyn Store,
     ) -> Result<Option<Verdict<u64>>, StoreError> {
         let Some(head) = self.head.as_ref().filter(|_| self.branch.is_none()) else {
             return Ok(None);
         };
         let verdict = self.checker.check_consolidated(posted, head, store)?;
         if let Some(Verdict::Verified(block)) = verdict {
-            self.finalize(block);
+            self.finalize(Frontier { block, batch: posted.number }, store)?;
         }
         Ok(verdict)
     }
@@ -225,7 +254,7 @@ impl Replica {
     /// # Errors
     ///
     /// [`Halt::Mismatch`] when `start` is not the beginning of that batch.
-    pub fn enter<S: Store>(&mut self, start: &BatchStart, store: &S) -> Result<(), Halt> {
+    pub fn enter(&mut self, start: &BatchStart, store: &dyn Store) -> Result<(), Halt> {
         let Some(head) = &self.head else {
             return Ok(());
         };
@@ -254,46 +283,47 @@ impl Replica {
     /// # Errors
     ///
     /// [`RollBackError`]; the chain is what it was before.
-    pub fn roll_back<S: Store>(&mut self, to: u64, store: &S) -> Result<(), RollBackError> {
+    pub fn roll_back(&mut self, to: u64, store: &dyn Store) -> Result<(), RollBackError> {
         self.branch(to, store)?;
-        let Some(head) = self.head.clone() else {
-            return Err(RollBackError::Above { to });
-        };
-        let mut commit = Commit::default();
-        commit.put(Key::Head, alloy_rlp::encode(&head).into());
-        let written = self.write(commit, true, store);
+        let written = self.take_branch(store);
         // Nothing to do unless that failed.
         self.abandon();
         Ok(written?)
+    }
+
+    fn take_branch(&mut self, store: &dyn Store) -> Result<(), StoreError> {
+        let (Some(branch), Some(head)) = (&self.branch, &self.head) else {
+            return Ok(());
+        };
+        let head = Head { totals: branch.totals(head.totals, store)?, ..head.clone() };
+        let mut commit = Commit::default();
+        commit.put(Key::Head, alloy_rlp::encode(&head).into());
+        self.write(commit, true, store)?;
+        self.head = Some(head);
+        Ok(())
     }
 
     /// Goes back to an earlier verified block to see whether another chain goes on from there.
     ///
     /// The first block that is verified behind it makes this a roll-back, in one commit with that block. Until then the
     /// stored chain is what it was, and [`Replica::abandon`] returns to it: a main node that is wrong about a block costs
-    /// nothing that was verified.
+    /// nothing that was verified, and little time: the blocks in between are not read before.
     ///
     /// # Errors
     ///
     /// [`RollBackError`]; the chain is what it was before.
-    pub fn branch<S: Store>(&mut self, to: u64, store: &S) -> Result<(), RollBackError> {
+    pub fn branch(&mut self, to: u64, store: &dyn Store) -> Result<(), RollBackError> {
         self.abandon();
         let head = match &self.head {
             Some(head) if to <= head.number => head.clone(),
             _ => return Err(RollBackError::Above { to }),
         };
-        if to < self.frontier {
-            return Err(RollBackError::Final { to, frontier: self.frontier });
+        if let Some(Frontier { block: frontier, .. }) = self.frontier
+            && to < frontier
+        {
+            return Err(RollBackError::Final { to, frontier });
         }
-        let mut totals = head.totals;
-        // One record at a time: a roll-back may be deep.
-        for number in to + 1..=head.number {
-            let record = read_block(number, store)?;
-            totals.blocks = totals.blocks.saturating_sub(1);
-            totals.transactions = totals.transactions.saturating_sub(record.transactions.len() as u64);
-            totals.gas = totals.gas.saturating_sub(record.header.gas_used);
-        }
-        let earlier = head_after(&read_block(to, store)?, totals);
+        let earlier = head_after(&read_block(to, store)?, head.totals);
         let root = Key::Node(earlier.state_root);
         if !earlier.state_root.is_zero() && store.get(&root)?.is_none() {
             return Err(StoreError::Missing(root).into());
@@ -318,7 +348,7 @@ impl Replica {
     }
 
     /// Stores what was verified. On a branch only a block decides: before it the head stays.
-    fn write<S: Store>(&mut self, mut commit: Commit, decides: bool, store: &S) -> Result<(), StoreError> {
+    fn write(&mut self, mut commit: Commit, decides: bool, store: &dyn Store) -> Result<(), StoreError> {
         match &self.branch {
             Some(branch) if decides => {
                 for number in branch.common + 1..=branch.left.number {
@@ -351,14 +381,12 @@ impl Replica {
     /// # Errors
     ///
     /// [`Halt::Mismatch`] when the input is not true.
-    pub fn advance<S: Store>(&mut self, input: &Input, store: &S) -> Result<Step, Halt> {
-        // Compiled once, whatever the store: the interpreter is large.
-        let store: &dyn Store = store;
+    pub fn advance(&mut self, input: &Input, store: &dyn Store) -> Result<Step, Halt> {
         match input {
             Input::BatchStart(start) => self.open_batch(start),
-            Input::Block(block) => self.add_block(block, &store),
-            Input::UpdateGer(update) => self.update(update, &store),
-            Input::BatchEnd(end) => self.close_batch(end, &store),
+            Input::Block(block) => self.add_block(block, store),
+            Input::UpdateGer(update) => self.update(update, store),
+            Input::BatchEnd(end) => self.close_batch(end, store),
         }
     }
 
@@ -375,13 +403,18 @@ impl Replica {
         Ok(Step::Opened)
     }
 
-    fn add_block<S: Store>(&mut self, block: &PreparedBlock, store: &S) -> Result<Step, Halt> {
+    fn add_block(&mut self, block: &PreparedBlock, store: &dyn Store) -> Result<Step, Halt> {
         let start = self.batch.as_ref().ok_or(Halt::OutOfOrder("a block before any batch"))?;
         if let (true, Some(head)) = (self.resuming, &self.head) {
             let number = block.input().number;
             if number <= head.number {
-                self.position = Some(compare_known(block, start, store)?);
+                let record = compare_known(block, start, store)?;
+                self.position = Some(record.header.state_root);
                 self.resuming = number < head.number;
+                if !self.resuming {
+                    // What came after it (the end of the batch, batches without blocks) comes again, and is verified again.
+                    self.head = Some(head_after(&record, head.totals));
+                }
                 return Ok(Step::Known);
             }
             self.resuming = false;
@@ -390,7 +423,11 @@ impl Replica {
             None => self.checker.check_genesis(&self.genesis, block, start)?,
             Some(head) => self.checker.check_block(block, start, head, store)?,
         };
-        let verified = accept(verdict)?;
+        let mut verified = accept(verdict)?;
+        if let Some(branch) = &self.branch {
+            let totals = branch.totals(verified.head().totals, store)?;
+            verified.count(totals);
+        }
         let mut commit = Commit::from(&verified);
         log_index::extend(&mut commit, verified.record(), store)?;
         self.write(commit, true, store)?;
@@ -398,7 +435,7 @@ impl Replica {
         Ok(Step::Verified(Box::new(verified)))
     }
 
-    fn update<S: Store>(&mut self, update: &UpdateGer, store: &S) -> Result<Step, Halt> {
+    fn update(&mut self, update: &UpdateGer, store: &dyn Store) -> Result<Step, Halt> {
         let start = self.batch.as_ref().ok_or(Halt::OutOfOrder("an exit root before any batch"))?;
         let head = self.head.as_ref().ok_or(Halt::OutOfOrder("an exit root before any block"))?;
         if self.resuming {
@@ -412,7 +449,7 @@ impl Replica {
         Ok(Step::Updated)
     }
 
-    fn close_batch<S: Store>(&mut self, end: &BatchEnd, store: &S) -> Result<Step, Halt> {
+    fn close_batch(&mut self, end: &BatchEnd, store: &dyn Store) -> Result<Step, Halt> {
         let start = self.batch.as_ref().ok_or(Halt::OutOfOrder("the end of a batch before any batch"))?;
         let head = self.head.as_ref().ok_or(Halt::OutOfOrder("the end of a batch before any block"))?;
         if self.resuming {
@@ -439,9 +476,9 @@ fn accept<T>(verdict: Verdict<T>) -> Result<T, Halt> {
     }
 }
 
-/// A block that is in the store must be the one that the main node sends now, with all that it says of it. Gives the state
-/// root after it.
-fn compare_known<S: Store>(block: &PreparedBlock, start: &BatchStart, store: &S) -> Result<B256, Halt> {
+/// A block that is in the store must be the one that the main node sends now, with all that it says of it. Gives what is
+/// stored.
+fn compare_known(block: &PreparedBlock, start: &BatchStart, store: &dyn Store) -> Result<BlockRecord, Halt> {
     let number = block.input().number;
     let record = read_block(number, store)?;
     let claims = block.claims();
@@ -454,18 +491,16 @@ fn compare_known<S: Store>(block: &PreparedBlock, start: &BatchStart, store: &S)
         (Claim::BlockHash, claims.hash.into(), record.header.hash_slow().into()),
     ];
     match compared.into_iter().find(|(_, expected, computed)| expected != computed) {
-        None => Ok(record.header.state_root),
+        None => Ok(record),
         Some((claim, expected, computed)) => {
             Err(Halt::Mismatch(Mismatch { batch: start.number, block: number, claim, expected, computed }))
         }
     }
 }
 
-fn read_block<S: Store>(number: u64, store: &S) -> Result<BlockRecord, StoreError> {
+fn read_block(number: u64, store: &dyn Store) -> Result<BlockRecord, StoreError> {
     let key = Key::Block(number);
-    let record = store.get(&key)?.ok_or(StoreError::Missing(key))?;
-    BlockRecord::decode(&mut record.as_ref())
-        .map_err(|_| StoreError::Corrupt { key, reason: "not a block record" })
+    read(key, "not a block record", store)?.ok_or(StoreError::Missing(key))
 }
 
 /// The head as it was when this block had just been verified. Batches are numbered from 0 without a gap, and all before
@@ -483,11 +518,9 @@ fn head_after(record: &BlockRecord, totals: Totals) -> Head {
     }
 }
 
-fn stored_head<S: Store>(store: &S) -> Result<Option<Head>, StoreError> {
-    let Some(record) = store.get(&Key::Head)? else {
-        return Ok(None);
-    };
-    Head::decode(&mut record.as_ref())
-        .map(Some)
-        .map_err(|_| StoreError::Corrupt { key: Key::Head, reason: "not a head record" })
+/// A record, if there is one.
+fn read<T: Decodable>(key: Key, reason: &'static str, store: &dyn Store) -> Result<Option<T>, StoreError> {
+    let record = store.get(&key)?;
+    let decoded = record.map(|record| T::decode(&mut record.as_ref())).transpose();
+    decoded.map_err(|_| StoreError::Corrupt { key, reason })
 }

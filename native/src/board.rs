@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch;
 use zk_replica_core::checker::{Mismatch, VerifiedBlock};
-use zk_replica_core::rpc::Frontier;
-use zk_replica_core::types::Head;
+use zk_replica_core::types::{Frontier, Head};
 
 /// Where the follower writes, and others read. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -29,6 +28,8 @@ pub(crate) struct State {
     pub(crate) left_tip: Option<Instant>,
     /// How far L1 has proved the chain, where that was compared.
     pub(crate) finalized: Option<Frontier>,
+    /// Whether L1 answers, or why not; `None` when it is not asked.
+    pub(crate) l1: Option<Result<(), String>>,
     /// There is a connection to follow the main node.
     pub(crate) connected: bool,
     /// Why there is none, or why nothing comes.
@@ -111,6 +112,13 @@ impl Board {
         self.change(|state| state.finalized = Some(frontier));
     }
 
+    /// L1 is asked, and answers or does not.
+    pub(crate) fn l1(&self, answers: Result<(), String>) {
+        if self.state.borrow().l1.as_ref() != Some(&answers) {
+            self.change(|state| state.l1 = Some(answers));
+        }
+    }
+
     /// There is a connection.
     pub(crate) fn connected(&self) {
         self.metrics.connects.inc();
@@ -133,24 +141,28 @@ impl Board {
         });
     }
 
-    /// The main node has nothing with which to go on.
+    /// The main node has nothing with which to go on, and the connection is at its end.
     pub(crate) fn waiting(&self, reason: &str) {
         self.change(|state| {
+            state.connected = false;
             state.trouble = Some(reason.to_owned());
             state.leave_tip();
         });
     }
 
-    /// The main node is wrong.
+    /// The main node is wrong, and the connection at its end.
     pub(crate) fn mismatch(&self, mismatch: &Mismatch) {
         // It is found again with each attempt.
-        if self.state.borrow().mismatch.as_ref() == Some(mismatch) {
-            return;
+        let is_news = self.state.borrow().mismatch.as_ref() != Some(mismatch);
+        if is_news {
+            self.metrics.mismatches.inc();
         }
-        self.metrics.mismatches.inc();
         self.change(|state| {
-            state.mismatch = Some(mismatch.clone());
-            state.last_mismatch = Some((mismatch.clone(), SystemTime::now()));
+            state.connected = false;
+            if is_news {
+                state.mismatch = Some(mismatch.clone());
+                state.last_mismatch = Some((mismatch.clone(), SystemTime::now()));
+            }
             state.leave_tip();
         });
     }
@@ -214,5 +226,33 @@ impl Board {
             metrics.highest_block.set(gauged(state.highest().unwrap_or_default()));
             metrics.lag.set(gauged(state.lag().unwrap_or_default()));
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zk_replica_core::checker::Claim;
+
+    #[test]
+    fn a_connection_is_over_whatever_ended_it() {
+        let board = Board::new(Arc::new(Metrics::new()));
+        let (expected, computed) = (1.into(), 2.into());
+        let mismatch = Mismatch { batch: 1, block: 2, claim: Claim::BatchNumber, expected, computed };
+        let ends: [&dyn Fn(); 4] = [
+            &|| board.lost("closed", false),
+            &|| board.waiting("empty"),
+            &|| board.mismatch(&mismatch),
+            &|| board.mismatch(&mismatch),
+        ];
+        for end in ends {
+            board.connected();
+            assert!(board.subscribe().borrow().connected);
+            end();
+            assert!(!board.subscribe().borrow().connected);
+            assert_eq!(board.metrics().connected.get(), 0);
+        }
+        // The same one twice.
+        assert_eq!(board.metrics().mismatches.get(), 1);
     }
 }

@@ -35,6 +35,9 @@ pub(crate) enum LineError {
     /// The connection broke.
     #[error("the connection broke: {0}")]
     Io(#[from] io::Error),
+    /// Bytes came, and no whole answer.
+    #[error("no answer within {0:?}")]
+    Late(Duration),
     /// The stream client gave up on it.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -148,7 +151,7 @@ impl<'a> Line<'a> {
         })
     }
 
-    /// Lets entries flow.
+    /// Lets entries flow. The first one is an answer: the host waits no longer for it than for others.
     pub(crate) fn start(&mut self, bookmark: Bookmark, anchor: Option<Anchor>) -> Result<(), LineError> {
         self.client.start(bookmark, anchor)?;
         self.send()
@@ -207,11 +210,16 @@ impl<'a> Line<'a> {
 
     fn event(&mut self) -> Result<Event, LineError> {
         self.send()?;
-        self.heard = Instant::now();
+        let asked = Instant::now();
+        self.heard = asked;
         loop {
             if let Some(event) = self.client.next()? {
                 self.send()?;
                 return Ok(event);
+            }
+            // Silence has an end of its own: this is for a byte now and then.
+            if asked.elapsed() >= self.timing.request_timeout {
+                return Err(LineError::Late(self.timing.request_timeout));
             }
             self.wait()?;
         }
@@ -273,4 +281,37 @@ fn unasked(event: &Event) -> LineError {
         Event::Found(_) => "an answer that nobody asked for",
         Event::Entry(_) => "an entry that nobody asked for",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser as _;
+    use std::net::TcpListener;
+    use zk_replica_core::source::datastream::{CommandResult, Packet, ResultCode};
+
+    #[test]
+    fn an_answer_that_trickles_is_not_waited_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            let header = Header { sender: None, total_length: 4096, total_entries: 0 };
+            let result = Packet::Result(CommandResult::new(ResultCode::OK)).encode().unwrap();
+            let answer = [result, Packet::Header(header).encode().unwrap()].concat();
+            // A sound answer, and never silence.
+            answer.iter().all(|byte| {
+                thread::sleep(Duration::from_millis(50));
+                socket.write_all(&[*byte]).is_ok()
+            })
+        });
+        let options = ["zk-replica", "run", "--stream", &address, "--request-timeout", "100ms"];
+        let Command::Run(run) = Cli::try_parse_from(options).unwrap().command else {
+            unreachable!("another command")
+        };
+        let stop = AtomicBool::new(false);
+        let found = Line::open(&address, &run.timing, &stop).map(drop);
+        assert!(matches!(found, Err(LineError::Late(_))), "{found:?}");
+    }
 }

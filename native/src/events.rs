@@ -7,8 +7,7 @@ use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 use zk_replica_core::checker::Mismatch;
-use zk_replica_core::rpc::Frontier;
-use zk_replica_core::types::Head;
+use zk_replica_core::types::{Frontier, Head};
 
 /// Time between two drawings of the status line.
 const DRAW: Duration = Duration::from_millis(100);
@@ -109,14 +108,14 @@ impl Events {
         self.say(|| info!(event = "evidence", "{line}"));
     }
 
-    /// The main node is right where it was wrong.
+    /// The main node is right where it was wrong, and L1 agrees where it did not.
     pub(crate) fn corrected(&mut self, block: u64) {
         self.board.corrected();
         self.over();
         self.say(|| {
             info!(
                 event = "corrected",
-                block, "corrected: the main node is right again, block {block} is verified"
+                block, "corrected: nothing is in dispute any more, block {block} is verified"
             );
         });
     }

@@ -93,12 +93,20 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 fn in_words(anchor: &Anchor) -> String {
     match anchor {
-        Anchor::Parent { number, hash, state_root } => format!(
-            "the chain has block {number} with hash {hash}, and state root {state_root} before what was checked"
-        ),
-        Anchor::Known { number, hash } => {
-            format!("block {number} with hash {hash} was verified before the main node said otherwise")
+        Anchor::Parent { number, hash, state_root, timestamp, batch, fork_id, batch_closed } => {
+            let end = if *batch_closed { "complete" } else { "open" };
+            format!(
+                "the chain has block {number} with hash {hash} and timestamp {timestamp}, and then state root \
+                 {state_root} before what was checked; its last batch is {batch} with fork {fork_id}, and {end}"
+            )
         }
+        Anchor::Repeated { batch, state_root } => {
+            format!("the chain has state root {state_root} behind the last block of batch {batch}")
+        }
+        Anchor::Known { number, hash, batch, fork_id, block_info_root } => format!(
+            "block {number} with hash {hash}, in batch {batch} with fork {fork_id}, and with block info root \
+             {block_info_root}, was verified before the main node said otherwise"
+        ),
         Anchor::Genesis { accounts } => {
             format!("the chain begins with the {accounts} accounts in the file")
         }

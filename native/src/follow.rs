@@ -34,10 +34,9 @@ use zk_replica_core::chain::ChainSpec;
 use zk_replica_core::checker::{Claim, Mismatch, Verdict};
 use zk_replica_core::evidence::{Evidence, EvidenceError};
 use zk_replica_core::replica::{Halt, Input, Replica, RollBackError, Step};
-use zk_replica_core::rpc::Frontier;
 use zk_replica_core::source::datastream::{Anchor, Assembler, ForkPoint, ForkSearch, Item, Probe};
 use zk_replica_core::store::{Journal, StoreError};
-use zk_replica_core::types::{ConsolidatedBatch, Head};
+use zk_replica_core::types::{ConsolidatedBatch, Frontier, Head};
 
 /// Follows until `stop`. `None`: not even genesis was verified. What a main node does or says is never an error, unless
 /// nothing was verified yet.
@@ -52,7 +51,10 @@ pub(crate) fn run(options: &cli::Run, stop: &AtomicBool) -> Result<Option<Outcom
     let service = serve(options, &spec, &base, &board)?;
     let journal = Journal::new(base.clone());
     let replica = Replica::open(spec.clone(), genesis, &journal)?;
-    let upstreams = &Upstreams::new(options.upstreams());
+    if let Some(frontier) = replica.frontier() {
+        board.finalized(frontier);
+    }
+    let upstreams = &Upstreams::new(options.upstreams(), replica.head());
     let events = Events::new(replica.head(), timing.report_interval, board.clone());
     let l1 = &L1Watch::default();
     let (teller, watched) = (events.teller(), AtomicBool::new(false));
@@ -69,6 +71,7 @@ pub(crate) fn run(options: &cli::Run, stop: &AtomicBool) -> Result<Option<Outcom
         disk: Disk::new(&journal, base, timing.group()).telling(&board)?,
         journal: &journal,
         disputed: None,
+        l1_disagrees: false,
         l1,
         on_l1: None,
     };
@@ -78,11 +81,11 @@ pub(crate) fn run(options: &cli::Run, stop: &AtomicBool) -> Result<Option<Outcom
             scope.spawn(|| upstreams.watch(asker, timing, &watched, &report));
         }
         if options.l1.l1.is_some() {
-            scope.spawn(|| l1.run(&options.l1, chain_id, asker, &watched));
+            scope.spawn(|| l1.run(&options.l1, chain_id, asker, &board, &watched));
         }
-        let followed = follower.follow();
-        watched.store(true, Ordering::Relaxed);
-        followed
+        // What runs beside it is waited for, even after a panic: it has to end then, too.
+        let _over = Over(&watched);
+        follower.follow()
     });
     let head = follower.replica.head().cloned();
     // What was verified before an error is kept, too.
@@ -93,6 +96,22 @@ pub(crate) fn run(options: &cli::Run, stop: &AtomicBool) -> Result<Option<Outcom
     followed?;
     finished?;
     Ok(head.map(|head| Outcome::Interrupted(Summary::new(chain_id, &head, true))))
+}
+
+/// Sets a flag at its end, be that a panic: other threads wait for it.
+struct Over<'a>(&'a AtomicBool);
+
+impl Over<'_> {
+    /// Leaves the flag as it is.
+    fn not_yet(self) {
+        mem::forget(self);
+    }
+}
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Serves Web3 if that is wanted.
@@ -116,6 +135,8 @@ fn serve(
 enum End {
     Line(LineError),
     Mismatch(Mismatch),
+    /// What was verified is not what L1 has.
+    L1(Mismatch),
     /// The main node does not have what is needed to go on.
     Waiting(String),
     Store(StoreError),
@@ -146,6 +167,8 @@ struct Follower<'a> {
     evidence: Folder,
     /// How far the chain was when the main node was found to be wrong, until it is right.
     disputed: Option<Position>,
+    /// L1 was found to have another state, and has not agreed since.
+    l1_disagrees: bool,
     l1: &'a L1Watch,
     /// What L1 says, until it can be compared and agrees.
     on_l1: Option<ConsolidatedBatch>,
@@ -185,6 +208,11 @@ impl<'a> Follower<'a> {
                     self.disputed = Some(self.position());
                     self.events.mismatch(&mismatch, self.replica.head());
                 }
+                Err(End::L1(mismatch)) => {
+                    self.upstreams.failed(WRONG);
+                    self.l1_disagrees = true;
+                    self.events.mismatch(&mismatch, self.replica.head());
+                }
                 Err(End::Store(error)) => return Err(error.into()),
             }
             if self.position() > before {
@@ -213,11 +241,16 @@ impl<'a> Follower<'a> {
             return Ok(source.start(None)?);
         };
         let head = head.number;
+        let disagreement = self.compare_with_l1()?;
         match self.compare(source, head)? {
             Probe::Same => {}
             found => self.branch(source, ForkSearch::new(head, found))?,
         }
         let number = self.replica.head().map_or(0, |head| head.number);
+        // Nothing is added to a chain that L1 contradicts. One that leaves it before may be L1's.
+        if let Some(mismatch) = disagreement.filter(|mismatch| number >= mismatch.block) {
+            return Err(End::L1(mismatch));
+        }
         let anchor = self.anchor(number)?;
         let Some(start) = source.batch_start(anchor.batch)? else {
             return Err(End::Waiting(format!("the main node does not have batch {}", anchor.batch)));
@@ -272,9 +305,10 @@ impl<'a> Follower<'a> {
             |send| Ok(source.run(timing, ended, send)?),
             prepare,
             |part| {
+                let over = Over(ended);
                 let goes_on = self.take(part);
-                if !matches!(goes_on, Ok(true)) {
-                    ended.store(true, Ordering::Relaxed);
+                if matches!(goes_on, Ok(true)) {
+                    over.not_yet();
                 }
                 goes_on
             },
@@ -285,6 +319,9 @@ impl<'a> Follower<'a> {
     fn take(&mut self, part: Part<Input>) -> Result<bool, End> {
         match part {
             Part::Item(input) => {
+                if self.l1.has_news() {
+                    self.agree_with_l1()?;
+                }
                 let branching = self.replica.branching();
                 let begun = Instant::now();
                 let step = match self.replica.advance(&input, self.journal) {
@@ -302,6 +339,7 @@ impl<'a> Follower<'a> {
                     self.disputed = None;
                     self.events.rolled_back(from, to);
                 }
+                self.upstreams.took(&step);
                 if let Step::Verified(block) = &step {
                     self.events.verified(block.head());
                 }
@@ -310,18 +348,17 @@ impl<'a> Follower<'a> {
                     self.disk.flush()?;
                 }
                 if matches!(step, Step::Closed) {
-                    self.compare_with_l1()?;
+                    self.agree_with_l1()?;
                 }
                 if !matches!(step, Step::Opened | Step::Known) {
                     self.settle_dispute();
                 }
                 if let Some(head) = self.replica.head() {
-                    self.upstreams.verified(head);
                     self.events.progress(head);
                 }
             }
             Part::Tip => {
-                self.compare_with_l1()?;
+                self.agree_with_l1()?;
                 self.disk.flush()?;
                 let undecided = self.replica.resuming() || self.replica.branching().is_some();
                 if let (Some(head), false) = (self.replica.head(), undecided) {
@@ -332,23 +369,33 @@ impl<'a> Follower<'a> {
         Ok(!self.stop.load(Ordering::Relaxed))
     }
 
-    /// Holds the verified chain against what L1 says is proved, once it is there. While they differ nothing is added.
-    fn compare_with_l1(&mut self) -> Result<(), End> {
+    /// While L1 has another state nothing is added.
+    fn agree_with_l1(&mut self) -> Result<(), End> {
+        self.compare_with_l1()?.map_or(Ok(()), |mismatch| Err(End::L1(mismatch)))
+    }
+
+    /// Holds the verified chain against what L1 says is proved, once it is there. Gives what differs.
+    fn compare_with_l1(&mut self) -> Result<Option<Mismatch>, End> {
         if let Some(view) = self.l1.take() {
             self.on_l1 = Some(view.consolidated);
         }
         let Some(posted) = &self.on_l1 else {
-            return Ok(());
+            return Ok(None);
         };
         match self.replica.consolidate(posted, self.journal)? {
-            None => Ok(()),
-            Some(Verdict::Mismatch(mismatch)) => Err(End::Mismatch(mismatch)),
+            None => Ok(None),
+            Some(Verdict::Mismatch(mismatch)) => Ok(Some(mismatch)),
             Some(Verdict::Verified(block)) => {
                 let frontier = Frontier { block, batch: posted.number };
                 self.on_l1 = None;
+                // What is told is on the disk.
+                self.disk.flush()?;
                 self.board.finalized(frontier);
                 self.events.finalized(frontier);
-                Ok(())
+                if mem::take(&mut self.l1_disagrees) {
+                    self.tell_corrected();
+                }
+                Ok(None)
             }
         }
     }
@@ -365,6 +412,13 @@ impl<'a> Follower<'a> {
     fn settle_dispute(&mut self) {
         if self.disputed.is_some_and(|disputed| self.position() > disputed) {
             self.disputed = None;
+            self.tell_corrected();
+        }
+    }
+
+    /// Nothing is in dispute any more, unless something else still is.
+    fn tell_corrected(&mut self) {
+        if self.disputed.is_none() && !self.l1_disagrees {
             self.events.corrected(self.position().0);
         }
     }
@@ -451,9 +505,15 @@ impl<'a> Reader<'a> {
 
     /// Finds out whether the main node has said all that it should.
     fn look_aside(&mut self) -> Result<(), LineError> {
-        let Some(next) = self.line.next_entry().filter(|_| self.heard.elapsed() >= self.timing.quiet) else {
-            return Ok(());
+        let quiet = self.heard.elapsed();
+        let Some(next) = self.line.next_entry() else {
+            // The first entry is an answer. Silence has an end of its own: this is for a byte now and then.
+            let patience = self.timing.request_timeout;
+            return if quiet < patience { Ok(()) } else { Err(LineError::Late(patience)) };
         };
+        if quiet < self.timing.quiet {
+            return Ok(());
+        }
         self.heard = Instant::now();
         if let Some(total) = self.owed.take().filter(|owed| next < *owed) {
             return Err(LineError::HeldBack { total, next });
@@ -516,5 +576,25 @@ impl From<RollBackError> for End {
             RollBackError::Store(error) => Self::Store(error),
             refused => Self::Waiting(refused.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::{self, AssertUnwindSafe};
+
+    #[test]
+    fn whoever_waits_hears_of_a_panic() {
+        let over = AtomicBool::new(false);
+        let end = |panics: bool| {
+            panic::catch_unwind(AssertUnwindSafe(|| {
+                let guard = Over(&over);
+                assert!(!panics, "as asked");
+                guard.not_yet();
+            }))
+        };
+        assert!(end(false).is_ok() && !over.load(Ordering::Relaxed));
+        assert!(end(true).is_err() && over.load(Ordering::Relaxed));
     }
 }

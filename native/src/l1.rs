@@ -1,5 +1,6 @@
 //! What L1 has fixed: a thread asks an L1 node now and then which batch was last proved, and the follower compares.
 
+use crate::board::Board;
 use crate::config::parse_duration;
 use crate::http::{self, Endpoint};
 use crate::main_node::{AskError, Asker};
@@ -66,8 +67,20 @@ impl L1Watch {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// Something was heard since the last [`L1Watch::take`].
+    pub(crate) fn has_news(&self) -> bool {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// Asks, until `stop`. An L1 node that fails is asked again; trouble is told once.
-    pub(crate) fn run(&self, options: &L1Options, chain_id: u64, asker: &Asker, stop: &AtomicBool) {
+    pub(crate) fn run(
+        &self,
+        options: &L1Options,
+        chain_id: u64,
+        asker: &Asker,
+        board: &Board,
+        stop: &AtomicBool,
+    ) {
         let L1Options { l1: Some(endpoint), rollup_manager: Some(manager), rollup_id: Some(id), .. } =
             options
         else {
@@ -75,12 +88,14 @@ impl L1Watch {
         };
         let storage = RollupStorage::new(*manager, *id);
         let (mut last, mut trouble) = (None, None);
+        board.l1(Err("no answer yet".to_owned()));
         while !stop.load(Ordering::Relaxed) {
             let asked = Instant::now();
             let query = L1Query::new(storage, chain_id, options.l1_block.as_str());
             match ask(query, endpoint, asker, stop) {
                 Ok(None) => return,
                 Ok(Some(view)) => {
+                    board.l1(Ok(()));
                     if trouble.take().is_some() || last.is_none() {
                         info!(event = "l1 answers", l1_block = view.l1_block, "L1 {endpoint} answers");
                     }
@@ -90,6 +105,7 @@ impl L1Watch {
                 }
                 Err(error) => {
                     let error = error.to_string();
+                    board.l1(Err(error.clone()));
                     if trouble.as_ref() != Some(&error) {
                         warn!(event = "l1 fails", "L1 {endpoint}: {error}");
                     }

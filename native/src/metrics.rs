@@ -109,7 +109,7 @@ impl Metrics {
         );
         table.count(
             "http_requests_refused",
-            "Requests that were too large, too slow, too many, or malformed",
+            "Requests that were too large, too slow, too many, or malformed, or whose answers found no memory",
             traffic.refused.clone(),
         );
         table.count(

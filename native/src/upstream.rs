@@ -14,6 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 use zk_replica_core::chain::ChainSpec;
+use zk_replica_core::replica::Step;
 use zk_replica_core::source::datastream::{Anchor, Assembler, Bookmark, Item, Probe};
 use zk_replica_core::source::main_node::{Answer, Request};
 use zk_replica_core::types::{BatchStart, Head};
@@ -91,12 +92,12 @@ struct State {
 }
 
 impl Upstreams {
-    /// The first in the list is the one that serves until it fails.
-    pub(crate) fn new(list: Vec<Upstream>) -> Self {
+    /// The first in the list is the one that serves until it fails. `head` is verified already.
+    pub(crate) fn new(list: Vec<Upstream>, head: Option<&Head>) -> Self {
         let state = State {
             health: vec![Health::default(); list.len()],
             serving: 0,
-            verified: VecDeque::new(),
+            verified: head.map(|head| (head.number, head.hash)).into_iter().collect(),
             advanced: Instant::now(),
         };
         Self { list, state: Mutex::new(state), leave: AtomicBool::new(false) }
@@ -128,8 +129,14 @@ impl Upstreams {
         state.health[serving].fail(weight, Instant::now());
     }
 
-    /// A block is verified.
-    pub(crate) fn verified(&self, head: &Head) {
+    /// What the serving one gave was taken. Only a block that was verified speaks for it: the rest costs it nothing.
+    pub(crate) fn took(&self, step: &Step) {
+        if let Step::Verified(block) = step {
+            self.verified(block.head());
+        }
+    }
+
+    fn verified(&self, head: &Head) {
         let mut state = self.lock();
         let serving = state.serving;
         while state.verified.back().is_some_and(|(last, _)| *last >= head.number) {
@@ -341,5 +348,37 @@ impl<'a> Source<'a> {
             }
             Self::Rpc(node) => node.run(send, ended),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zk_replica_core::types::Totals;
+
+    #[test]
+    fn nothing_but_a_verified_block_speaks_for_a_main_node() {
+        let head = Head {
+            number: 7,
+            hash: B256::repeat_byte(7),
+            state_root: B256::ZERO,
+            timestamp: 0,
+            batch: 1,
+            fork_id: 9,
+            batch_closed: false,
+            totals: Totals::default(),
+        };
+        let upstreams = Upstreams::new(vec![Upstream::Stream("127.0.0.1:1".to_owned())], Some(&head));
+        let now = || {
+            let state = upstreams.lock();
+            (state.health[0].weight > 0.0, state.verified.back().copied())
+        };
+        upstreams.failed(WRONG);
+        for step in [Step::Opened, Step::Known, Step::Updated, Step::Closed] {
+            upstreams.took(&step);
+            assert_eq!(now(), (true, Some((7, head.hash))), "{step:?}");
+        }
+        upstreams.verified(&Head { number: 8, ..head });
+        assert_eq!(now(), (false, Some((8, head.hash))));
     }
 }

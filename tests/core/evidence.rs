@@ -94,7 +94,15 @@ fn a_lie_is_shown_and_what_it_rests_on_is_named() {
     let parent = script.block(7).clone();
     assert_eq!(
         evidence.anchors(),
-        [Anchor::Parent { number: 7, hash: parent.hash, state_root: parent.state_root }]
+        [Anchor::Parent {
+            number: 7,
+            hash: parent.hash,
+            state_root: parent.state_root,
+            timestamp: parent.timestamp,
+            batch: 2,
+            fork_id: script.batch_start(2).fork_id,
+            batch_closed: false,
+        }]
     );
 }
 
@@ -172,6 +180,17 @@ fn what_was_computed_cannot_be_made_up() {
     let forged =
         altered(&bytes, |file| file["parent"]["stateRoot"] = json!(format!("0x{}", "11".repeat(32))));
     assert!(matches!(judge(&forged), Err(Refusal::Incomplete(_))));
+    // What the check does not look at cannot stand there: it would be told as what the evidence rests on.
+    let root = json!(format!("0x{}", "11".repeat(32)));
+    let forged = altered(&bytes, |file| file["position"] = root.clone());
+    assert!(matches!(judge(&forged), Err(Refusal::Unused)));
+    let forged = altered(&bytes, |file| file["resuming"] = json!(true));
+    assert!(matches!(judge(&forged), Err(Refusal::Unused)));
+    let forged = altered(&bytes, |file| {
+        file["resuming"] = json!(true);
+        file["position"] = root;
+    });
+    assert!(matches!(judge(&forged), Err(Refusal::Unused)));
     let forged = altered(&bytes, |file| file["version"] = json!(2));
     assert!(matches!(judge(&forged), Err(Refusal::Version { found: 2 })));
     let forged = altered(&bytes, |file| file["format"] = json!("letters"));
@@ -194,21 +213,25 @@ fn mismatches_behind_a_resumption_are_shown_too() {
     let spec = || ChainSpec::from_json(Made::spec().as_bytes()).expect("a specification");
     let genesis = || Genesis::from_json(b"{}").expect("a genesis");
     let resumed = || Replica::open(spec(), genesis(), &store).expect("sound");
-    let show = |evidence: Evidence, claim: &str, known: bool| {
+    let show = |evidence: Evidence, claim: &str, known: bool| -> Vec<Anchor> {
         let bytes = evidence.encode().expect("small");
         let judged = judge(&bytes);
         let Ok(Judgement::MainNodeIsWrong(mismatch)) = judged else { unreachable!("{claim}: {judged:?}") };
         assert_eq!(mismatch.claim.name(), claim);
         let anchors = evidence.anchors();
         assert_eq!(anchors.iter().any(|anchor| matches!(anchor, Anchor::Known { .. })), known, "{anchors:?}");
+        assert!(anchors.iter().all(|anchor| !matches!(anchor, Anchor::Parent { .. })), "{anchors:?}");
+        anchors
     };
 
     script.block(6).hash.0[3] ^= 1;
     show(evidence_of(resumed(), &store, &script.write()), "block hash", true);
     script.block(6).hash.0[3] ^= 1;
     script.batch_end(1).state_root.0[3] ^= 1;
-    show(evidence_of(resumed(), &store, &script.write()), "batch state root", false);
+    let anchors = show(evidence_of(resumed(), &store, &script.write()), "batch state root", false);
     script.batch_end(1).state_root.0[3] ^= 1;
+    let state_root = script.batch_end(1).state_root;
+    assert_eq!(anchors, [Anchor::Repeated { batch: 1, state_root }]);
 
     let start: BatchStart = script.batch_start(3).clone();
     let wrong = BatchStart { fork_id: start.fork_id + 1, ..start };

@@ -19,7 +19,7 @@ use zk_replica_core::{
         L1Info, UpdateGer,
     },
 };
-use zk_replica_tests::{Script, answers::sign, items};
+use zk_replica_tests::{Archive, Script, answers::sign, items};
 
 const CHAIN: u64 = 77;
 const COINBASE: Address = Address::repeat_byte(0xcb);
@@ -233,6 +233,27 @@ fn a_chain_is_followed_through_all_forks() {
     script.batch_start(6).fork_id = 14;
     let Err(Halt::Mismatch(mismatch)) = replay(&script, spec) else { panic!("no such fork") };
     assert_eq!((mismatch.claim, mismatch.batch), (Claim::ForkId, 6));
+}
+
+/// The stored head may stand behind its last block: in a batch that has ended, or that has brought in an exit root and no
+/// block.
+#[test]
+fn wherever_it_ended_it_begins_again_with_genesis() {
+    let script = chain();
+    let items: Vec<_> = items(&script.write()).collect::<Result<_, _>>().expect("well-formed");
+    let expected = replay(&script, spec());
+    for ended in 1..items.len() {
+        let store = Archive::default();
+        for count in [ended, items.len()] {
+            let mut replica = Replica::open(spec(), genesis(), &store).expect("sound");
+            for item in &items[..count] {
+                if let Err(halt) = replica.advance(&Input::from(item.clone()), &store) {
+                    panic!("after {ended} items: {halt}");
+                }
+            }
+            assert!(count == ended || replica.head() == expected.as_ref().ok(), "after {ended} items");
+        }
+    }
 }
 
 /// The state that genesis leaves.

@@ -7,6 +7,7 @@ mod evidence;
 mod forks;
 mod l1;
 mod lies;
+mod light;
 mod logs;
 mod replay;
 mod rollback;

@@ -8,7 +8,7 @@ use zk_replica_core::{
     replica::{Input, Replica, RollBackError},
     source::datastream::Item,
     store::{Commit, Key, Memory, Store, StoreError},
-    types::BatchStart,
+    types::{BatchStart, Frontier},
 };
 use zk_replica_tests::{Made, Plan, items};
 
@@ -155,6 +155,41 @@ fn a_branch_is_taken_with_its_first_block() {
     assert_eq!(open(&store).head(), expected.head());
 }
 
+/// Counts which blocks are read.
+struct Counted<'a>(&'a Archive, RefCell<Vec<u64>>);
+
+impl Store for Counted<'_> {
+    fn get(&self, key: &Key) -> Result<Option<alloy_primitives::Bytes>, StoreError> {
+        if let Key::Block(number) = key {
+            self.1.borrow_mut().push(*number);
+        }
+        self.0.get(key)
+    }
+
+    fn apply(&self, commit: &Commit) -> Result<(), StoreError> {
+        self.0.apply(commit)
+    }
+}
+
+/// Whoever only says that all is different gets no work done by that.
+#[test]
+fn going_back_far_costs_nothing_before_a_block_decides() {
+    let (store, chains) = (Archive::default(), [Chain::new(None), Chain::new(Some(TWIST))]);
+    let mut replica = open(&store);
+    advance(&mut replica, &store, &chains[0], 0, usize::MAX);
+    let counted = Counted(&store, RefCell::default());
+    replica.branch(0, &counted).expect("an archive");
+    assert_eq!(*counted.1.borrow(), [0]);
+    replica.abandon();
+    replica.branch(TWIST - 1, &counted).expect("an archive");
+    let position = enter(&mut replica, &store, &chains[1], TWIST - 1);
+    advance(&mut replica, &store, &chains[1], position, usize::MAX);
+    let straight = Archive::default();
+    let mut expected = open(&straight);
+    advance(&mut expected, &straight, &chains[1], 0, usize::MAX);
+    assert_eq!(replica.head(), expected.head());
+}
+
 #[test]
 fn what_is_final_or_not_verified_is_refused_and_changes_nothing() {
     let (store, chain) = (Archive::default(), Chain::new(None));
@@ -162,8 +197,12 @@ fn what_is_final_or_not_verified_is_refused_and_changes_nothing() {
     assert_eq!(replica.roll_back(0, &store), Err(RollBackError::Above { to: 0 }));
     advance(&mut replica, &store, &chain, 0, usize::MAX);
     let head = replica.head().cloned();
-    replica.finalize(20);
-    replica.finalize(10);
+    let frontier = |block| Frontier { block, batch: block / 7 };
+    replica.finalize(frontier(20), &store).expect("stored");
+    replica.finalize(frontier(10), &store).expect("stored");
+    // Whoever begins again knows it, too.
+    assert_eq!(open(&store).frontier(), Some(frontier(20)));
+    assert_eq!(open(&store).branch(19, &store), Err(RollBackError::Final { to: 19, frontier: 20 }));
     assert_eq!(replica.roll_back(19, &store), Err(RollBackError::Final { to: 19, frontier: 20 }));
     assert_eq!(replica.roll_back(BLOCKS + 1, &store), Err(RollBackError::Above { to: BLOCKS + 1 }));
     assert_eq!(replica.head().cloned(), head);

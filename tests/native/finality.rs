@@ -13,9 +13,12 @@ use zk_replica_core::{
     source::{datastream::Message, l1::RollupStorage},
     types::BatchEnd,
 };
-use zk_replica_tests::{Made, RpcNode, Script};
+use zk_replica_tests::{Made, Plan, RpcNode, Script};
 
 const MANAGER: Address = Address::repeat_byte(0x11);
+
+/// Trying again does not take long.
+const QUICK: &str = "--retry-longest=100ms";
 
 /// What the rollup manager says is proved.
 #[derive(Clone)]
@@ -111,10 +114,11 @@ fn what_was_proved_is_final_and_what_differs_stops_the_chain() {
     let l1 = L1::serve(batch_end(&script, 1));
     let manager = MANAGER.to_string();
     let options =
-        ["--l1", l1.url.as_str(), "--rollup-manager", &manager, "--rollup-id", "1", "--l1-interval", "50ms"];
+        ["--l1", &l1.url, "--rollup-manager", &manager, "--rollup-id", "1", "--l1-interval", "50ms", QUICK];
     let world = World::made();
     let follower = world.follow(["--main-node", &node.url()], &options);
     follower.await_line("final: block 100, batch 1 is proved on L1");
+    follower.await_block(250);
 
     let lie = BatchEnd { state_root: B256::repeat_byte(1), ..batch_end(&script, 2) };
     l1.proves(lie);
@@ -122,11 +126,65 @@ fn what_was_proved_is_final_and_what_differs_stops_the_chain() {
     thread::sleep(std::time::Duration::from_millis(500));
     node.show(350);
     follower.await_line("state root proved on L1: expected 0x0101010101");
-    assert_eq!(follower.count("final: block 200"), 0, "{:#?}", follower.lines());
+    follower.await_line("block 250 stays the last verified block");
+    // However often it is tried again, nothing is added, and nothing is right again.
+    let before = node.requests();
+    follower.await_that("attempts", || node.requests() > before + 50);
+    assert_eq!(follower.count("stays the last verified block"), 1, "{:#?}", follower.lines());
+    for words in ["final: block 200", "corrected", "rolled back"] {
+        assert_eq!(follower.count(words), 0, "{words}: {:#?}", follower.lines());
+    }
 
     l1.proves(batch_end(&script, 2));
     follower.await_line("final: block 200, batch 2 is proved on L1");
+    follower.await_line("corrected");
     follower.await_block(350);
+    assert_eq!(follower.stop("TERM"), Some(130));
+}
+
+/// Another one from block 50 on.
+fn other_chain() -> Script {
+    Made::by(Plan { blocks: 300, batch: 100, twist: Some(50) }).script()
+}
+
+#[test]
+fn what_is_final_stays_so_when_it_begins_again_without_l1() {
+    let (script, other) = (Made::chain().script(), other_chain());
+    let node = RpcNode::serve(&script, 250);
+    let l1 = L1::serve(batch_end(&script, 1));
+    let manager = MANAGER.to_string();
+    let world = World::made();
+    let options = ["--l1", l1.url.as_str(), "--rollup-manager", &manager, "--rollup-id", "1"];
+    let follower = world.follow(["--main-node", &node.url()], &options);
+    follower.await_line("final: block 100, batch 1 is proved on L1");
+    follower.kill();
+
+    node.replace(&other, 250);
+    let follower = world.follow(["--main-node", &node.url()], &[]);
+    follower.await_line("cannot roll back to block 49: block 100 is final");
+    assert_eq!(follower.count("rolled back"), 0, "{:#?}", follower.lines());
+    node.replace(&script, 300);
+    follower.await_block(300);
+    assert_eq!(follower.stop("TERM"), Some(130));
+}
+
+/// L1 has the other branch: the chain gets there with the main node.
+#[test]
+fn a_chain_that_l1_contradicts_is_left_for_the_one_that_l1_has() {
+    let (script, other) = (Made::chain().script(), other_chain());
+    let node = RpcNode::serve(&script, 250);
+    let l1 = L1::serve(batch_end(&other, 1));
+    let manager = MANAGER.to_string();
+    let world = World::made();
+    let options =
+        ["--l1", &l1.url, "--rollup-manager", &manager, "--rollup-id", "1", "--l1-interval", "50ms", QUICK];
+    let follower = world.follow(["--main-node", &node.url()], &options);
+    follower.await_line("state root proved on L1");
+    node.replace(&other, 250);
+    follower.await_line("rolled back");
+    follower.await_line("final: block 100, batch 1 is proved on L1");
+    follower.await_line("corrected");
+    follower.await_block(250);
     assert_eq!(follower.stop("TERM"), Some(130));
 }
 

@@ -59,6 +59,13 @@ impl Devnet {
         Self::start(&[&common, options].concat())
     }
 
+    /// The kinds of lies that there are.
+    pub(crate) fn lies() -> Vec<String> {
+        let output = Command::new(BINARY).args(["devnet", "--list-lies"]).output().expect("it runs");
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        text.lines().map(|line| line.split(' ').next().expect("a word").to_owned()).collect()
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.http)
     }
@@ -148,9 +155,13 @@ impl Replica {
 /// What is answered to a JSON-RPC request; `None` when there is nobody.
 pub(crate) fn call(address: &str, method: &str, params: &Value) -> Option<Value> {
     let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
+    serde_json::from_str(&exchange_json(address, &body)?).ok()
+}
+
+/// What is answered to any body; `None` when there is nobody.
+pub(crate) fn exchange_json(address: &str, body: &str) -> Option<String> {
     let head = format!("POST / HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: {}", body.len());
-    let (_, body) = exchange(address, &head, &body)?;
-    serde_json::from_str(&body).ok()
+    exchange(address, &head, body).map(|(_, body)| body)
 }
 
 /// Status and text of a page; `None` when there is nobody.

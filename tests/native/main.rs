@@ -17,4 +17,5 @@ mod follow_rpc;
 mod follower;
 mod harness;
 mod lies_served;
+mod light;
 mod server;

@@ -683,7 +683,12 @@ fn the_gas_price_is_asked_seldom_and_remembered() {
         assert_eq!(node.call("eth_gasPrice", &json!([]))["result"], "0x7");
         upstream.count("eth_gasPrice") > asked
     });
-    let strict = Node::start(&main, &["--main-node", &upstream.url(), "--strict"]);
+    let height = r#"zk_replica_forwarded_total{method="eth_blockNumber""#;
+    let asks_height = |node: &Node| node.get("/metrics").text().contains(height);
+    assert!(asks_height(&node));
+    let mut strict = Node::start(&main, &["--main-node", &upstream.url(), "--strict"]);
+    strict.await_block(50);
+    assert!(!asks_height(&strict));
     let asked = upstream.count("eth_gasPrice");
     assert_eq!(strict.call("eth_gasPrice", &json!([]))["error"]["code"], -32000);
     assert_eq!(upstream.count("eth_gasPrice"), asked);

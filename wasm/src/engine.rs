@@ -360,6 +360,7 @@ impl Core {
         rpc::Status {
             highest_block: self.highest,
             halted: self.halted.is_some(),
+            first_block: 0,
             safe: None,
             finalized: None,
         }

@@ -106,7 +106,7 @@ impl Follower {
     }
 
     /// Looks at what came next.
-    pub(crate) fn step<S: Store>(&mut self, replica: &mut Replica, store: &S) -> Result<Flow, End> {
+    pub(crate) fn step(&mut self, replica: &mut Replica, store: &dyn Store) -> Result<Flow, End> {
         let Some(event) = self.client.next_event() else {
             return Ok(Flow::Nothing);
         };
@@ -150,7 +150,7 @@ impl Follower {
         Ok(Flow::Moved)
     }
 
-    fn search<S: Store>(&mut self, search: ForkSearch, replica: &mut Replica, store: &S) -> Result<(), End> {
+    fn search(&mut self, search: ForkSearch, replica: &mut Replica, store: &dyn Store) -> Result<(), End> {
         if let Some(number) = search.probe() {
             self.client.compare(anchor(number, replica, store)?);
             self.stage = Stage::Comparing(Some(search));
@@ -172,7 +172,7 @@ impl Follower {
         }
     }
 
-    fn enter<S: Store>(&mut self, replica: &Replica, store: &S) -> Result<(), End> {
+    fn enter(&mut self, replica: &Replica, store: &dyn Store) -> Result<(), End> {
         let number = replica.head().map_or(0, |head| head.number);
         let anchor = anchor(number, replica, store)?;
         self.client.enter(anchor.batch);
@@ -187,7 +187,7 @@ impl Follower {
 }
 
 /// A verified block, as the main node has to have it.
-fn anchor<S: Store>(number: u64, replica: &Replica, store: &S) -> Result<Anchor, End> {
+fn anchor(number: u64, replica: &Replica, store: &dyn Store) -> Result<Anchor, End> {
     let record = replica.block(number, store)?;
     let record = record.ok_or_else(|| waiting("a block above the last verified one".to_string()))?;
     let (hash, state_root) = (record.header.hash_slow(), record.header.state_root);

@@ -194,18 +194,47 @@ pub(crate) struct Judgement {
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub(crate) enum Anchor {
-    Parent { number: u64, hash: B256, state_root: B256 },
-    Known { number: u64, hash: B256 },
-    Genesis { accounts: usize },
+    Parent {
+        number: u64,
+        hash: B256,
+        state_root: B256,
+        timestamp: u64,
+        batch: u64,
+        fork_id: u64,
+        batch_closed: bool,
+    },
+    Repeated {
+        batch: u64,
+        state_root: B256,
+    },
+    Known {
+        number: u64,
+        hash: B256,
+        batch: u64,
+        fork_id: u64,
+        block_info_root: B256,
+    },
+    Genesis {
+        accounts: usize,
+    },
 }
 
 impl From<evidence::Anchor> for Anchor {
     fn from(anchor: evidence::Anchor) -> Self {
         match anchor {
-            evidence::Anchor::Parent { number, hash, state_root } => {
-                Self::Parent { number, hash, state_root }
+            evidence::Anchor::Parent {
+                number,
+                hash,
+                state_root,
+                timestamp,
+                batch,
+                fork_id,
+                batch_closed,
+            } => Self::Parent { number, hash, state_root, timestamp, batch, fork_id, batch_closed },
+            evidence::Anchor::Repeated { batch, state_root } => Self::Repeated { batch, state_root },
+            evidence::Anchor::Known { number, hash, batch, fork_id, block_info_root } => {
+                Self::Known { number, hash, batch, fork_id, block_info_root }
             }
-            evidence::Anchor::Known { number, hash } => Self::Known { number, hash },
             evidence::Anchor::Genesis { accounts } => Self::Genesis { accounts },
         }
     }

@@ -65,12 +65,12 @@ impl Web3 {
     }
 
     /// Works on a body.
-    pub(crate) fn request<S: Store>(
+    pub(crate) fn request(
         &mut self,
         session: u32,
         body: &str,
         status: &Status,
-        store: &S,
+        store: &dyn Store,
         now: &dyn Fn() -> f64,
     ) -> message::Reply {
         let (seed, begun) = (self.seed(), now());
@@ -119,7 +119,7 @@ impl Web3 {
     }
 
     /// The chain's end may be another one now.
-    pub(crate) fn update<S: Store>(&mut self, status: &Status, store: &S) {
+    pub(crate) fn update(&mut self, status: &Status, store: &dyn Store) {
         // What cannot be read now may be there the next time.
         while matches!(self.rpc.update(self.live.get_mut(), status, store), Ok(true)) {}
     }

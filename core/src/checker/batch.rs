@@ -15,14 +15,14 @@ impl Checker {
     /// # Errors
     ///
     /// [`BatchError`] when something that the batch needs is not at hand; it says nothing about the claims.
-    pub fn check_batch<S: Store>(
+    pub fn check_batch(
         &mut self,
         number: u64,
         rules: &Rules,
         batch: &BatchInput,
         claims: &BatchClaims,
         state_root: B256,
-        store: &S,
+        store: &dyn Store,
     ) -> Result<Verdict<VerifiedVirtualBatch>, BatchError> {
         if let Err(mismatch) = check_l1_info(number, batch) {
             return Ok(Verdict::Mismatch(mismatch));

@@ -74,12 +74,12 @@ impl Checker {
     /// # Errors
     ///
     /// [`StoreError`] when the state is not at hand; it says nothing about the block.
-    pub fn check_block<S: Store>(
+    pub fn check_block(
         &mut self,
         block: &PreparedBlock,
         start: &BatchStart,
         parent: &Head,
-        store: &S,
+        store: &dyn Store,
     ) -> Result<Verdict<VerifiedBlock>, StoreError> {
         match self.verify(block, start, parent, store) {
             Ok(verified) => Ok(Verdict::Verified(verified)),
@@ -88,12 +88,12 @@ impl Checker {
         }
     }
 
-    fn verify<S: Store>(
+    fn verify(
         &mut self,
         block: &PreparedBlock,
         start: &BatchStart,
         parent: &Head,
-        store: &S,
+        store: &dyn Store,
     ) -> Result<VerifiedBlock, Stop> {
         let at = At { batch: start.number, block: block.input().number };
         let batch = self.batch_context(start, at)?;
@@ -115,13 +115,13 @@ impl Checker {
     }
 
     /// Executes a block and puts what changed into the tree.
-    fn run<S: Store>(
+    fn run(
         &mut self,
         block: &PreparedBlock,
         batch: &BatchContext<'_>,
         at: At,
         parent: &Head,
-        store: &S,
+        store: &dyn Store,
     ) -> Result<Outcome, Stop> {
         let execution = match self.executor.execute(block.input(), batch, Parent::from(parent), store) {
             Ok(execution) => execution,
@@ -143,12 +143,12 @@ impl Checker {
     /// # Errors
     ///
     /// [`MakeError`] when no such block can be made.
-    pub fn make_block<S: Store>(
+    pub fn make_block(
         &mut self,
         input: BlockInput,
         start: &BatchStart,
         parent: &Head,
-        store: &S,
+        store: &dyn Store,
     ) -> Result<Block, MakeError> {
         let previous = if parent.number == 0 { 0 } else { parent.timestamp };
         let claims = BlockClaims {
@@ -183,13 +183,13 @@ impl Checker {
 
     /// A block that refers to no L1 info leaf brings none in, but some streams repeat an exit root that the chain knows
     /// already (zkevm-node's; `spec/state-tree.md` §4.1). Anything else in these fields is made up.
-    fn check_l1_info<S: Store>(
+    fn check_l1_info(
         &mut self,
         at: At,
         block: &PreparedBlock,
         batch: &BatchContext<'_>,
         parent: &Head,
-        store: &S,
+        store: &dyn Store,
     ) -> Result<(), Stop> {
         let L1Info { index, global_exit_root, block_hash, min_timestamp } = block.input().l1_info;
         if batch.kind == BatchKind::Invalid {

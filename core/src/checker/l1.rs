@@ -16,11 +16,11 @@ impl Checker {
     /// # Errors
     ///
     /// [`StoreError`] when a block or its state is not at hand.
-    pub fn check_consolidated<S: Store>(
+    pub fn check_consolidated(
         &mut self,
         posted: &ConsolidatedBatch,
         head: &Head,
-        store: &S,
+        store: &dyn Store,
     ) -> Result<Option<Verdict<u64>>, StoreError> {
         let ended = posted.number < head.batch || (posted.number == head.batch && head.batch_closed);
         if !ended {
@@ -45,7 +45,7 @@ impl Checker {
 }
 
 /// The last block whose batch is this one or before: block numbers and batch numbers grow together.
-fn last_block_up_to<S: Store>(batch: u64, head: &Head, store: &S) -> Result<BlockRecord, StoreError> {
+fn last_block_up_to(batch: u64, head: &Head, store: &dyn Store) -> Result<BlockRecord, StoreError> {
     let (mut low, mut high) = (0, head.number);
     while low < high {
         let middle = high - (high - low) / 2;
@@ -58,7 +58,7 @@ fn last_block_up_to<S: Store>(batch: u64, head: &Head, store: &S) -> Result<Bloc
     read(low, store)
 }
 
-fn read<S: Store>(number: u64, store: &S) -> Result<BlockRecord, StoreError> {
+fn read(number: u64, store: &dyn Store) -> Result<BlockRecord, StoreError> {
     let key = Key::Block(number);
     let record = store.get(&key)?.ok_or(StoreError::Missing(key))?;
     BlockRecord::decode(&mut record.as_ref())

@@ -80,12 +80,12 @@ impl Checker {
     /// # Errors
     ///
     /// [`StoreError`] when the state is not at hand.
-    pub fn check_update<S: Store>(
+    pub fn check_update(
         &mut self,
         update: &UpdateGer,
         start: &BatchStart,
         parent: &Head,
-        store: &S,
+        store: &dyn Store,
     ) -> Result<Verdict<VerifiedUpdate>, StoreError> {
         let at = At { batch: start.number, block: parent.number };
         let identity = at
@@ -120,12 +120,12 @@ impl Checker {
     /// # Errors
     ///
     /// [`StoreError`] when the state is not at hand.
-    pub fn check_batch_end<S: Store>(
+    pub fn check_batch_end(
         &mut self,
         end: &BatchEnd,
         start: &BatchStart,
         parent: &Head,
-        store: &S,
+        store: &dyn Store,
     ) -> Result<Verdict<VerifiedBatch>, StoreError> {
         let mut state = State::at(store, parent.state_root, self.executor.paths());
         let local_exit_root = state.local_exit_root()?;

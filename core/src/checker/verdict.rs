@@ -3,7 +3,7 @@ use crate::{
     executor::{BatchExecution, StateDiff},
     store::{Commit, Key},
     tree::{Path, StateKey, TreeUpdate},
-    types::{BlockRecord, Head, TransactionPlace},
+    types::{BlockRecord, Head, Totals, TransactionPlace},
 };
 use alloc::vec::Vec;
 use alloy_primitives::{B256, Bytes, keccak256};
@@ -35,6 +35,11 @@ impl VerifiedBlock {
     /// The chain's new head.
     pub fn head(&self) -> &Head {
         &self.head
+    }
+
+    /// How much was verified up to the block, where that has to be counted anew.
+    pub(crate) fn count(&mut self, totals: Totals) {
+        self.head.totals = totals;
     }
 
     /// The block, as it will be stored.

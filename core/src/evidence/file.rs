@@ -122,6 +122,10 @@ impl Evidence {
         }
         let forks = ForkSchedule::new(intervals).map_err(|error| Refusal::Chain(error.to_string()))?;
         file.parent.as_ref().map_or(Ok(()), check_range)?;
+        let resumption = (file.resuming, file.position);
+        if file.input.resumption(file.parent.as_ref(), file.resuming, file.position) != resumption {
+            return Err(Refusal::Unused);
+        }
         Ok(Self {
             spec: ChainSpec { chain_id, name, forks, london_genesis },
             mismatch: file.mismatch,

@@ -106,6 +106,21 @@ pub enum Anchor {
         hash: B256,
         /// The state root before the input: the block's own unless exit roots came in behind it.
         state_root: B256,
+        /// Its timestamp, in seconds since the Unix epoch.
+        timestamp: u64,
+        /// The last batch that was verified, or the part of one.
+        batch: u64,
+        /// Fork id of that batch.
+        fork_id: u64,
+        /// The end of that batch was verified.
+        batch_closed: bool,
+    },
+    /// The main node repeats a batch whose blocks were verified earlier.
+    Repeated {
+        /// Its number.
+        batch: u64,
+        /// The state root behind its last block.
+        state_root: B256,
     },
     /// This block was verified earlier, and the main node now says something else of it.
     Known {
@@ -113,6 +128,12 @@ pub enum Anchor {
         number: u64,
         /// Its header hash.
         hash: B256,
+        /// The batch that it is part of.
+        batch: u64,
+        /// Fork id of that batch.
+        fork_id: u64,
+        /// Root of the block info tree.
+        block_info_root: B256,
     },
     /// The chain begins with the accounts in the file.
     Genesis {
@@ -181,6 +202,11 @@ pub enum Refusal {
     /// The file has records that the check never reads.
     #[error("the file has records that the check does not read")]
     Surplus,
+    /// The file says that the main node repeats what is known, or from which state on, where the check does not look.
+    #[error(
+        "the file says what the check does not look at: that known blocks come again, or from which state on"
+    )]
+    Unused,
     /// Such an input cannot come at this point.
     #[error("the input cannot come here: {0}")]
     OutOfOrder(&'static str),
@@ -194,10 +220,10 @@ impl Evidence {
     /// # Errors
     ///
     /// [`EvidenceError`] when the store fails or there is too much of it.
-    pub fn of_input<S: Store>(
+    pub fn of_input(
         replica: &Replica,
         input: &Input,
-        store: &S,
+        store: &dyn Store,
     ) -> Result<Option<Self>, EvidenceError> {
         let subject = match input {
             Input::BatchStart(start) => Subject::BatchStart(start.clone()),
@@ -213,18 +239,18 @@ impl Evidence {
     /// # Errors
     ///
     /// [`EvidenceError`] when the store fails or there is too much of it.
-    pub fn of_entering<S: Store>(
+    pub fn of_entering(
         replica: &Replica,
         start: &BatchStart,
-        store: &S,
+        store: &dyn Store,
     ) -> Result<Option<Self>, EvidenceError> {
         Self::collect(replica.situation(), Subject::BatchOfBlock(start.clone()), store)
     }
 
-    fn collect<S: Store>(
+    fn collect(
         situation: Situation,
         subject: Subject,
-        store: &S,
+        store: &dyn Store,
     ) -> Result<Option<Self>, EvidenceError> {
         let recording = Recording::new(ReadOnly(store));
         let mismatch = match subject.check(situation.clone(), &recording) {
@@ -237,6 +263,7 @@ impl Evidence {
 
     fn new(situation: Situation, subject: Subject, mismatch: &Mismatch, records: Records) -> Self {
         let Situation { spec, genesis, head, batch, resuming, position } = situation;
+        let (resuming, position) = subject.resumption(head.as_ref(), resuming, position);
         Self { spec, mismatch: mismatch.into(), subject, head, batch, resuming, position, genesis, records }
     }
 
@@ -276,20 +303,32 @@ impl Evidence {
 
     /// What has to be known from elsewhere for the evidence to say something about the chain.
     pub fn anchors(&self) -> Vec<Anchor> {
-        let parent = match (&self.head, &self.genesis) {
-            (Some(head), _) => Some(Anchor::Parent {
+        let before = match (&self.head, &self.genesis, &self.subject) {
+            // What comes again is compared with the record of the block, or with the specification of the chain.
+            (Some(_), _, Subject::BatchOfBlock(_)) => None,
+            (Some(_), _, subject) if self.resuming => {
+                self.position.map(|state_root| Anchor::Repeated { batch: subject.batch(), state_root })
+            }
+            (Some(head), _, _) => Some(Anchor::Parent {
                 number: head.number,
                 hash: head.hash,
-                state_root: self.position.unwrap_or(head.state_root),
+                state_root: head.state_root,
+                timestamp: head.timestamp,
+                batch: head.batch,
+                fork_id: head.fork_id,
+                batch_closed: head.batch_closed,
             }),
-            (None, Some(genesis)) => Some(Anchor::Genesis { accounts: genesis.accounts.len() }),
-            (None, None) => None,
+            (None, Some(genesis), _) => Some(Anchor::Genesis { accounts: genesis.accounts.len() }),
+            (None, None, _) => None,
         };
-        let known = self
-            .records
-            .blocks()
-            .map(|record| Anchor::Known { number: record.header.number, hash: record.header.hash_slow() });
-        parent.into_iter().chain(known).collect()
+        let known = self.records.blocks().map(|record| Anchor::Known {
+            number: record.header.number,
+            hash: record.header.hash_slow(),
+            batch: record.batch,
+            fork_id: record.fork_id,
+            block_info_root: record.block_info_root,
+        });
+        before.into_iter().chain(known).collect()
     }
 
     /// Id of the chain that it is about.
@@ -313,7 +352,7 @@ impl Evidence {
 }
 
 impl Subject {
-    fn check<S: Store>(&self, situation: Situation, store: &S) -> Result<(), Halt> {
+    fn check(&self, situation: Situation, store: &dyn Store) -> Result<(), Halt> {
         let mut replica = Replica::from(situation);
         let input = match self {
             Self::BatchOfBlock(start) => return replica.enter(start, store),
@@ -323,6 +362,35 @@ impl Subject {
             Self::BatchEnd(end) => Input::BatchEnd(end.clone()),
         };
         replica.advance(&input, store).map(|_| ())
+    }
+
+    /// Whether the main node repeats what is known, and the state root behind what it repeated last: each only where the
+    /// check looks at it. What stands in a file and is not looked at could say anything.
+    fn resumption(
+        &self,
+        head: Option<&Head>,
+        resuming: bool,
+        position: Option<B256>,
+    ) -> (bool, Option<B256>) {
+        let Some(head) = head.filter(|_| resuming) else {
+            return (false, None);
+        };
+        match self {
+            Self::BatchStart(_) => (true, None),
+            Self::Block(block) => (block.input.number <= head.number, None),
+            Self::BatchEnd(_) => (position.is_some(), position),
+            Self::BatchOfBlock(_) | Self::UpdateGer(_) => (false, None),
+        }
+    }
+
+    /// The batch that it is part of.
+    fn batch(&self) -> u64 {
+        match self {
+            Self::BatchStart(start) | Self::BatchOfBlock(start) => start.number,
+            Self::Block(block) => block.claims.batch,
+            Self::UpdateGer(update) => update.batch_number,
+            Self::BatchEnd(end) => end.number,
+        }
     }
 }
 
@@ -334,9 +402,9 @@ impl core::fmt::Display for Finding {
 }
 
 /// A store that keeps nothing of what is written to it.
-struct ReadOnly<'s, S>(&'s S);
+struct ReadOnly<'s>(&'s dyn Store);
 
-impl<S: Store> Store for ReadOnly<'_, S> {
+impl Store for ReadOnly<'_> {
     fn get(&self, key: &Key) -> Result<Option<Bytes>, StoreError> {
         self.0.get(key)
     }

@@ -1,7 +1,6 @@
 //! Which addresses and slots a call looks at (EIP-2930).
 
 use super::{Call, CallContext, CallError, CallResult, evm::RollupEvm, opcodes::Surroundings, state::State};
-use crate::store::Store;
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
@@ -35,11 +34,7 @@ impl CallContext<'_> {
     /// # Errors
     ///
     /// Those of [`CallContext::call`].
-    pub fn access_list<S: Store>(
-        &self,
-        call: &Call,
-        state: &mut State<'_, S>,
-    ) -> Result<AccessListResult, CallError> {
+    pub fn access_list(&self, call: &Call, state: &mut State<'_>) -> Result<AccessListResult, CallError> {
         let receiver = match call.to {
             TxKind::Call(to) => to,
             TxKind::Create => call.from.create(state.nonce(call.from)?.saturating_to()),
@@ -77,8 +72,8 @@ impl Watcher {
     }
 }
 
-impl<S: Store> Inspector<Surroundings<'_, '_, S>, EthInterpreter> for Watcher {
-    fn step(&mut self, interpreter: &mut Interpreter, _context: &mut Surroundings<'_, '_, S>) {
+impl Inspector<Surroundings<'_, '_>, EthInterpreter> for Watcher {
+    fn step(&mut self, interpreter: &mut Interpreter, _context: &mut Surroundings<'_, '_>) {
         let address = |word: &U256| Address::from_word((*word).into());
         let named = match (interpreter.bytecode.opcode(), interpreter.stack.data().as_slice()) {
             (opcode::SLOAD | opcode::SSTORE, [.., slot]) => {

@@ -113,13 +113,13 @@ impl Executor {
     /// # Errors
     ///
     /// [`BatchError`] when something that the batch needs is not at hand.
-    pub fn execute_batch<S: Store>(
+    pub fn execute_batch(
         &mut self,
         batch: &BatchInput,
         rules: &Rules,
         chain_id: u64,
         state_root: B256,
-        store: &S,
+        store: &dyn Store,
     ) -> Result<BatchExecution, BatchError> {
         let part = BatchPart { continues_block: false, ..batch.part };
         let context = BatchContext { rules, kind: batch.kind, chain_id, part };
@@ -162,12 +162,12 @@ impl Executor {
 }
 
 /// A batch that is being run.
-struct Run<'r, S> {
+struct Run<'r> {
     executor: &'r mut Executor,
     batch: &'r BatchInput,
     context: BatchContext<'r>,
     /// The state before the batch, and in front of it what its blocks wrote.
-    store: Journal<&'r S>,
+    store: Journal<&'r dyn Store>,
     state_root: B256,
     blocks: Vec<Execution>,
 }
@@ -181,7 +181,7 @@ struct OpenBlock {
     continued: bool,
 }
 
-impl<S: Store> Run<'_, S> {
+impl Run<'_> {
     fn import_exit_root(&mut self) -> Result<(), StoreError> {
         let BatchInput { l1_root, timestamp, .. } = *self.batch;
         let diff = self.executor.import_exit_root(l1_root, timestamp, self.state_root, &self.store)?;

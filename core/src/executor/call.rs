@@ -1,7 +1,7 @@
 //! Calls that nothing keeps: the EVM of a block on the state after it (`spec/rpc.md` §5).
 
 use super::{Rules, evm::RollupEvm, state::State};
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 use alloc::{
     format,
     string::{String, ToString},
@@ -107,7 +107,7 @@ impl CallContext<'_> {
     /// # Errors
     ///
     /// [`CallError::Refused`] when it cannot be sent, [`CallError::Store`] when the state is not at hand.
-    pub fn call<S: Store>(&self, call: &Call, state: &mut State<'_, S>) -> Result<CallResult, CallError> {
+    pub fn call(&self, call: &Call, state: &mut State<'_>) -> Result<CallResult, CallError> {
         let mut evm = RollupEvm::for_calls(self.rules, self.chain_id, self.environment(), state);
         match evm.transact(transaction(call, self.chain_id)) {
             Ok((result, _)) => Ok(result.into()),
@@ -122,7 +122,7 @@ impl CallContext<'_> {
     ///
     /// [`CallError::Fails`] or [`CallError::Allowance`] when it does not succeed with all of it; else those of
     /// [`CallContext::call`].
-    pub fn estimate_gas<S: Store>(&self, call: &Call, state: &mut State<'_, S>) -> Result<u64, CallError> {
+    pub fn estimate_gas(&self, call: &Call, state: &mut State<'_>) -> Result<u64, CallError> {
         let limit = self.affordable(call, state)?;
         if limit >= TRANSFER_GAS && is_transfer(call, state)? {
             let transfer = Call { gas_limit: TRANSFER_GAS, ..call.clone() };
@@ -158,7 +158,7 @@ impl CallContext<'_> {
     }
 
     /// The gas limit of `call`, or what its sender can pay for if that is less.
-    fn affordable<S: Store>(&self, call: &Call, state: &mut State<'_, S>) -> Result<u64, CallError> {
+    fn affordable(&self, call: &Call, state: &mut State<'_>) -> Result<u64, CallError> {
         if call.gas_price == 0 {
             return Ok(call.gas_limit);
         }
@@ -170,7 +170,7 @@ impl CallContext<'_> {
         Ok(call.gas_limit.min(paid_for))
     }
 
-    fn succeeds<S: Store>(&self, call: &Call, state: &mut State<'_, S>) -> Result<bool, CallError> {
+    fn succeeds(&self, call: &Call, state: &mut State<'_>) -> Result<bool, CallError> {
         match self.call(call, state) {
             Ok(result) => Ok(matches!(result.outcome, CallOutcome::Success(_))),
             Err(CallError::Refused(_)) => Ok(false),
@@ -193,7 +193,7 @@ impl CallContext<'_> {
     }
 }
 
-fn is_transfer<S: Store>(call: &Call, state: &mut State<'_, S>) -> Result<bool, StoreError> {
+fn is_transfer(call: &Call, state: &mut State<'_>) -> Result<bool, StoreError> {
     match call.to {
         TxKind::Call(to) => {
             Ok(call.input.is_empty() && call.access_list.is_empty() && !state.has_code(to)?)

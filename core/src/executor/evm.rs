@@ -6,7 +6,7 @@ use super::{
     precompiles::Precompiles,
     state::State,
 };
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 use revm::{
     Context,
     context::{
@@ -29,26 +29,26 @@ use revm::{
     state::EvmState,
 };
 
-type Inner<'a, 's, S> = Evm<
-    Surroundings<'a, 's, S>,
+type Inner<'a, 's> = Evm<
+    Surroundings<'a, 's>,
     (),
-    EthInstructions<EthInterpreter, Surroundings<'a, 's, S>>,
+    EthInstructions<EthInterpreter, Surroundings<'a, 's>>,
     Precompiles,
     EthFrame<EthInterpreter>,
 >;
 
 /// The EVM of one block.
-pub(super) struct RollupEvm<'r, 'a, 's, S: Store> {
-    inner: Inner<'a, 's, S>,
+pub(super) struct RollupEvm<'r, 'a, 's> {
+    inner: Inner<'a, 's>,
     rules: &'r Rules,
 }
 
 /// What came of a transaction, and every account that it loaded.
 type Transacted = (ExecutionResult, EvmState);
 
-impl<'r, 'a, 's, S: Store> RollupEvm<'r, 'a, 's, S> {
+impl<'r, 'a, 's> RollupEvm<'r, 'a, 's> {
     /// An EVM on `state`.
-    pub(super) fn new(rules: &'r Rules, chain_id: u64, block: BlockEnv, state: &'a mut State<'s, S>) -> Self {
+    pub(super) fn new(rules: &'r Rules, chain_id: u64, block: BlockEnv, state: &'a mut State<'s>) -> Self {
         let mut cfg = CfgEnv::new_with_spec(BASE);
         cfg.chain_id = chain_id;
         // The limit of a transaction is not that of a block.
@@ -56,7 +56,7 @@ impl<'r, 'a, 's, S: Store> RollupEvm<'r, 'a, 's, S> {
         cfg.disable_block_gas_limit = true;
         // Berlin's refunds: London's EIP-3529 is not active.
         cfg.gas_params = GasParams::new_spec(SpecId::BERLIN);
-        let mut context: Surroundings<'a, 's, S> = Context::new(state, BASE);
+        let mut context: Surroundings<'a, 's> = Context::new(state, BASE);
         context.cfg = cfg;
         context.block = block;
         Self { inner: Evm::new(context, instructions(rules), Precompiles::of(rules)), rules }
@@ -67,7 +67,7 @@ impl<'r, 'a, 's, S: Store> RollupEvm<'r, 'a, 's, S> {
         rules: &'r Rules,
         chain_id: u64,
         block: BlockEnv,
-        state: &'a mut State<'s, S>,
+        state: &'a mut State<'s>,
     ) -> Self {
         let mut evm = Self::new(rules, chain_id, block, state);
         let cfg = &mut evm.inner.ctx.cfg;
@@ -92,7 +92,7 @@ impl<'r, 'a, 's, S: Store> RollupEvm<'r, 'a, 's, S> {
         inspector: &mut I,
     ) -> Result<Transacted, EVMError<StoreError>>
     where
-        I: Inspector<Surroundings<'a, 's, S>, EthInterpreter>,
+        I: Inspector<Surroundings<'a, 's>, EthInterpreter>,
     {
         self.inner.ctx.tx = transaction;
         let mut watched = Watched { evm: self, inspector };
@@ -101,7 +101,7 @@ impl<'r, 'a, 's, S: Store> RollupEvm<'r, 'a, 's, S> {
         Ok((result?, accounts))
     }
 
-    pub(super) fn state(&mut self) -> &mut State<'s, S> {
+    pub(super) fn state(&mut self) -> &mut State<'s> {
         self.inner.ctx.journaled_state.db_mut()
     }
 
@@ -119,9 +119,9 @@ impl<'r, 'a, 's, S: Store> RollupEvm<'r, 'a, 's, S> {
     }
 }
 
-impl<'a, 's, S: Store> EvmTr for RollupEvm<'_, 'a, 's, S> {
-    type Context = Surroundings<'a, 's, S>;
-    type Instructions = EthInstructions<EthInterpreter, Surroundings<'a, 's, S>>;
+impl<'a, 's> EvmTr for RollupEvm<'_, 'a, 's> {
+    type Context = Surroundings<'a, 's>;
+    type Instructions = EthInstructions<EthInterpreter, Surroundings<'a, 's>>;
     type Precompiles = Precompiles;
     type Frame = EthFrame<EthInterpreter>;
 
@@ -188,14 +188,14 @@ impl<'a, 's, S: Store> EvmTr for RollupEvm<'_, 'a, 's, S> {
 }
 
 /// An EVM that is watched. It runs by the same rules: every hook of [`RollupEvm`] is its own.
-struct Watched<'e, 'r, 'a, 's, S: Store, I> {
-    evm: &'e mut RollupEvm<'r, 'a, 's, S>,
+struct Watched<'e, 'r, 'a, 's, I> {
+    evm: &'e mut RollupEvm<'r, 'a, 's>,
     inspector: &'e mut I,
 }
 
-impl<'a, 's, S: Store, I> EvmTr for Watched<'_, '_, 'a, 's, S, I> {
-    type Context = Surroundings<'a, 's, S>;
-    type Instructions = EthInstructions<EthInterpreter, Surroundings<'a, 's, S>>;
+impl<'a, 's, I> EvmTr for Watched<'_, '_, 'a, 's, I> {
+    type Context = Surroundings<'a, 's>;
+    type Instructions = EthInstructions<EthInterpreter, Surroundings<'a, 's>>;
     type Precompiles = Precompiles;
     type Frame = EthFrame<EthInterpreter>;
 
@@ -229,10 +229,9 @@ impl<'a, 's, S: Store, I> EvmTr for Watched<'_, '_, 'a, 's, S, I> {
     }
 }
 
-impl<'a, 's, S, I> InspectorEvmTr for Watched<'_, '_, 'a, 's, S, I>
+impl<'a, 's, I> InspectorEvmTr for Watched<'_, '_, 'a, 's, I>
 where
-    S: Store,
-    I: Inspector<Surroundings<'a, 's, S>, EthInterpreter>,
+    I: Inspector<Surroundings<'a, 's>, EthInterpreter>,
 {
     type Inspector = I;
 

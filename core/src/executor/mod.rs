@@ -29,6 +29,7 @@ pub use fee::effective_gas_price;
 pub use interrupt::Interrupt;
 pub use prepare::{PreparedBlock, PreparedInput, PreparedTransaction};
 pub use rules::{BlockModel, InitCodeInput, Precompile, ReceiptLogs, ReceiptOutcome, Rules};
+pub(crate) use state::Lack;
 pub use state::{AccountOverride, State, StateDiff};
 pub use trace::{
     AccountTrace, CallFrame, CallLog, CallsConfig, PrestateConfig, PrestateTrace, Step, StepTrace,
@@ -44,6 +45,7 @@ use crate::{
 use alloc::{borrow::Cow, collections::BTreeSet, vec::Vec};
 use alloy_primitives::{B256, Bloom, U256, logs_bloom};
 use receipts_root::receipts_root;
+pub(crate) use system::BLOCK_INFO_ROOT_SLOT;
 use system::Opening;
 
 /// Runs blocks. It keeps nothing of a chain, only caches of derived values, so one serves any number of chains.
@@ -155,12 +157,12 @@ impl Executor {
     /// # Errors
     ///
     /// [`ExecuteError::Invalid`] when the block breaks a rule, [`ExecuteError::Store`] when the state is not at hand.
-    pub fn execute<S: Store>(
+    pub fn execute(
         &mut self,
         block: &PreparedInput,
         batch: &BatchContext<'_>,
         parent: Parent,
-        store: &S,
+        store: &dyn Store,
     ) -> Result<Execution, ExecuteError> {
         let mut state = State::at(store, parent.state_root, &mut self.paths);
         let execution = run(block, batch, &parent, &mut state)?;
@@ -172,12 +174,12 @@ impl Executor {
     /// # Errors
     ///
     /// [`StoreError`] when the state is not at hand.
-    pub fn import_exit_root<S: Store>(
+    pub fn import_exit_root(
         &mut self,
         global_exit_root: B256,
         timestamp: u64,
         state_root: B256,
-        store: &S,
+        store: &dyn Store,
     ) -> Result<StateDiff, StoreError> {
         let mut state = State::at(store, state_root, &mut self.paths);
         state.import_exit_root(global_exit_root, U256::from(timestamp))?;
@@ -194,11 +196,11 @@ impl Executor {
 /// # Errors
 ///
 /// Those of [`Executor::execute`].
-pub fn touch_block<S: Store>(
+pub fn touch_block(
     block: &PreparedInput,
     batch: &BatchContext<'_>,
     parent: Parent,
-    state: &mut State<'_, S>,
+    state: &mut State<'_>,
 ) -> Result<(BTreeSet<StateKey>, B256), ExecuteError> {
     // A block that repeats an exit root is compared with what the chain knows of it.
     if !block.l1_info.global_exit_root.is_zero() {
@@ -221,11 +223,11 @@ pub fn touch_block<S: Store>(
 }
 
 /// Runs `block` on `state`, where the changes stay.
-fn run<S: Store>(
+fn run(
     block: &PreparedInput,
     batch: &BatchContext<'_>,
     parent: &Parent,
-    state: &mut State<'_, S>,
+    state: &mut State<'_>,
 ) -> Result<Execution, ExecuteError> {
     let rules = batch.rules;
     let opening = Opening::of(block, batch)?;

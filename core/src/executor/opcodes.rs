@@ -1,7 +1,6 @@
 //! The opcodes that differ from Ethereum's (`spec/execution.md` §2).
 
 use super::{Interrupt, Rules, rules::InitCodeInput, state::State};
-use crate::store::Store;
 use alloc::vec::Vec;
 use alloy_primitives::{Address, B256, U256};
 use revm::{
@@ -21,17 +20,15 @@ use revm::{
 };
 
 /// The EVM's surroundings while a block runs.
-pub(super) type Surroundings<'a, 's, S> = Context<BlockEnv, TxEnv, CfgEnv, &'a mut State<'s, S>>;
-type Frame<'f, 'a, 's, S> = InstructionContext<'f, Surroundings<'a, 's, S>, EthInterpreter>;
+pub(super) type Surroundings<'a, 's> = Context<BlockEnv, TxEnv, CfgEnv, &'a mut State<'s>>;
+type Frame<'f, 'a, 's> = InstructionContext<'f, Surroundings<'a, 's>, EthInterpreter>;
 
 /// London is the last specification before the merge, and brings EIP-3541, which the rollup has. Its gas schedule is
 /// replaced by Berlin's where the EVM is set up.
 pub(super) const BASE: SpecId = SpecId::LONDON;
 
 /// London's instructions with the rollup's differences.
-pub(super) fn instructions<'a, 's, S: Store>(
-    rules: &Rules,
-) -> EthInstructions<EthInterpreter, Surroundings<'a, 's, S>> {
+pub(super) fn instructions<'a, 's>(rules: &Rules) -> EthInstructions<EthInterpreter, Surroundings<'a, 's>> {
     let mut table = EthInstructions::new(instruction_table(), gas_table_spec(BASE), BASE);
     if rules.push0 {
         table.insert_instruction(opcode::PUSH0, Instruction::new(push0), 2);
@@ -51,12 +48,12 @@ pub(super) fn instructions<'a, 's, S: Store>(
 }
 
 /// PUSH0 without the question for Shanghai that revm's own asks.
-fn push0<S: Store>(frame: Frame<'_, '_, '_, S>) -> InstructionExecResult {
+fn push0(frame: Frame<'_, '_, '_>) -> InstructionExecResult {
     push(frame, U256::ZERO)
 }
 
 /// EXTCODEHASH gives the Poseidon hash that the state tree holds, and 0 for every account without code.
-fn ext_code_hash<S: Store>(mut frame: Frame<'_, '_, '_, S>) -> InstructionExecResult {
+fn ext_code_hash(mut frame: Frame<'_, '_, '_>) -> InstructionExecResult {
     let address = Address::from_word(pop(&mut frame)?.into());
     let account = load_account(&mut frame, address)?;
     let (hash, code) = (account.code_hash, account.code.clone().unwrap_or_default());
@@ -65,7 +62,7 @@ fn ext_code_hash<S: Store>(mut frame: Frame<'_, '_, '_, S>) -> InstructionExecRe
 }
 
 /// CALLDATALOAD where init code reads itself.
-fn call_data_load<S: Store>(mut frame: Frame<'_, '_, '_, S>) -> InstructionExecResult {
+fn call_data_load(mut frame: Frame<'_, '_, '_>) -> InstructionExecResult {
     if frame.interpreter.input.bytecode_address().is_some() {
         return system::calldataload(frame);
     }
@@ -76,7 +73,7 @@ fn call_data_load<S: Store>(mut frame: Frame<'_, '_, '_, S>) -> InstructionExecR
 }
 
 /// CALLDATACOPY where init code reads itself.
-fn call_data_copy<S: Store>(frame: Frame<'_, '_, '_, S>) -> InstructionExecResult {
+fn call_data_copy(frame: Frame<'_, '_, '_>) -> InstructionExecResult {
     if frame.interpreter.input.bytecode_address().is_some() {
         return system::calldatacopy(frame);
     }
@@ -84,17 +81,17 @@ fn call_data_copy<S: Store>(frame: Frame<'_, '_, '_, S>) -> InstructionExecResul
 }
 
 /// BLOCKHASH reads the system contract's map of state roots: any past block, however old.
-fn block_hash<S: Store>(frame: Frame<'_, '_, '_, S>) -> InstructionExecResult {
+fn block_hash(frame: Frame<'_, '_, '_>) -> InstructionExecResult {
     block_hash_until(frame, U256::MAX)
 }
 
 /// BLOCKHASH where blocks that are yet to come have none.
-fn past_block_hash<S: Store>(frame: Frame<'_, '_, '_, S>) -> InstructionExecResult {
+fn past_block_hash(frame: Frame<'_, '_, '_>) -> InstructionExecResult {
     let present = frame.host.block.number;
     block_hash_until(frame, present)
 }
 
-fn block_hash_until<S: Store>(mut frame: Frame<'_, '_, '_, S>, last: U256) -> InstructionExecResult {
+fn block_hash_until(mut frame: Frame<'_, '_, '_>, last: U256) -> InstructionExecResult {
     let number = pop(&mut frame)?;
     let root = match u64::try_from(number) {
         Ok(known) if number <= last => {
@@ -109,7 +106,7 @@ fn block_hash_until<S: Store>(mut frame: Frame<'_, '_, '_, S>, last: U256) -> In
 ///
 /// With nothing to move, or to itself, it neither charges for a cold target nor warms it (`spec/execution.md` §2.3: the
 /// ROM's reading; no official vector tells it from the others).
-fn send_all<S: Store>(mut frame: Frame<'_, '_, '_, S>) -> InstructionExecResult {
+fn send_all(mut frame: Frame<'_, '_, '_>) -> InstructionExecResult {
     if frame.interpreter.runtime_flag.is_static() {
         return Err(InstructionResult::StateChangeDuringStaticCall);
     }
@@ -140,19 +137,19 @@ fn send_all<S: Store>(mut frame: Frame<'_, '_, '_, S>) -> InstructionExecResult 
     }
 }
 
-fn jump<S: Store>(mut frame: Frame<'_, '_, '_, S>) -> InstructionExecResult {
+fn jump(mut frame: Frame<'_, '_, '_>) -> InstructionExecResult {
     let target = pop(&mut frame)?;
     jump_to(frame, target)
 }
 
-fn jump_if<S: Store>(mut frame: Frame<'_, '_, '_, S>) -> InstructionExecResult {
+fn jump_if(mut frame: Frame<'_, '_, '_>) -> InstructionExecResult {
     let (target, condition) = (pop(&mut frame)?, pop(&mut frame)?);
     if condition.is_zero() { Ok(()) } else { jump_to(frame, target) }
 }
 
 /// Every byte 0x5b is a destination, also inside the data of a PUSH: the prover does not analyse code
 /// (`spec/execution.md` §2.5).
-fn jump_to<S: Store>(frame: Frame<'_, '_, '_, S>, target: U256) -> InstructionExecResult {
+fn jump_to(frame: Frame<'_, '_, '_>, target: U256) -> InstructionExecResult {
     // No code runs long without jumps or calls.
     if let Err(error) = frame.host.journaled_state.db_mut().interrupt().spend(Interrupt::JUMP) {
         frame.host.error = Err(ContextError::Db(error));
@@ -197,8 +194,8 @@ fn without_analysis(code: &[u8]) -> Bytecode {
 const PADDING: usize = 33;
 
 /// Loads an account with its code, and charges for a cold one what revm's own opcodes charge.
-fn load_account<'f, S: Store>(
-    frame: &'f mut Frame<'_, '_, '_, S>,
+fn load_account<'f>(
+    frame: &'f mut Frame<'_, '_, '_>,
     address: Address,
 ) -> Result<AccountInfoLoad<'f>, LoadError> {
     let cold_cost = frame.host.gas_params().cold_account_additional_cost();
@@ -210,10 +207,10 @@ fn load_account<'f, S: Store>(
     Ok(account)
 }
 
-fn pop<S: Store>(frame: &mut Frame<'_, '_, '_, S>) -> Result<U256, InstructionResult> {
+fn pop(frame: &mut Frame<'_, '_, '_>) -> Result<U256, InstructionResult> {
     frame.interpreter.stack.pop().map_err(|_| InstructionResult::StackUnderflow)
 }
 
-fn push<S: Store>(frame: Frame<'_, '_, '_, S>, word: U256) -> InstructionExecResult {
+fn push(frame: Frame<'_, '_, '_>, word: U256) -> InstructionExecResult {
     if frame.interpreter.stack.push(word) { Ok(()) } else { Err(InstructionResult::StackOverflow) }
 }

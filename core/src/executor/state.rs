@@ -22,9 +22,9 @@ use revm::{
 /// revm, which takes any hash but that of empty code for a mere name; code that a transaction deploys is named by keccak
 /// until the block ends. `State::poseidon_code_hash` translates.
 #[derive(Debug)]
-pub struct State<'s, S> {
+pub struct State<'s> {
     /// The state before the block, and in front of it the nodes of intermediate roots.
-    store: Journal<&'s S>,
+    store: Journal<&'s dyn Store>,
     root: B256,
     /// The last root that was asked for.
     intermediate_root: B256,
@@ -37,6 +37,16 @@ pub struct State<'s, S> {
     /// Accounts of which a simulation replaced all storage.
     emptied: BTreeSet<Address>,
     interrupt: Interrupt<'s>,
+    lacking: Option<Lack>,
+}
+
+/// A part of the state that was looked for, and that the store does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lack {
+    /// A leaf, or the proof that there is none.
+    Leaf(StateKey),
+    /// The code of an account.
+    Code(Address),
 }
 
 /// A leaf's value before the block, at the last intermediate root, and now.
@@ -102,9 +112,9 @@ impl StateDiff {
     }
 }
 
-impl<'s, S: Store> State<'s, S> {
+impl<'s> State<'s> {
     /// The world at `root`.
-    pub fn at(store: &'s S, root: B256, paths: &'s mut Paths) -> Self {
+    pub fn at(store: &'s dyn Store, root: B256, paths: &'s mut Paths) -> Self {
         Self {
             store: Journal::new(store),
             root,
@@ -115,7 +125,13 @@ impl<'s, S: Store> State<'s, S> {
             deployed: BTreeMap::new(),
             emptied: BTreeSet::new(),
             interrupt: Interrupt::default(),
+            lacking: None,
         }
+    }
+
+    /// What the first read that failed was looking for, when the store does not have it.
+    pub(crate) fn lacking(&self) -> Option<Lack> {
+        self.lacking
     }
 
     /// Lets the host end what reads or runs on this state: it fails with [`StoreError::Interrupted`].
@@ -149,6 +165,11 @@ impl<'s, S: Store> State<'s, S> {
             B256::ZERO => Ok(Bytes::new()),
             hash => Ok(self.code_by_hash(hash)?.original_bytes()),
         }
+    }
+
+    /// The state root after an earlier block, as the state itself remembers it; zero if it does not.
+    pub fn past_root(&mut self, number: u64) -> Result<B256, StoreError> {
+        self.read(Self::state_root_slot(number)).map(B256::from)
     }
 
     /// A word of an account's storage.
@@ -208,7 +229,13 @@ impl<'s, S: Store> State<'s, S> {
                 let emptied = matches!(key, StateKey::Storage(address, _) if self.emptied.contains(&address));
                 let value = match emptied {
                     true => U256::ZERO,
-                    false => Smt::new(&self.store).get(self.root, &self.paths.path(key))?,
+                    false => {
+                        Smt::new(&self.store).get(self.root, &self.paths.path(key)).inspect_err(|error| {
+                            if let StoreError::Missing(_) = error {
+                                self.lacking.get_or_insert(Lack::Leaf(key));
+                            }
+                        })?
+                    }
                 };
                 Ok(entry.insert(Word { before: value, hashed: value, now: value }))
             }
@@ -304,7 +331,7 @@ impl<'s, S: Store> State<'s, S> {
 
 impl DBErrorMarker for StoreError {}
 
-impl<S: Store> Database for State<'_, S> {
+impl Database for State<'_> {
     type Error = StoreError;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, StoreError> {
@@ -330,7 +357,16 @@ impl<S: Store> Database for State<'_, S> {
             return Ok(code.clone());
         }
         let key = Key::Code(hash);
-        let code = self.store.get(&key)?.ok_or(StoreError::Missing(key))?;
+        let code = self.store.get(&key).and_then(|code| code.ok_or(StoreError::Missing(key)));
+        let code = code.inspect_err(|error| {
+            if let StoreError::Missing(_) = error {
+                let whose = self.words.iter().find_map(|(key, word)| match key {
+                    StateKey::CodeHash(address) if B256::from(word.now) == hash => Some(*address),
+                    _ => None,
+                });
+                self.lacking = self.lacking.or(whose.map(Lack::Code));
+            }
+        })?;
         // Never by its first bytes: code that begins like an EIP-7702 delegation is only odd code here.
         let code = Bytecode::new_legacy(code);
         self.codes.insert(hash, code.clone());
@@ -342,6 +378,6 @@ impl<S: Store> Database for State<'_, S> {
     }
 
     fn block_hash(&mut self, number: u64) -> Result<B256, StoreError> {
-        Ok(self.read(Self::state_root_slot(number))?.into())
+        self.past_root(number)
     }
 }

@@ -3,7 +3,7 @@
 use super::{BatchContext, BlockModel, Invalid, Parent, PreparedInput, state::State};
 use crate::{
     chain::ChainSpec,
-    store::{Store, StoreError},
+    store::StoreError,
     tree::StateKey,
     types::{BatchKind, L1Info},
 };
@@ -14,7 +14,7 @@ const NUMBER_SLOT: U256 = U256::ZERO;
 /// Slot of the system contract: timestamp of the block.
 const TIMESTAMP_SLOT: U256 = U256::from_limbs([2, 0, 0, 0]);
 /// Slot of the system contract: root of the block info tree.
-const BLOCK_INFO_ROOT_SLOT: U256 = U256::from_limbs([3, 0, 0, 0]);
+pub(crate) const BLOCK_INFO_ROOT_SLOT: U256 = U256::from_limbs([3, 0, 0, 0]);
 /// Slot of the exit root manager: local exit root.
 const LOCAL_EXIT_ROOT_SLOT: U256 = U256::ONE;
 
@@ -50,16 +50,12 @@ impl Opening {
     }
 
     /// What is written before the transactions.
-    pub(super) fn write<S: Store>(
-        &self,
-        state: &mut State<'_, S>,
-        parent: &Parent,
-    ) -> Result<(), StoreError> {
+    pub(super) fn write(&self, state: &mut State<'_>, parent: &Parent) -> Result<(), StoreError> {
         if self.open_already {
             return Ok(());
         }
         if self.model == BlockModel::L2Block {
-            state.write(State::<S>::state_root_slot(parent.number), parent.state_root.into())?;
+            state.write(State::state_root_slot(parent.number), parent.state_root.into())?;
             state.write(system_slot(NUMBER_SLOT), U256::from(self.number))?;
             let timestamp = U256::from(self.timestamp);
             if timestamp > state.read(system_slot(TIMESTAMP_SLOT))? {
@@ -91,7 +87,7 @@ fn imports_l1_info(block: &PreparedInput, batch: &BatchContext<'_>) -> Result<bo
     Ok(true)
 }
 
-impl<S: Store> State<'_, S> {
+impl State<'_> {
     pub(super) fn write_block_info_root(&mut self, root: B256) -> Result<(), StoreError> {
         self.write(system_slot(BLOCK_INFO_ROOT_SLOT), root.into())
     }

@@ -3,7 +3,7 @@ use super::{
     fee::effective_gas_price, state::State, system::Opening,
 };
 use crate::{
-    store::{Store, StoreError},
+    store::StoreError,
     types::{Receipt, TransactionError},
 };
 use alloc::{
@@ -49,11 +49,11 @@ pub(super) struct Executed<'b> {
 }
 
 /// Runs the transactions of a block, one on the state that the other left.
-pub(super) fn run_all<'b, S: Store>(
+pub(super) fn run_all<'b>(
     block: &'b PreparedInput,
     batch: &BatchContext<'_>,
     opening: &Opening,
-    state: &mut State<'_, S>,
+    state: &mut State<'_>,
 ) -> Result<(Vec<Executed<'b>>, Vec<Skipped>), StoreError> {
     let (mut executed, mut skipped) = (Vec::with_capacity(block.transactions.len()), Vec::new());
     if block.transactions.is_empty() {

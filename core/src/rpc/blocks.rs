@@ -7,7 +7,6 @@ use super::{
     reply::{Outcome, Relay},
     view::{Found, View},
 };
-use crate::store::Store;
 use alloc::{format, vec::Vec};
 use alloy_primitives::{Address, B256, Bytes, U64};
 
@@ -20,7 +19,7 @@ fn single(extra: bool) -> Form {
     Form { full: true, extra, receipts: false }
 }
 
-impl<S: Store> View<'_, S> {
+impl View<'_> {
     pub(super) fn block_by_number_object(&self, params: Params<'_>) -> Result<Option<BlockObject>, Error> {
         self.block_object(params.number_or_tag(0)?, params)
     }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     executor::{AccessListResult, AccountOverride, Call, CallContext, CallError, CallOutcome, State, Trace},
-    store::{Store, StoreError},
+    store::StoreError,
 };
 use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 use alloy_primitives::{Address, B256, Bytes, TxKind, U64, U256};
@@ -48,12 +48,12 @@ struct AccessItem {
     storage_keys: Vec<B256>,
 }
 
-impl<S: Store> View<'_, S> {
+impl View<'_> {
     pub(super) fn call(&self, params: Params<'_>) -> Result<Bytes, Error> {
         let wanted = self.wanted(params)?;
         let found = self.state_block(params.selector(1)?)?;
         let context = self.context(&found, &wanted.block)?;
-        let result = self.with_state(&found, |state| {
+        let result = self.with_call_state(&found, params, &wanted, |state| {
             apply(&wanted.accounts, state)?;
             context.call(&wanted.call, state)
         })?;
@@ -75,7 +75,7 @@ impl<S: Store> View<'_, S> {
         let wanted = self.wanted(params)?;
         let found = self.state_block(params.selector(1)?)?;
         let context = self.context(&found, &wanted.block)?;
-        let gas = self.with_state(&found, |state| {
+        let gas = self.with_call_state(&found, params, &wanted, |state| {
             apply(&wanted.accounts, state)?;
             context.estimate_gas(&wanted.call, state)
         })?;
@@ -87,10 +87,11 @@ impl<S: Store> View<'_, S> {
         let wanted = self.wanted(params)?;
         let found = self.state_block(params.selector(1)?)?;
         let context = self.context(&found, &wanted.block)?;
-        let AccessListResult { access_list, result } = self.with_state(&found, |state| {
-            apply(&wanted.accounts, state)?;
-            context.access_list(&wanted.call, state)
-        })?;
+        let AccessListResult { access_list, result } =
+            self.with_call_state(&found, params, &wanted, |state| {
+                apply(&wanted.accounts, state)?;
+                context.access_list(&wanted.call, state)
+            })?;
         let error = match result.outcome {
             CallOutcome::Success(_) => None,
             outcome => Some(failure(outcome).message),
@@ -110,7 +111,7 @@ impl<S: Store> View<'_, S> {
         let found = self.state_block(params.required_selector(1)?)?;
         let context = self.context(&found, &wanted.block)?;
         let budget = self.rpc.config.limits.response;
-        self.with_state(&found, |state| {
+        self.with_call_state(&found, params, &wanted, |state| {
             apply(&wanted.accounts, state)?;
             context.trace(&wanted.call, state, &tracer, budget)
         })
@@ -146,6 +147,35 @@ impl<S: Store> View<'_, S> {
         })
     }
 
+    /// [`View::with_state`]; where the state is not at hand, a call wants more than the leaf where it stopped.
+    fn with_call_state<T, E>(
+        &self,
+        found: &Found,
+        params: Params<'_>,
+        wanted: &Wanted,
+        look: impl FnOnce(&mut State<'_>) -> Result<T, E>,
+    ) -> Result<T, Error>
+    where
+        Error: From<StateError<E>>,
+    {
+        let seen = self.with_state(found, look);
+        if self.lacks() {
+            let at = self.at(found)?;
+            let mut call = String::new();
+            params.required(0, Ok)?.write(&mut call);
+            self.want(|wants| {
+                let receiver = wanted.call.to.to().copied();
+                let coinbase = found.record.header.beneficiary;
+                for address in [Some(wanted.call.from), receiver, Some(coinbase)].into_iter().flatten() {
+                    wants.account(at, address);
+                }
+                wants.codes.extend(receiver.map(|receiver| (at, receiver)));
+                wants.calls.insert((at, call));
+            });
+        }
+        seen
+    }
+
     fn context(&self, found: &Found, overrides: &BlockOverride) -> Result<CallContext<'static>, Error> {
         let (header, rules) = (&found.record.header, self.rules(found)?);
         Ok(CallContext {
@@ -178,10 +208,7 @@ fn failure(outcome: CallOutcome) -> Error {
     }
 }
 
-fn apply<S: Store>(
-    accounts: &[(Address, AccountOverride)],
-    state: &mut State<'_, S>,
-) -> Result<(), StoreError> {
+fn apply(accounts: &[(Address, AccountOverride)], state: &mut State<'_>) -> Result<(), StoreError> {
     accounts.iter().try_for_each(|(address, account)| state.override_account(*address, account))
 }
 

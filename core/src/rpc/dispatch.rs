@@ -8,7 +8,6 @@ use super::{
     reply::{Outcome, Relay},
     view::View,
 };
-use crate::store::Store;
 use alloc::{collections::BTreeMap, string::ToString};
 use alloy_primitives::{U64, keccak256};
 use serde::Serialize;
@@ -16,7 +15,7 @@ use serde::Serialize;
 /// Blocks that we may be behind the main node without being said to synchronise.
 const SYNCED_WITHIN: u64 = 10;
 
-impl<S: Store> View<'_, S> {
+impl View<'_> {
     pub(super) fn dispatch(&self, request: &Request<'_>) -> Result<Outcome, Error> {
         let (method, params) = (request.method.as_str(), Params::new(&request.params));
         if let Some(outcome) = self.without_parameters(method) {
@@ -26,6 +25,7 @@ impl<S: Store> View<'_, S> {
             Some(("eth", _)) => self.eth(method, params),
             Some(("zkevm", _)) => self.zkevm(method, params),
             Some(("debug", _)) => self.debug(method, params),
+            _ if method == "zkreplica_getRecords" => answer(self.records(params.at_most(1)?)?),
             Some(("txpool", _)) => self.txpool(method, params),
             _ if method == "web3_sha3" => params.at_most(1)?.data(0).and_then(|data| answer(keccak256(data))),
             _ => Err(Error::method_not_found(method)),
@@ -185,7 +185,7 @@ impl<S: Store> View<'_, S> {
     /// Each has methods that work here: transactions wait only where they are remembered.
     fn modules(&self) -> BTreeMap<&'static str, &'static str> {
         let pool = self.remembering().map(|_| "txpool");
-        ["debug", "eth", "net", "rpc", "web3", "zkevm"]
+        ["debug", "eth", "net", "rpc", "web3", "zkevm", "zkreplica"]
             .into_iter()
             .chain(pool)
             .map(|name| (name, "1.0"))

@@ -1,5 +1,5 @@
 use super::json;
-use crate::store::StoreError;
+use crate::store::{Key, StoreError};
 use alloc::{format, string::String, vec::Vec};
 use alloy_primitives::{Bytes, hex};
 use core::fmt::{self, Write as _};
@@ -24,6 +24,8 @@ impl Error {
     pub(super) const SERVER: i64 = -32000;
     pub(super) const UNKNOWN_BLOCK: i64 = -39001;
     pub(super) const PRUNED: i64 = 4444;
+    /// "Resource unavailable" (EIP-1474).
+    pub(super) const UNAVAILABLE: i64 = -32002;
     pub(super) const LIMIT: i64 = -32005;
     pub(super) const REVERTED: i64 = 3;
 
@@ -52,8 +54,17 @@ impl Error {
         Self::new(Self::INTERNAL, "internal error")
     }
 
+    /// The state is not here, and nobody gives it.
+    pub(super) fn unavailable(number: u64, reason: &str) -> Self {
+        Self::new(Self::UNAVAILABLE, format!("state of block {number} is unavailable: {reason}"))
+    }
+
     pub(super) fn not_ready() -> Self {
         Self::server("not ready")
+    }
+
+    pub(super) fn too_large() -> Self {
+        Self::server("response too large")
     }
 
     /// A call undid itself; `output` says why (`spec/rpc.md` §5).
@@ -81,6 +92,9 @@ impl Error {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
+            StoreError::Missing(Key::Block(number)) => {
+                Self::new(Self::PRUNED, format!("block {number} is not available"))
+            }
             StoreError::Missing(_) => Self::server("state not available"),
             StoreError::Interrupted => Self::server("execution aborted (timeout)"),
             StoreError::Corrupt { .. } | StoreError::Host(_) => Self::internal(),

@@ -6,7 +6,6 @@ use super::{
     params::Params,
     view::{Found, View},
 };
-use crate::store::Store;
 use alloc::{
     format,
     string::{String, ToString},
@@ -29,7 +28,7 @@ pub(super) struct FeeHistory {
     reward: Option<Vec<Vec<U128>>>,
 }
 
-impl<S: Store> View<'_, S> {
+impl View<'_> {
     pub(super) fn fee_history(&self, params: Params<'_>) -> Result<FeeHistory, Error> {
         let count = params.count(0)?.min(self.rpc.config.limits.fee_history);
         let newest = self.state_block(params.number_or_tag(1)?)?.number();

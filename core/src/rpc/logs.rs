@@ -5,14 +5,13 @@ use super::{
     json::Json,
     objects::LogObject,
     params::{self, Params, Selector, Tag},
+    room::Room,
     view::{Found, View},
 };
-use crate::store::{
-    Store,
-    log_index::{self, Fingerprint},
-};
-use alloc::{format, string::String, vec::Vec};
+use crate::store::log_index::{self, Fingerprint};
+use alloc::{boxed::Box, format, string::String, vec::Vec};
 use alloy_primitives::{Address, B256, Bloom, BloomInput};
+use serde_json::value::RawValue;
 
 /// Topics of a log.
 const MAX_TOPICS: usize = 4;
@@ -27,10 +26,24 @@ struct Filter {
     addresses: Vec<Address>,
     /// For each position the topics that may stand there, sorted; any, if none is named.
     topics: Vec<Vec<B256>>,
+}
+
+/// What tells of blocks without reading them whether a [`Filter`] may match there. It takes ten times the filter's room,
+/// and lives no longer than a search.
+#[derive(Debug)]
+struct Search {
     /// What the bloom of a block with a match holds: of each group one at least.
     blooms: Vec<Vec<Bloom>>,
     /// What the index has of a section with a match: of each group one at least.
     fingerprints: Vec<Vec<Fingerprint>>,
+}
+
+/// Logs as they are found.
+#[derive(Debug)]
+struct Gathered {
+    logs: Vec<Box<RawValue>>,
+    most: usize,
+    room: Room,
 }
 
 /// What `eth_getLogs` or a filter asks for.
@@ -87,6 +100,14 @@ impl Query {
         Ok(Self { filter, blocks: Blocks::Range { from: None, to: None } })
     }
 
+    /// About how many bytes it takes here.
+    pub(super) fn bytes(&self) -> usize {
+        let Filter { addresses, topics } = &self.filter;
+        size_of::<Self>()
+            + size_of_val(addresses.as_slice())
+            + topics.iter().map(|topics| size_of_val(topics) + size_of_val(topics.as_slice())).sum::<usize>()
+    }
+
     /// Of one block's logs those that are asked for.
     pub(super) fn select<'a>(
         &self,
@@ -115,48 +136,44 @@ fn object<'a>(params: Params<'a>, position: usize) -> Result<&'a Json<'a>, Error
     })
 }
 
-impl<S: Store> View<'_, S> {
-    pub(super) fn logs(&self, params: Params<'_>) -> Result<Vec<LogObject>, Error> {
+impl View<'_> {
+    pub(super) fn logs(&self, params: Params<'_>) -> Result<Vec<Box<RawValue>>, Error> {
         self.find_logs(&Query::read(params)?)
     }
 
-    pub(super) fn find_logs(&self, query: &Query) -> Result<Vec<LogObject>, Error> {
-        let mut logs = Vec::new();
+    pub(super) fn find_logs(&self, query: &Query) -> Result<Vec<Box<RawValue>>, Error> {
+        let mut gathered =
+            Gathered { logs: Vec::new(), most: self.rpc.config.limits.log_results, room: self.room() };
+        gathered.room.brackets();
         let (from, to) = match &query.blocks {
             Blocks::Hash(hash) => {
                 let found = self.block_by_hash(*hash)?.ok_or_else(|| Error::server("unknown block"))?;
-                query.filter.select(&found, &mut logs)?;
-                let number = found.number();
-                return self.within_limit(&logs, number, number).map(|()| logs);
+                gathered.select(&query.filter, &found, found.number())?;
+                return Ok(gathered.logs);
             }
             Blocks::Range { from, to } => self.range(*from, *to)?,
         };
-        let before = self.stored(to)?.hash;
+        let search = query.filter.search();
         let mut next = from;
         while next <= to {
             let number = next;
-            if let Some(behind) = self.without_match(number, number == from, &query.filter)? {
+            if let Some(behind) = self.without_match(number, number == from, &search)? {
                 next = behind;
                 continue;
             }
             next += 1;
-            if !query.filter.may_match(&self.bloom(number)?) {
+            if !search.may_match(&self.bloom(number)?) {
                 continue;
             }
             let found = self.block_by_number(number)?.ok_or_else(Error::internal)?;
-            query.filter.select(&found, &mut logs)?;
-            self.within_limit(&logs, from, number)?;
+            gathered.select(&query.filter, &found, from)?;
         }
-        // The hash stands for all blocks before it.
-        if self.stored(to)?.hash != before {
-            return Err(Error::server("the chain was rolled back meanwhile: ask again"));
-        }
-        Ok(logs)
+        Ok(gathered.logs)
     }
 
     /// The block behind the largest section from this block on in which the index knows no match. At the beginning of a
     /// range the section may begin before it.
-    fn without_match(&self, number: u64, begins: bool, filter: &Filter) -> Result<Option<u64>, Error> {
+    fn without_match(&self, number: u64, begins: bool, search: &Search) -> Result<Option<u64>, Error> {
         let head = self.head()?.number;
         for level in (1..=log_index::LEVELS).rev() {
             let (blocks, within) = (log_index::blocks(level), number % log_index::blocks(level));
@@ -165,7 +182,7 @@ impl<S: Store> View<'_, S> {
                 continue;
             }
             let section = log_index::section(level, number, self.store)?;
-            if section.is_some_and(|section| !section.may_match(&filter.fingerprints)) {
+            if section.is_some_and(|section| !section.may_match(&search.fingerprints)) {
                 return Ok(Some(last + 1));
             }
         }
@@ -193,17 +210,34 @@ impl<S: Store> View<'_, S> {
         }
         Ok((from, to))
     }
+}
+
+impl Gathered {
+    /// Takes in the block's logs that match. `from` is the first block that is looked at.
+    fn select(&mut self, filter: &Filter, found: &Found, from: u64) -> Result<(), Error> {
+        let mut position = 0;
+        for index in 0..found.record.receipts.len() {
+            let of_transaction = found.logs_after(index, position)?;
+            position += of_transaction.len();
+            for log in of_transaction.iter().filter(|log| filter.matches(log.address(), log.topics())) {
+                let full = self.logs.len() >= self.most;
+                match if full { None } else { self.room.try_write(log)? } {
+                    Some(log) => self.logs.push(log),
+                    // No range is smaller than a block.
+                    None if !full && found.number() == from => return Err(Error::too_large()),
+                    None => return Err(self.too_many(from, found.number())),
+                }
+            }
+        }
+        Ok(())
+    }
 
     /// Indexers read the range out of this sentence, and ask for that first.
-    fn within_limit(&self, logs: &[LogObject], from: u64, at: u64) -> Result<(), Error> {
-        let limit = self.rpc.config.limits.log_results;
-        if logs.len() <= limit {
-            return Ok(());
-        }
-        let to = at.saturating_sub(1).max(from);
-        Err(Error::invalid(format!(
-            "query returned more than {limit} results. Try with this block range [{from:#x}, {to:#x}]."
-        )))
+    fn too_many(&self, from: u64, at: u64) -> Error {
+        let (number, to) = (self.logs.len(), at.saturating_sub(1).max(from));
+        Error::invalid(format!(
+            "query returned more than {number} results. Try with this block range [{from:#x}, {to:#x}]."
+        ))
     }
 }
 
@@ -225,7 +259,8 @@ impl Filter {
         }
         let topics = positions.iter().map(|position| alternatives(position)).collect::<Result<_, _>>();
         let filter = Self::new(addresses, topics.map_err(argument)?);
-        if filter.blooms.iter().any(|group| group.len() > MAX_ALTERNATIVES) {
+        let most = filter.topics.iter().map(Vec::len).fold(filter.addresses.len(), usize::max);
+        if most > MAX_ALTERNATIVES {
             return Err(Error::invalid("exceed max addresses or topics per search position"));
         }
         Ok(filter)
@@ -234,6 +269,11 @@ impl Filter {
     fn new(mut addresses: Vec<Address>, mut topics: Vec<Vec<B256>>) -> Self {
         addresses.sort_unstable();
         topics.iter_mut().for_each(|topics| topics.sort_unstable());
+        Self { addresses, topics }
+    }
+
+    fn search(&self) -> Search {
+        let Self { addresses, topics } = self;
         let of_addresses = addresses.iter().map(|address| bloom(address.as_slice())).collect();
         let of_topics =
             topics.iter().map(|topics| topics.iter().map(|topic| bloom(topic.as_slice())).collect());
@@ -244,23 +284,7 @@ impl Filter {
         let of_topics = topics.iter().enumerate().map(of_topic);
         let of_addresses = addresses.iter().map(Fingerprint::of_address).collect();
         let fingerprints = of_topics.chain([of_addresses]).filter(|group: &Vec<_>| !group.is_empty());
-        Self { fingerprints: fingerprints.collect(), addresses, topics, blooms }
-    }
-
-    /// The header's bloom does not rule a match out.
-    fn may_match(&self, bloom: &Bloom) -> bool {
-        self.blooms.iter().all(|group| group.iter().any(|one| bloom.contains(one)))
-    }
-
-    /// Appends the block's logs that match.
-    fn select(&self, found: &Found, logs: &mut Vec<LogObject>) -> Result<(), Error> {
-        let mut position = 0;
-        for index in 0..found.record.receipts.len() {
-            let of_transaction = found.logs_after(index, position)?;
-            position += of_transaction.len();
-            logs.extend(of_transaction.into_iter().filter(|log| self.matches(log.address(), log.topics())));
-        }
-        Ok(())
+        Search { fingerprints: fingerprints.collect(), blooms }
     }
 
     fn matches(&self, address: &Address, topics: &[B256]) -> bool {
@@ -270,6 +294,13 @@ impl Filter {
             && wanted
                 .into_iter()
                 .all(|(wanted, topic)| wanted.is_empty() || wanted.binary_search(topic).is_ok())
+    }
+}
+
+impl Search {
+    /// The header's bloom does not rule a match out.
+    fn may_match(&self, bloom: &Bloom) -> bool {
+        self.blooms.iter().all(|group| group.iter().any(|one| bloom.contains(one)))
     }
 }
 
@@ -324,9 +355,9 @@ mod tests {
     fn the_bloom_never_hides_a_match() {
         let mut bloom = Bloom::ZERO;
         bloom.accrue(BloomInput::Raw(A.as_slice()));
-        assert!(filter(&[&[A]]).may_match(&bloom));
-        assert!(filter(&[&[], &[B, A]]).may_match(&bloom));
-        assert!(!filter(&[&[B]]).may_match(&bloom));
-        assert!(filter(&[]).may_match(&Bloom::ZERO));
+        assert!(filter(&[&[A]]).search().may_match(&bloom));
+        assert!(filter(&[&[], &[B, A]]).search().may_match(&bloom));
+        assert!(!filter(&[&[B]]).search().may_match(&bloom));
+        assert!(filter(&[]).search().may_match(&Bloom::ZERO));
     }
 }

@@ -37,21 +37,26 @@ mod logs;
 mod objects;
 mod params;
 mod proof;
+mod question;
+mod records;
 mod reply;
+mod room;
 mod send;
 mod state;
 #[cfg(test)]
 mod tests;
 mod trace;
 mod view;
+mod wants;
 mod witness;
 mod zkevm;
 
 pub use error::Error;
 pub use live::{Caller, Lagged, Live, LiveLimits, Resend, Shared, Subscriptions};
+pub use question::{Asking, Question};
 pub use reply::{Forward, Reply};
 
-use crate::{chain::ChainSpec, store::Store};
+use crate::{chain::ChainSpec, store::Store, types::Frontier};
 use alloc::{string::String, vec::Vec};
 use alloy_primitives::Address;
 use envelope::{Call, Message};
@@ -142,19 +147,12 @@ pub struct Status {
     pub highest_block: Option<u64>,
     /// The chain is not extended any more: the main node is wrong.
     pub halted: bool,
+    /// The first block that is known as a whole: of those before it no more than the header is. 0 for all.
+    pub first_block: u64,
     /// How far batches are known to be sequenced on L1; `None` when nothing was checked there.
     pub safe: Option<Frontier>,
     /// How far batches are known to be proved on L1; `None` when nothing was checked there.
     pub finalized: Option<Frontier>,
-}
-
-/// How far L1 is known to agree.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Frontier {
-    /// The last block of that batch.
-    pub block: u64,
-    /// The last batch.
-    pub batch: u64,
 }
 
 impl Rpc {
@@ -167,7 +165,7 @@ impl Rpc {
     ///
     /// Nothing is kept and nothing is written, so it may be asked again. What needs to be remembered (filters, subscriptions,
     /// the transactions that wait) does not exist here: see [`Rpc::serve`].
-    pub fn handle<S: Store>(&self, request: &[u8], status: &Status, store: &S) -> Reply {
+    pub fn handle(&self, request: &[u8], status: &Status, store: &dyn Store) -> Reply {
         self.respond(request, status, store, None, &|| false)
     }
 
@@ -176,38 +174,36 @@ impl Rpc {
     /// `stop` is asked about every few dozen blocks or thousand jumps of a contract. Once it is true, what is being
     /// worked on is answered with the error -32000 "execution aborted (timeout)"; it should stay true for the rest of
     /// a batch.
-    pub fn handle_until<S: Store>(
+    pub fn handle_until(
         &self,
         request: &[u8],
         status: &Status,
-        store: &S,
+        store: &dyn Store,
         stop: &dyn Fn() -> bool,
     ) -> Reply {
         self.respond(request, status, store, None, stop)
     }
 
     /// [`Rpc::handle_until`] for a host that remembers. Its [`Forward`] is finished by [`Forward::finish_for`].
-    pub fn serve<S: Store>(
+    pub fn serve(
         &self,
         request: &[u8],
         status: &Status,
-        store: &S,
+        store: &dyn Store,
         caller: &Caller<'_>,
         stop: &dyn Fn() -> bool,
     ) -> Reply {
         self.respond(request, status, store, Some(caller), stop)
     }
 
-    fn respond<S: Store>(
+    fn respond(
         &self,
         request: &[u8],
         status: &Status,
-        store: &S,
+        store: &dyn Store,
         caller: Option<&Caller<'_>>,
         stop: &dyn Fn() -> bool,
     ) -> Reply {
-        // Compiled once, whatever the store: the interpreter is large.
-        let store: &dyn Store = store;
         let limits = &self.config.limits;
         if request.len() > limits.request {
             let error = Error::new(Error::INVALID_REQUEST, "request too large");
@@ -217,7 +213,7 @@ impl Rpc {
             Ok(message) => message,
             Err(error) => return Reply::Answer(envelope::refusal(error)),
         };
-        let view = match View::new(self, status, &store, caller, stop) {
+        let view = match View::new(self, status, store, caller, stop) {
             Ok(view) => view,
             Err(error) => return Reply::Answer(envelope::refusal(error.into())),
         };
@@ -241,18 +237,16 @@ impl Rpc {
 }
 
 /// What comes of one request; nothing of a notification.
-fn entry<S: Store>(view: &View<'_, S>, call: Call<'_>, room: usize) -> Option<Entry> {
+fn entry(view: &View<'_>, call: Call<'_>, room: usize) -> Option<Entry> {
     let (id, result) = match call {
         Call::Notification => return None,
         Call::Invalid { id, error } => (id, Err(error)),
-        Call::Request(request) => match view.dispatch(&request) {
+        Call::Request(request) => match view.answer(&request, room) {
             Ok(Outcome::Relay(relay)) if view.rpc.config.strict && !relay.is_transaction() => {
                 (request.id, relay.without_answer())
             }
             Ok(Outcome::Relay(relay)) => return Some(Entry::relay(request, relay)),
-            Ok(Outcome::Value(value)) if value.len() > room => {
-                (request.id, Err(Error::server("response too large")))
-            }
+            Ok(Outcome::Value(value)) if value.len() > room => (request.id, Err(Error::too_large())),
             Ok(Outcome::Value(value)) => (request.id, Ok(value)),
             Err(error) => (request.id, Err(error)),
         },

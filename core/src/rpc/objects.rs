@@ -183,20 +183,20 @@ impl Found {
     /// The block in this form.
     pub(super) fn object(&self, form: Form) -> Result<BlockObject, Error> {
         let (header, record) = (&self.record.header, &self.record);
-        let mut transactions = Vec::with_capacity(record.transactions.len());
-        for (index, transaction) in record.transactions.iter().enumerate() {
-            transactions.push(match form.full {
-                true => TransactionItem::Object(Box::new(self.transaction_object(index, form)?)),
-                false => TransactionItem::Hash(keccak256(&transaction.encoded)),
-            });
-        }
+        let transactions: Result<_, Error> = match form.full {
+            true => {
+                let objects = self.transaction_objects(form);
+                objects.map(|object| object.map(|object| TransactionItem::Object(Box::new(object)))).collect()
+            }
+            false => Ok(self.transaction_hashes().map(TransactionItem::Hash).collect()),
+        };
         Ok(BlockObject {
             header: HeaderObject::of(header, self.hash),
             total_difficulty: U256::ZERO,
             size: U64::from(self.size()),
             global_exit_root: form.extra.then_some(record.l1_info.global_exit_root),
             block_info_root: form.extra.then_some(record.block_info_root),
-            transactions,
+            transactions: transactions?,
             uncles: [],
         })
     }
@@ -227,41 +227,78 @@ impl Found {
         out.into()
     }
 
+    pub(super) fn transaction_hashes(&self) -> impl Iterator<Item = B256> {
+        self.record.transactions.iter().map(|transaction| keccak256(&transaction.encoded))
+    }
+
     /// The transaction at this position, which there must be.
     pub(super) fn transaction_object(&self, index: usize, form: Form) -> Result<TransactionObject, Error> {
+        let logs_before = if form.receipts { self.logs_before(index)? } else { 0 };
+        self.transaction_after(index, logs_before, form)
+    }
+
+    /// Every transaction, in order.
+    pub(super) fn transaction_objects(
+        &self,
+        form: Form,
+    ) -> impl Iterator<Item = Result<TransactionObject, Error>> {
+        let mut logs = 0;
+        (0..self.record.transactions.len()).map(move |index| {
+            let object = self.transaction_after(index, logs, form)?;
+            logs += object.receipt.as_ref().map_or(0, |receipt| receipt.logs.len());
+            Ok(object)
+        })
+    }
+
+    fn transaction_after(
+        &self,
+        index: usize,
+        logs_before: usize,
+        form: Form,
+    ) -> Result<TransactionObject, Error> {
         let record = self.record.transactions.get(index).ok_or_else(Error::internal)?;
-        let decoded = Decoded::of(record)?;
-        let mut object = decoded.object(form.extra)?;
+        let mut object = Decoded::of(record)?.object(form.extra)?;
         object.block_hash = Some(self.hash);
         object.block_number = Some(U64::from(self.number()));
         object.block_timestamp = Some(U64::from(self.record.header.timestamp));
         object.transaction_index = Some(U64::from(index));
         if form.receipts {
-            object.receipt = Some(Box::new(self.receipt_object(index, true)?));
+            object.receipt = Some(Box::new(self.receipt_after(index, logs_before, object.l2_hash)?));
         }
         Ok(object)
     }
 
     /// Every receipt, in order.
     pub(super) fn receipt_objects(&self) -> Result<Vec<ReceiptObject>, Error> {
-        let mut receipts = Vec::with_capacity(self.record.receipts.len());
         let mut logs = 0;
-        for index in 0..self.record.receipts.len() {
-            let receipt = self.receipt_after(index, logs, false)?;
+        let receipts = (0..self.record.receipts.len()).map(|index| {
+            let receipt = self.receipt_after(index, logs, None)?;
             logs += receipt.logs.len();
-            receipts.push(receipt);
-        }
-        Ok(receipts)
+            Ok(receipt)
+        });
+        receipts.collect()
     }
 
     /// The receipt at this position, which there must be.
     pub(super) fn receipt_object(&self, index: usize, extra: bool) -> Result<ReceiptObject, Error> {
-        let rules = self.rules()?;
-        let before = self.record.receipts.iter().take(index);
-        self.receipt_after(index, before.map(|receipt| rules.receipt_logs(&receipt.logs).len()).sum(), extra)
+        let (record, _) = self.executed(index)?;
+        let l2_hash = if extra { Some(l2_hash(record)?) } else { None };
+        self.receipt_after(index, self.logs_before(index)?, l2_hash)
     }
 
-    fn receipt_after(&self, index: usize, logs_before: usize, extra: bool) -> Result<ReceiptObject, Error> {
+    /// How many logs the block has before those of the transaction at this position. For all of a block they are counted
+    /// as they come.
+    fn logs_before(&self, index: usize) -> Result<usize, Error> {
+        let (rules, receipts) = (self.rules()?, self.record.receipts.iter().take(index));
+        Ok(receipts.map(|receipt| rules.receipt_logs(&receipt.logs).len()).sum())
+    }
+
+    fn receipt_after(
+        &self,
+        index: usize,
+        logs_before: usize,
+        transaction_l2_hash: Option<B256>,
+    ) -> Result<ReceiptObject, Error> {
         let (record, receipt) = self.executed(index)?;
         let Decoded { fields, .. } = Decoded::of(record)?;
         let (to, contract_address) = match fields.to {
@@ -285,7 +322,7 @@ impl Found {
             logs_bloom: logs_bloom(served.iter().map(Cow::as_ref)),
             effective_gas_price: U128::from(price),
             status: U64::from(receipt.success),
-            transaction_l2_hash: if extra { Some(l2_hash(record)?) } else { None },
+            transaction_l2_hash,
         })
     }
 

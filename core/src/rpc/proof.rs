@@ -6,7 +6,7 @@ use super::{
     params::{self, Params},
     view::View,
 };
-use crate::{store::Store, tree::StateKey};
+use crate::tree::StateKey;
 use alloc::{format, string::String, vec::Vec};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use serde::Serialize;
@@ -37,7 +37,7 @@ struct SlotProof {
     proof: Vec<Bytes>,
 }
 
-impl<S: Store> View<'_, S> {
+impl View<'_> {
     pub(super) fn proof(&self, params: Params<'_>) -> Result<ProofObject, Error> {
         let address = params.address(0)?;
         let slots = match params.get(1) {

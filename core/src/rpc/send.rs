@@ -8,7 +8,6 @@ use super::{
 };
 use crate::{
     executor::Rules,
-    store::Store,
     types::{EncodedTransaction, Transaction, TransactionError},
 };
 use alloc::format;
@@ -17,7 +16,7 @@ use alloy_primitives::{Bytes, U256};
 /// A longer one does not fit into a batch.
 const MAX_TRANSACTION: usize = 120_000;
 
-impl<S: Store> View<'_, S> {
+impl View<'_> {
     /// Refuses what cannot become valid; all else is for the main node to judge.
     pub(super) fn send_raw_transaction(&self, params: Params<'_>) -> Result<Outcome, Error> {
         let transaction = decode(params.data(0)?)?;

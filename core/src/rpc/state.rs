@@ -7,25 +7,25 @@ use super::{
     reply::{Outcome, Relay},
     view::View,
 };
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 use alloy_primitives::{Address, B256, Bytes, U256};
 
 /// Slots that one request may ask for: each costs a path down the tree.
 const MAX_SLOTS: usize = 1024;
 
-impl<S: Store> View<'_, S> {
+impl View<'_> {
     pub(super) fn balance(&self, params: Params<'_>) -> Result<U256, Error> {
         let address = params.address(0)?;
-        let found = self.state_block(params.selector(1)?)?;
-        self.with_state(&found, |state| state.balance(address))
+        let at = self.state_at(params.selector(1)?)?;
+        self.with_state_at(at, |state| state.balance(address))
     }
 
     /// Transactions that wait with the main node count if `pending` is asked for.
     pub(super) fn transaction_count(&self, params: Params<'_>) -> Result<Outcome, Error> {
         let (address, selector) = (params.address(0)?, params.selector(1)?);
-        let found = self.state_block(selector)?;
-        let verified = self.with_state(&found, |state| state.nonce(address))?;
+        let at = self.state_at(selector)?;
+        let verified = self.with_state_at(at, |state| state.nonce(address))?;
         match selector {
             Selector::Tag(Tag::Pending) => {
                 let next = match (self.remembering(), u64::try_from(verified)) {
@@ -40,15 +40,15 @@ impl<S: Store> View<'_, S> {
 
     pub(super) fn code(&self, params: Params<'_>) -> Result<Bytes, Error> {
         let address = params.address(0)?;
-        let found = self.state_block(params.selector(1)?)?;
-        self.with_state(&found, |state| state.code(address))
+        let at = self.state_at(params.selector(1)?)?;
+        self.with_state_at(at, |state| state.code(address))
     }
 
     /// Many slots of many accounts.
     pub(super) fn storage_values(&self, params: Params<'_>) -> Result<BTreeMap<Address, Vec<B256>>, Error> {
         let wanted = params.required(0, slots_by_account)?;
-        let found = self.state_block(params.selector(1)?)?;
-        self.with_state(&found, |state| {
+        let at = self.state_at(params.selector(1)?)?;
+        self.with_state_at(at, |state| {
             let values = wanted.into_iter().map(|(address, slots)| {
                 let words = slots.into_iter().map(|slot| state.slot(address, slot).map(B256::from));
                 Ok((address, words.collect::<Result<_, _>>()?))
@@ -59,8 +59,8 @@ impl<S: Store> View<'_, S> {
 
     pub(super) fn storage_at(&self, params: Params<'_>) -> Result<B256, Error> {
         let (address, slot) = (params.address(0)?, params.slot(1)?);
-        let found = self.state_block(params.selector(2)?)?;
-        self.with_state(&found, |state| state.slot(address, slot).map(B256::from))
+        let at = self.state_at(params.selector(2)?)?;
+        self.with_state_at(at, |state| state.slot(address, slot).map(B256::from))
     }
 }
 

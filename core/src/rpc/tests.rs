@@ -2,11 +2,12 @@
 
 use super::*;
 use crate::{
-    chain::ChainSpec,
-    executor::StateDiff,
-    store::{Commit, Key, Memory},
+    chain::{ChainSpec, ForkId, ForkSchedule},
+    executor::{Rules, StateDiff},
+    source::main_node::{self, Client, Event},
+    store::{Commit, Key, Memory, Recording, StoreError},
     tree::{Paths, Smt, StateKey, global_exit_root},
-    types::{BlockRecord, Head, L1Info, Receipt, Totals, TransactionPlace, TransactionRecord},
+    types::{BatchKind, BlockRecord, Head, L1Info, Receipt, Totals, TransactionPlace, TransactionRecord},
 };
 use alloc::{
     collections::BTreeMap,
@@ -170,6 +171,24 @@ impl Chain {
         update.root
     }
 
+    /// Changes what is stored of a block.
+    fn alter(&self, number: u64, alter: impl FnOnce(&mut BlockRecord)) {
+        let record = self.store.get(&Key::Block(number)).unwrap().unwrap();
+        let mut record = BlockRecord::decode(&mut record.as_ref()).unwrap();
+        alter(&mut record);
+        let mut commit = Commit::default();
+        commit.put(Key::Block(number), alloy_rlp::encode(record).into());
+        self.store.apply(&commit).unwrap();
+    }
+
+    fn alter_head(&self, alter: impl FnOnce(&mut Head)) {
+        let mut head = Head::decode(&mut self.store.get(&Key::Head).unwrap().unwrap().as_ref()).unwrap();
+        alter(&mut head);
+        let mut commit = Commit::default();
+        commit.put(Key::Head, alloy_rlp::encode(head).into());
+        self.store.apply(&commit).unwrap();
+    }
+
     fn handle(&self, body: &str) -> Reply {
         self.rpc.handle(body.as_bytes(), &self.status, &self.store)
     }
@@ -305,7 +324,7 @@ fn constants_are_as_clients_expect() {
         (
             "rpc_modules",
             // Nothing is remembered here, so there is no pool.
-            json!({"debug":"1.0","eth":"1.0","net":"1.0","rpc":"1.0","web3":"1.0","zkevm":"1.0"}),
+            json!({"debug":"1.0","eth":"1.0","net":"1.0","rpc":"1.0","web3":"1.0","zkevm":"1.0","zkreplica":"1.0"}),
         ),
     ] {
         assert_eq!(chain.result(method, json!([])), result, "{method}");
@@ -603,6 +622,196 @@ fn log_filters_are_refused_in_known_words() {
     assert_eq!(refused(&chain, all.clone()), (-32602, hint.into()));
     chain.rpc.config.limits.log_results = 3;
     assert_eq!(chain.result("eth_getLogs", json!([all])).as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn logs_are_bounded_by_bytes_and_a_smaller_range_is_named() {
+    let mut chain = Chain::new();
+    let all = json!([{ "fromBlock": "0x0" }]);
+    let length = chain.result("eth_getLogs", all.clone()).to_string().len();
+    chain.rpc.config.limits.response = length;
+    chain.result("eth_getLogs", all.clone());
+    chain.rpc.config.limits.response = length - 1;
+    let hint = "query returned more than 2 results. Try with this block range [0x0, 0x1].";
+    assert_eq!(chain.error("eth_getLogs", all), (-32602, hint.into()));
+    // No range is smaller than a block.
+    for block in [json!({ "fromBlock": "0x2" }), json!({ "blockHash": chain.hashes[2] })] {
+        assert_eq!(chain.error("eth_getLogs", json!([block])), (-32000, "response too large".into()));
+    }
+}
+
+/// The chain is another one from some read on.
+struct Turning<'a> {
+    before: &'a Memory,
+    after: &'a Memory,
+    left: core::cell::Cell<u32>,
+}
+
+impl Store for Turning<'_> {
+    fn get(&self, key: &Key) -> Result<Option<Bytes>, StoreError> {
+        let Some(left) = self.left.get().checked_sub(1) else { return self.after.get(key) };
+        self.left.set(left);
+        self.before.get(key)
+    }
+
+    fn apply(&self, _: &Commit) -> Result<(), StoreError> {
+        unreachable!("nothing is written")
+    }
+}
+
+#[test]
+fn no_answer_is_of_two_chains() {
+    let (before, after) = (Chain::new(), Chain::with_code(&[1]));
+    for (method, params) in [
+        ("zkevm_getNativeBlockHashesInRange", json!([{ "fromBlock": 0, "toBlock": 2 }])),
+        ("zkevm_getBatchByNumber", json!([2, true])),
+        ("eth_getLogs", json!([{ "fromBlock": 0 }])),
+        ("eth_feeHistory", json!([3, "latest", []])),
+    ] {
+        let sound = [&before, &after].map(|chain| chain.ask(method, params.clone()));
+        let mut refused = 0;
+        for turn in 0..40 {
+            let store = Turning { before: &before.store, after: &after.store, left: turn.into() };
+            let request =
+                json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
+            let Reply::Answer(answer) = before.rpc.handle(request.as_bytes(), &before.status, &store) else {
+                panic!("{method} is answered here")
+            };
+            let answer: Value = serde_json::from_str(&answer).unwrap();
+            // State that is not there in the one chain is an error of its own.
+            if answer["error"]["message"] == "the chain was rolled back meanwhile: ask again" {
+                refused += 1;
+            } else if answer.get("error").is_none() {
+                assert!(sound.contains(&answer), "{method}, another chain from read {turn} on: {answer}");
+            }
+        }
+        assert!(refused > 0, "{method}");
+    }
+}
+
+#[test]
+fn a_batch_is_not_gathered_beyond_the_limit() {
+    let mut chain = Chain::new();
+    let root = chain.add(B256::ZERO, &StateDiff::default(), Vec::new());
+    for _ in 0..30 {
+        chain.add(root, &StateDiff::default(), Vec::new());
+    }
+    let last = chain.hashes.len() as u64 - 1;
+    for number in 1..=last {
+        chain.alter(number, |record| record.batch = 1);
+    }
+    chain.alter_head(|head| head.batch = 1);
+    let blocks = |chain: &Chain| {
+        let store = Recording::new(&chain.store);
+        let request = r#"{"id":1,"method":"zkevm_getBatchByNumber","params":["0x1",true]}"#;
+        let Reply::Answer(answer) = chain.rpc.handle(request.as_bytes(), &chain.status, &store) else {
+            panic!("answered here")
+        };
+        let records = store.into_records();
+        let read = records.keys().filter(|key| matches!(key, Key::Block(_))).count() as u64;
+        (read, answer.contains("response too large"))
+    };
+    assert_eq!(blocks(&chain), (last + 1, false));
+    chain.rpc.config.limits.response = 5_000;
+    let (read, refused) = blocks(&chain);
+    assert!(refused && read < 15, "{read} blocks were read");
+}
+
+/// A replica that follows this one.
+fn follow(chain: &Chain) -> Vec<Event> {
+    let mut client = Client::new(main_node::Config {
+        chain_id: CHAIN,
+        forks: ForkSchedule::new([(1, ForkId::Elderberry2)]).unwrap(),
+        encoding: |fork| &Rules::of(fork).encoding,
+        in_flight: 1,
+        ahead: 1,
+    });
+    let mut events = Vec::new();
+    loop {
+        while let Some(event) = client.next_event() {
+            if matches!(event, Event::Ready { .. }) {
+                client.start(None);
+            }
+            events.push(event);
+        }
+        let Some((id, request)) = client.next_request() else { return events };
+        let answer = chain.answer(&request.encode(id));
+        client.tell(id, request.decode(id, answer.as_bytes())).unwrap();
+    }
+}
+
+#[test]
+fn forced_batches_are_served_as_a_replica_understands_them() {
+    use crate::source::datastream::Item;
+    let mut chain = Chain::new();
+    let [root, l1_block] = [0x9e, 0x1b].map(B256::repeat_byte);
+    let slot = U256::from_be_bytes(keccak256([root, B256::ZERO].concat()).0);
+    let mut diff = StateDiff::default();
+    diff.leaves.insert(StateKey::Storage(ChainSpec::EXIT_ROOT_MANAGER, slot), l1_block.into());
+    let state = chain.add(B256::ZERO, &diff, vec![(unsigned(3), 0, 255), (unsigned(4), 0, 255)]);
+    chain.add(state, &StateDiff::default(), Vec::new());
+    for number in [3, 4] {
+        let info = L1Info { global_exit_root: root, block_hash: l1_block, ..L1Info::default() };
+        chain.alter(number, |record| record.l1_info = info);
+    }
+    let batch = chain.result("zkevm_getBatchByNumber", json!([3, true]));
+    assert_eq!(batch["forcedBatchNumber"], "0x0");
+    assert!(!batch["batchL2Data"].as_str().unwrap().starts_with("0x0b"), "{batch}");
+    let empty = chain.result("zkevm_getBatchByNumber", json!([4, true]));
+    assert_eq!((&empty["forcedBatchNumber"], &empty["batchL2Data"]), (&json!("0x0"), &json!("0x")));
+    assert!(chain.result("zkevm_getBatchByNumber", json!([2, true])).get("forcedBatchNumber").is_none());
+
+    let events = follow(&chain);
+    let kinds = events.iter().filter_map(|event| match event {
+        Event::Item(Item::BatchStart(start)) => Some(start.kind),
+        _ => None,
+    });
+    let regular = BatchKind::Regular;
+    let expected = [regular, regular, regular, BatchKind::Forced, BatchKind::Forced];
+    assert_eq!(kinds.collect::<Vec<_>>(), expected);
+    let blocks = events.iter().filter_map(|event| match event {
+        Event::Item(Item::Block(block)) => {
+            Some((block.input.l1_info.block_hash, block.input.transactions.len()))
+        }
+        _ => None,
+    });
+    let none = B256::ZERO;
+    assert_eq!(blocks.collect::<Vec<_>>(), [(none, 0), (none, 0), (none, 3), (l1_block, 2), (l1_block, 0)]);
+    assert_eq!(events.last(), Some(&Event::Tip));
+}
+
+#[test]
+fn the_lists_of_a_batch_without_blocks_are_empty() {
+    let chain = Chain::new();
+    chain.alter_head(|head| head.batch = 4);
+    let batch = chain.result("zkevm_getBatchByNumber", json!([3, true]));
+    assert_eq!((&batch["blocks"], &batch["transactions"]), (&json!([]), &json!([])));
+}
+
+#[test]
+fn logs_are_counted_through_a_block() {
+    let chain = Chain::new();
+    let receipts = chain.result("eth_getBlockReceipts", json!(["0x2"]));
+    let full = chain.result("zkevm_getFullBlockByNumber", json!(["0x2", true]));
+    assert_eq!(full["transactions"][2]["receipt"]["logs"][0]["logIndex"], "0x2");
+    for (receipt, transaction) in
+        receipts.as_array().unwrap().iter().zip(full["transactions"].as_array().unwrap())
+    {
+        assert_eq!(receipt["logs"], transaction["receipt"]["logs"]);
+        let single = chain.result("eth_getTransactionReceipt", json!([transaction["hash"]]));
+        assert_eq!(*receipt, single);
+        assert_eq!(transaction["receipt"]["transactionL2Hash"], transaction["l2Hash"]);
+    }
+}
+
+#[test]
+fn the_output_of_a_trace_is_part_of_what_it_may_have() {
+    // Returns 64 KiB.
+    let mut chain = Chain::with_code(&hex!("62010000 6000 f3"));
+    let call = json!([{ "to": CONTRACT }, "latest", { "limit": 1 }]);
+    chain.result("debug_traceCall", call.clone());
+    chain.rpc.config.limits.response = 100_000;
+    assert_eq!(chain.error("debug_traceCall", call), (-32000, "trace too large".into()));
 }
 
 #[test]

@@ -13,7 +13,6 @@ use crate::{
         BatchContext, CallFrame, CallsConfig, Parent, PreparedInput, PrestateConfig, StepsConfig, Trace,
         TraceError, TraceRequest, Traced, Tracer, trace_block,
     },
-    store::Store,
     types::{BatchKind, BatchPart, BlockInput, BlockRecord, EncodedTransaction},
 };
 use alloc::{format, string::String, vec::Vec};
@@ -28,7 +27,7 @@ pub(super) struct TracedObject {
     result: Trace,
 }
 
-impl<S: Store> View<'_, S> {
+impl View<'_> {
     pub(super) fn trace_transaction(&self, params: Params<'_>) -> Result<Trace, Error> {
         let (hash, tracer) = (params.hash(0)?, tracer(params.get(1), 1)?);
         let (found, index) = self.transaction(hash)?.ok_or_else(|| Error::server("transaction not found"))?;
@@ -48,6 +47,7 @@ impl<S: Store> View<'_, S> {
     fn trace_whole(&self, selector: Selector, params: Params<'_>) -> Result<Vec<TracedObject>, Error> {
         let tracer = tracer(params.get(1), 1)?;
         let found = self.state_block(selector)?;
+        self.with_body(found.number())?;
         if found.number() == 0 {
             return Err(Error::server("genesis is not traceable"));
         }
@@ -94,7 +94,7 @@ impl<S: Store> View<'_, S> {
         if found.record.transactions.is_empty() {
             return Ok(Vec::new());
         }
-        let before = number.checked_sub(1).map(|before| self.block_by_number(before)).transpose()?.flatten();
+        let before = number.checked_sub(1).map(|before| self.stored(before)).transpose()?;
         let before = before.ok_or_else(Error::internal)?;
         let parent = Parent { number: before.number(), state_root: before.record.header.state_root };
         let batch = BatchContext {

@@ -1,31 +1,41 @@
 use super::{
     Caller, Error, Rpc, Status,
+    envelope::Request,
     live::{Shared, Subscriptions},
     objects,
     params::{Selector, Tag},
+    reply::Outcome,
+    room::Room,
+    wants::{StateAt, Wants},
 };
 use crate::{
-    executor::{Interrupt, Rules, State},
+    executor::{Interrupt, Lack, Rules, State},
     store::{Key, Store, StoreError},
     tree::{Paths, Smt, StateKey},
     types::{BlockRecord, Head, TransactionPlace},
 };
 use alloc::{format, vec::Vec};
+use alloy_consensus::Header;
 use alloy_primitives::{B128, B256, Bloom, Bytes, U256};
 use alloy_rlp::Decodable;
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
 
 /// The verified chain as one request sees it: its head is read once, for a whole batch.
-pub(super) struct View<'a, S> {
+pub(super) struct View<'a> {
     pub(super) rpc: &'a Rpc,
     pub(super) status: &'a Status,
-    pub(super) store: &'a S,
+    pub(super) store: &'a dyn Store,
     caller: Option<&'a Caller<'a>>,
     /// Ids that were given away.
     ids: Cell<u64>,
+    /// Bytes that the answer to the present request may have.
+    room: Cell<usize>,
+    /// A block was read for it.
+    read: Cell<bool>,
     pub(super) head: Option<Head>,
     stop: &'a dyn Fn() -> bool,
     interrupt: Cell<Interrupt<'a>>,
+    wants: RefCell<Wants>,
 }
 
 /// A verified block and its hash.
@@ -40,17 +50,65 @@ impl Found {
     }
 }
 
-impl<'a, S: Store> View<'a, S> {
+impl<'a> View<'a> {
     pub(super) fn new(
         rpc: &'a Rpc,
         status: &'a Status,
-        store: &'a S,
+        store: &'a dyn Store,
         caller: Option<&'a Caller<'a>>,
         stop: &'a dyn Fn() -> bool,
     ) -> Result<Self, StoreError> {
         let head = read(store, Key::Head, "not a head record")?;
         let interrupt = Cell::new(Interrupt::new(stop));
-        Ok(Self { rpc, status, store, caller, ids: Cell::new(0), head, stop, interrupt })
+        let (ids, room, read) = (Cell::new(0), Cell::new(0), Cell::new(false));
+        let wants = RefCell::default();
+        Ok(Self { rpc, status, store, caller, ids, room, read, head, stop, interrupt, wants })
+    }
+
+    /// What comes of a request whose answer may have `room` bytes.
+    pub(super) fn answer(&self, request: &Request<'_>, room: usize) -> Result<Outcome, Error> {
+        self.room.set(room);
+        self.read.set(false);
+        let outcome = self.dispatch(request)?;
+        if matches!(outcome, Outcome::Value(_)) && self.read.get() && !self.is_whole()? {
+            return Err(Error::server("the chain was rolled back meanwhile: ask again"));
+        }
+        Ok(outcome)
+    }
+
+    /// The chain is still that of the head, or goes on behind it: what was read of it is all of one chain. The head's
+    /// hash stands for all blocks before it.
+    fn is_whole(&self) -> Result<bool, StoreError> {
+        let Some(head) = &self.head else { return Ok(true) };
+        let now: Option<Head> = read(self.store, Key::Head, "not a head record")?;
+        if now.is_some_and(|now| now.hash == head.hash) {
+            return Ok(true);
+        }
+        match self.stored_header(head.number) {
+            Ok(header) => Ok(header.hash_slow() == head.hash),
+            // It was rolled back, and released.
+            Err(StoreError::Missing(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What there is room for in the answer.
+    pub(super) fn room(&self) -> Room {
+        Room::new(self.room.get())
+    }
+
+    /// What was looked for in vain since the last call.
+    pub(super) fn take_wants(&self) -> Wants {
+        self.wants.take()
+    }
+
+    /// Something was looked for in vain.
+    pub(super) fn lacks(&self) -> bool {
+        !self.wants.borrow().is_empty()
+    }
+
+    pub(super) fn want(&self, add: impl FnOnce(&mut Wants)) {
+        add(&mut self.wants.borrow_mut());
     }
 
     /// Where things are remembered, if they are.
@@ -82,10 +140,20 @@ impl<'a, S: Store> View<'a, S> {
 
     /// A record is about to be read: methods that look at many blocks can be stopped here.
     fn proceed(&self) -> Result<(), StoreError> {
+        self.read.set(true);
         let mut interrupt = self.interrupt.get();
         let proceeds = interrupt.spend(Interrupt::READ);
         self.interrupt.set(interrupt);
         proceeds
+    }
+
+    /// A record by its own hash, if it is at hand.
+    pub(super) fn get(&self, key: &Key) -> Result<Option<Bytes>, StoreError> {
+        self.proceed()?;
+        match self.store.get(key) {
+            Err(StoreError::Missing(_)) => Ok(None),
+            found => found,
+        }
     }
 
     pub(super) fn head(&self) -> Result<&Head, Error> {
@@ -116,16 +184,31 @@ impl<'a, S: Store> View<'a, S> {
 
     /// The block, or `None` if there is none.
     pub(super) fn block(&self, selector: Selector) -> Result<Option<Found>, Error> {
-        match selector {
-            Selector::Tag(tag) => self.block_by_number(self.tagged(tag)?),
-            Selector::Number(number) => self.block_by_number(number),
-            Selector::Hash { hash, .. } => self.block_by_hash(hash),
+        let found = self.known(selector)?;
+        found.map(|found| self.with_body(found.number()).map(|()| found)).transpose().map_err(Error::from)
+    }
+
+    /// The block, of which no more than the header may be known.
+    fn known(&self, selector: Selector) -> Result<Option<Found>, Error> {
+        let number = match selector {
+            Selector::Tag(tag) => self.tagged(tag)?,
+            Selector::Number(number) => number,
+            Selector::Hash { hash, .. } => return self.known_by_hash(hash),
+        };
+        self.known_by_number(number)
+    }
+
+    /// More than the header of a block has to be known.
+    pub(super) fn with_body(&self, number: u64) -> Result<(), StoreError> {
+        match number < self.status.first_block {
+            true => Err(StoreError::Missing(Key::Block(number))),
+            false => Ok(()),
         }
     }
 
-    /// The block whose state is asked for. That there is none is an error here.
+    /// The block whose state is asked for: its header is enough. That there is none is an error here.
     pub(super) fn state_block(&self, selector: Selector) -> Result<Found, Error> {
-        self.block(selector)?.ok_or_else(|| match selector {
+        self.known(selector)?.ok_or_else(|| match selector {
             Selector::Hash { hash, require_canonical: true } if self.knows_number_of(hash) => {
                 Error::new(Error::INTERNAL, format!("hash {hash} is not currently canonical"))
             }
@@ -136,6 +219,14 @@ impl<'a, S: Store> View<'a, S> {
     }
 
     pub(super) fn block_by_number(&self, number: u64) -> Result<Option<Found>, Error> {
+        self.block(Selector::Number(number))
+    }
+
+    pub(super) fn block_by_hash(&self, hash: B256) -> Result<Option<Found>, Error> {
+        self.block(Selector::Hash { hash, require_canonical: false })
+    }
+
+    fn known_by_number(&self, number: u64) -> Result<Option<Found>, Error> {
         if number > self.head()?.number {
             return Ok(None);
         }
@@ -151,12 +242,12 @@ impl<'a, S: Store> View<'a, S> {
         Ok(Found { hash: record.header.hash_slow(), record })
     }
 
-    pub(super) fn block_by_hash(&self, hash: B256) -> Result<Option<Found>, Error> {
+    fn known_by_hash(&self, hash: B256) -> Result<Option<Found>, Error> {
         let Some(number) = self.number_of(hash)? else {
             return Ok(None);
         };
         // The record of a block that was taken back may still be there.
-        Ok(self.block_by_number(number)?.filter(|found| found.hash == hash))
+        Ok(self.known_by_number(number)?.filter(|found| found.hash == hash))
     }
 
     fn number_of(&self, hash: B256) -> Result<Option<u64>, StoreError> {
@@ -208,48 +299,92 @@ impl<'a, S: Store> View<'a, S> {
         Ok(stands.then_some((found, index)))
     }
 
-    /// The bloom filter of a block, without decoding what comes behind its header.
+    /// The bloom filter of a block.
     pub(super) fn bloom(&self, number: u64) -> Result<Bloom, Error> {
         self.proceed()?;
+        self.with_body(number)?;
+        Ok(self.stored_header(number)?.logs_bloom)
+    }
+
+    /// The header of a block, without decoding what comes behind it.
+    fn stored_header(&self, number: u64) -> Result<Header, StoreError> {
         let key = Key::Block(number);
         let record = self.store.get(&key)?.ok_or(StoreError::Missing(key))?;
         let mut rest = record.as_ref();
-        let header = alloy_rlp::Header::decode(&mut rest)
-            .and_then(|_| alloy_consensus::Header::decode(&mut rest))
-            .map_err(|_| StoreError::Corrupt { key, reason: "not a block record" })?;
-        Ok(header.logs_bloom)
+        alloy_rlp::Header::decode(&mut rest)
+            .and_then(|_| Header::decode(&mut rest))
+            .map_err(|_| StoreError::Corrupt { key, reason: "not a block record" })
+    }
+
+    /// Which state is asked for. Of blocks that are not kept any more the chain itself remembers it.
+    pub(super) fn state_at(&self, selector: Selector) -> Result<StateAt, Error> {
+        let number = match selector {
+            Selector::Hash { .. } => return self.at(&self.state_block(selector)?),
+            Selector::Number(number) => number,
+            Selector::Tag(tag) => self.tagged(tag)?,
+        };
+        let head = self.head()?;
+        if number < head.number
+            && let Err(StoreError::Missing(_)) = self.stored(number)
+        {
+            let latest = StateAt { number: head.number, root: head.state_root };
+            let root = self.with_state_at(latest, |state| state.past_root(number))?;
+            return match root {
+                B256::ZERO => Err(unavailable(number)),
+                root => Ok(StateAt { number, root }),
+            };
+        }
+        self.at(&self.state_block(selector)?)
+    }
+
+    /// The state after a block. An exit root that came behind the last one is part of the latest state.
+    pub(super) fn at(&self, found: &Found) -> Result<StateAt, Error> {
+        let (head, number) = (self.head()?, found.number());
+        let root = if number == head.number { head.state_root } else { found.record.header.state_root };
+        Ok(StateAt { number, root })
     }
 
     /// Looks at the state after a block.
     pub(super) fn with_state<T, E>(
         &self,
         found: &Found,
-        look: impl FnOnce(&mut State<'_, S>) -> Result<T, E>,
+        look: impl FnOnce(&mut State<'_>) -> Result<T, E>,
+    ) -> Result<T, Error>
+    where
+        Error: From<StateError<E>>,
+    {
+        self.with_state_at(self.at(found)?, look)
+    }
+
+    pub(super) fn with_state_at<T, E>(
+        &self,
+        at: StateAt,
+        look: impl FnOnce(&mut State<'_>) -> Result<T, E>,
     ) -> Result<T, Error>
     where
         Error: From<StateError<E>>,
     {
         let mut paths = Paths::new();
-        let mut state =
-            State::at(self.store, self.state_root(found)?, &mut paths).until(Interrupt::new(self.stop));
-        look(&mut state).map_err(|error| StateError { number: found.number(), error }.into())
+        let mut state = State::at(self.store, at.root, &mut paths).until(Interrupt::new(self.stop));
+        let seen = look(&mut state);
+        if let (Err(_), Some(lack)) = (&seen, state.lacking()) {
+            self.want(|wants| wants.lack(at, lack));
+        }
+        seen.map_err(|error| StateError { number: at.number, error }.into())
     }
 
     /// The value at `key` in the tree whose root the block's header has, and the proof of it.
     pub(super) fn prove(&self, found: &Found, key: StateKey) -> Result<(U256, Vec<Bytes>), Error> {
         self.proceed()?;
-        let (root, path) = (found.record.header.state_root, key.path());
-        let proof = Smt::new(self.store).prove(root, &path);
-        let proof = proof.map_err(|error| StateError { number: found.number(), error })?;
+        let (number, root, path) = (found.number(), found.record.header.state_root, key.path());
+        let proof = Smt::new(self.store).prove(root, &path).map_err(|error| {
+            if let StoreError::Missing(_) = error {
+                self.want(|wants| wants.lack(StateAt { number, root }, Lack::Leaf(key)));
+            }
+            StateError { number, error }
+        })?;
         let value = proof.verify(root, &path).map_err(|_| Error::internal())?;
         Ok((value, proof.encode()))
-    }
-
-    /// An exit root that came behind the last block is part of the latest state.
-    fn state_root(&self, found: &Found) -> Result<B256, Error> {
-        let head = self.head()?;
-        let latest = found.number() == head.number;
-        Ok(if latest { head.state_root } else { found.record.header.state_root })
     }
 
     /// The rules of a block. Genesis names no fork: calls on it run by those of the first batch.
@@ -275,15 +410,17 @@ impl From<StateError<StoreError>> for Error {
     fn from(StateError { number, error }: StateError<StoreError>) -> Self {
         match error {
             // The block is here, its state is not.
-            StoreError::Missing(_) => {
-                Self::new(Self::PRUNED, format!("state of block {number} is not available"))
-            }
+            StoreError::Missing(_) => unavailable(number),
             error => error.into(),
         }
     }
 }
 
-fn read<T: Decodable, S: Store>(store: &S, key: Key, reason: &'static str) -> Result<Option<T>, StoreError> {
+fn unavailable(number: u64) -> Error {
+    Error::new(Error::PRUNED, format!("state of block {number} is not available"))
+}
+
+fn read<T: Decodable>(store: &dyn Store, key: Key, reason: &'static str) -> Result<Option<T>, StoreError> {
     let Some(record) = store.get(&key)? else {
         return Ok(None);
     };

@@ -25,7 +25,7 @@ enum Mode {
     Trimmed,
 }
 
-impl<S: Store> View<'_, S> {
+impl View<'_> {
     pub(super) fn block_witness(&self, params: Params<'_>) -> Result<Bytes, Error> {
         let (found, mode) = (self.state_block(params.required_selector(0)?)?, mode(params, 1)?);
         params.flag(2)?;
@@ -111,9 +111,7 @@ impl<S: Store> View<'_, S> {
         match encode_within(limit, &store, root, &[], extent) {
             Ok(witness) => Ok(witness.into()),
             Err(EncodeError::Store(error)) => Err(StateError { number, error }.into()),
-            Err(EncodeError::TooLarge { .. } | EncodeError::TooLong(_)) => {
-                Err(Error::server("response too large"))
-            }
+            Err(EncodeError::TooLarge { .. } | EncodeError::TooLong(_)) => Err(Error::too_large()),
             // Of a store that began in the midst of the chain.
             Err(EncodeError::Unnamed(_)) => Err(unavailable(number + 1)),
             Err(EncodeError::TooDeep(_)) => Err(Error::internal()),
@@ -149,12 +147,12 @@ impl From<StateError<ExecuteError>> for Error {
 }
 
 /// A store that is read from as long as the host wants.
-struct Interruptible<'a, S> {
-    store: &'a S,
+struct Interruptible<'a> {
+    store: &'a dyn Store,
     interrupt: Cell<Interrupt<'a>>,
 }
 
-impl<S: Store> Store for Interruptible<'_, S> {
+impl Store for Interruptible<'_> {
     fn get(&self, key: &Key) -> Result<Option<Bytes>, StoreError> {
         let mut interrupt = self.interrupt.get();
         let proceeds = interrupt.spend(Interrupt::READ);

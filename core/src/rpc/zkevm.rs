@@ -6,17 +6,20 @@ use super::{
     objects::{BlockObject, Form, ReceiptObject, TransactionObject},
     params::{self, Params, Selector, Tag},
     reply::{Outcome, Relay},
+    room::Room,
+    trace,
     view::{Found, View},
 };
 use crate::{
     chain::ForkId,
     executor::Rules,
     source::batch_data::{self, BatchEntry, BatchTransaction, ChangeL2Block},
-    store::Store,
+    types::{BatchKind, TransactionRecord},
 };
-use alloc::{collections::BTreeMap, format, vec::Vec};
-use alloy_primitives::{Address, B256, Bytes, U64, keccak256};
-use serde::{Serialize, Serializer};
+use alloc::{boxed::Box, collections::BTreeMap, format, vec::Vec};
+use alloy_primitives::{Address, B256, Bytes, U64};
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 /// Which batches run a fork.
 #[derive(Serialize)]
@@ -37,10 +40,9 @@ pub(super) struct BatchObject {
     coinbase: Address,
     state_root: B256,
     timestamp: U64,
-    #[serde(serialize_with = "null_when_empty")]
-    blocks: Vec<Item<BlockObject>>,
-    #[serde(serialize_with = "null_when_empty")]
-    transactions: Vec<Item<TransactionObject>>,
+    /// Empty lists are `[]`; other servers have null there (`spec/rpc.md` §13.5).
+    blocks: Vec<Box<RawValue>>,
+    transactions: Vec<Box<RawValue>>,
     global_exit_root: B256,
     mainnet_exit_root: B256,
     rollup_exit_root: B256,
@@ -48,16 +50,11 @@ pub(super) struct BatchObject {
     send_sequences_tx_hash: Option<B256>,
     verify_batch_tx_hash: Option<B256>,
     acc_input_hash: B256,
+    /// Of a forced batch: 0, for which of L1's forced batches it is, only L1 knows (those count from 1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forced_batch_number: Option<U64>,
     closed: bool,
     batch_l2_data: Bytes,
-}
-
-/// cdk-erigon's form of a list.
-fn null_when_empty<T: Serialize, S: Serializer>(list: &[T], serializer: S) -> Result<S::Ok, S::Error> {
-    match list {
-        [] => serializer.serialize_none(),
-        list => list.serialize(serializer),
-    }
 }
 
 /// The data of some batches.
@@ -75,14 +72,7 @@ struct BatchData {
     batch_l2_data: Option<Bytes>,
 }
 
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Item<T> {
-    Hash(B256),
-    Object(T),
-}
-
-impl<S: Store> View<'_, S> {
+impl View<'_> {
     /// Finalized is safe.
     pub(super) fn safe(&self) -> Option<Frontier> {
         self.status.safe.max(self.status.finalized)
@@ -205,7 +195,7 @@ impl<S: Store> View<'_, S> {
     fn batch(&self, number: u64, full: bool) -> Result<BatchObject, Error> {
         let (mut blocks, mut transactions) = (Vec::new(), Vec::new());
         let (mut global_exit_root, mut last) = (B256::ZERO, None);
-        let mut data = Vec::new();
+        let (mut data, mut room) = (Vec::new(), self.room());
         let mut next = self.first_block_from(number)?;
         // A batch without blocks leaves the state of the one before it.
         let before = next.unwrap_or(self.head()?.number + 1).saturating_sub(1);
@@ -213,8 +203,8 @@ impl<S: Store> View<'_, S> {
             if found.record.batch != number {
                 break;
             }
-            add(&found, full, &mut blocks, &mut transactions)?;
-            self.add_data(&found, &mut data)?;
+            add(&found, full, &mut room, &mut blocks, &mut transactions)?;
+            self.add_data(&found, &mut room, &mut data)?;
             let root = found.record.l1_info.global_exit_root;
             global_exit_root = if root.is_zero() { global_exit_root } else { root };
             next = Some(found.number() + 1);
@@ -240,6 +230,11 @@ impl<S: Store> View<'_, S> {
             send_sequences_tx_hash: None,
             verify_batch_tx_hash: None,
             acc_input_hash: B256::ZERO,
+            forced_batch_number: if last.record.batch == number && self.is_forced(&last)? {
+                Some(U64::ZERO)
+            } else {
+                None
+            },
             closed: number < head.batch || head.batch_closed,
             batch_l2_data: data.into(),
         })
@@ -255,12 +250,11 @@ impl<S: Store> View<'_, S> {
         if numbers.len() > limit {
             return Err(Error::invalid(format!("batches are limited to {limit}")));
         }
-        let mut room = self.rpc.config.limits.response;
+        let mut room = self.room();
         let mut list = Vec::with_capacity(numbers.len());
         for selector in numbers {
             let number = self.batch_number(selector)?;
-            let data = self.data_of_batch(number)?;
-            room = room.checked_sub(2 * data.len()).ok_or_else(|| Error::server("response too large"))?;
+            let data = self.data_of_batch(number, &mut room)?;
             let empty = data.is_empty();
             let batch_l2_data = (!empty).then(|| data.into());
             list.push(BatchData { number: U64::from(number), empty, batch_l2_data });
@@ -268,28 +262,49 @@ impl<S: Store> View<'_, S> {
         Ok(BatchDataList { data: list })
     }
 
-    fn data_of_batch(&self, number: u64) -> Result<Vec<u8>, Error> {
+    fn data_of_batch(&self, number: u64, room: &mut Room) -> Result<Vec<u8>, Error> {
         let mut data = Vec::new();
         let mut next = self.first_block_from(number)?;
         while let Some(found) = next.map_or(Ok(None), |next| self.block_by_number(next))? {
             if found.record.batch != number {
                 break;
             }
-            self.add_data(&found, &mut data)?;
+            self.add_data(&found, room, &mut data)?;
             next = Some(found.number() + 1);
         }
         Ok(data)
     }
 
-    /// Appends one block to the data of its batch. Genesis has none.
-    fn add_data(&self, found: &Found, data: &mut Vec<u8>) -> Result<(), Error> {
+    /// The block is that of a forced batch: all there is of it, and it brings L1 information in without naming a leaf.
+    ///
+    /// The injected batch is as well, but other servers write it as a regular one (`spec/sync.md` §3.2). In a stream that
+    /// repeats exit roots, a regular batch of a single block looks the same.
+    fn is_forced(&self, found: &Found) -> Result<bool, Error> {
+        let (number, record) = (found.number(), &found.record);
+        let injected = |record: &TransactionRecord| {
+            BatchTransaction::from_signed(&record.encoded, record.effective_percentage)
+                .is_ok_and(|transaction| transaction.is_injected())
+        };
+        if trace::kind(record) != BatchKind::Forced || record.transactions.iter().any(injected) {
+            return Ok(false);
+        }
+        for beside in [number.checked_sub(1), number.checked_add(1)].into_iter().flatten() {
+            if self.block_by_number(beside)?.is_some_and(|beside| beside.record.batch == record.batch) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Appends one block to the data of its batch. Genesis has none. What a forced batch has on L1 is transactions alone.
+    fn add_data(&self, found: &Found, room: &mut Room, data: &mut Vec<u8>) -> Result<(), Error> {
         let (number, record) = (found.number(), &found.record);
         let Some(before) = number.checked_sub(1) else {
             return Ok(());
         };
         let encoding = &Rules::of_number(record.fork_id).map_err(|_| Error::internal())?.encoding;
         let mut entries = Vec::with_capacity(1 + record.transactions.len());
-        if encoding.l2_blocks {
+        if encoding.l2_blocks && !self.is_forced(found)? {
             // Block 1 has its whole timestamp there, as in the stream (`spec/sync.md` §2.8).
             let parent = if before == 0 { 0 } else { self.stored(before)?.record.header.timestamp };
             let delta = record.header.timestamp.saturating_sub(parent);
@@ -302,7 +317,11 @@ impl<S: Store> View<'_, S> {
                 BatchTransaction::from_signed(&transaction.encoded, transaction.effective_percentage);
             entries.push(BatchEntry::Transaction(written.map_err(|_| Error::internal())?));
         }
-        data.extend_from_slice(&batch_data::encode(&entries, encoding));
+        let encoded = batch_data::encode(&entries, encoding);
+        if !room.take(2 * encoded.len()) {
+            return Err(Error::too_large());
+        }
+        data.extend_from_slice(&encoded);
         Ok(())
     }
 
@@ -381,21 +400,20 @@ impl<S: Store> View<'_, S> {
 fn add(
     found: &Found,
     full: bool,
-    blocks: &mut Vec<Item<BlockObject>>,
-    transactions: &mut Vec<Item<TransactionObject>>,
+    room: &mut Room,
+    blocks: &mut Vec<Box<RawValue>>,
+    transactions: &mut Vec<Box<RawValue>>,
 ) -> Result<(), Error> {
-    blocks.push(match full {
-        true => Item::Object(found.object(Form { full: false, extra: true, receipts: false })?),
-        false => Item::Hash(found.hash),
-    });
-    for (index, transaction) in found.record.transactions.iter().enumerate() {
-        transactions.push(match full {
-            true => {
-                let form = Form { full: true, extra: true, receipts: true };
-                Item::Object(found.transaction_object(index, form)?)
-            }
-            false => Item::Hash(keccak256(&transaction.encoded)),
-        });
+    if full {
+        blocks.push(room.write(&found.object(Form { full: false, extra: true, receipts: false })?)?);
+        for object in found.transaction_objects(Form { full: true, extra: true, receipts: true }) {
+            transactions.push(room.write(&object?)?);
+        }
+    } else {
+        blocks.push(room.write(&found.hash)?);
+        for hash in found.transaction_hashes() {
+            transactions.push(room.write(&hash)?);
+        }
     }
     Ok(())
 }

@@ -122,7 +122,7 @@ pub(crate) const fn blocks(level: u8) -> u64 {
 }
 
 /// The section with this block; `None` if none was written. It counts only when its last block is part of the chain.
-pub(crate) fn section<S: Store>(level: u8, block: u64, store: &S) -> Result<Option<Section>, StoreError> {
+pub(crate) fn section(level: u8, block: u64, store: &dyn Store) -> Result<Option<Section>, StoreError> {
     let key = Key::LogSection { level, section: block / blocks(level) };
     let Some(record) = store.get(&key)? else {
         return Ok(None);
@@ -132,11 +132,7 @@ pub(crate) fn section<S: Store>(level: u8, block: u64, store: &S) -> Result<Opti
 }
 
 /// Adds the records of all sections that end with `block`, which `commit` is about to write.
-pub(crate) fn extend<S: Store>(
-    commit: &mut Commit,
-    block: &BlockRecord,
-    store: &S,
-) -> Result<(), StoreError> {
+pub(crate) fn extend(commit: &mut Commit, block: &BlockRecord, store: &dyn Store) -> Result<(), StoreError> {
     let number = block.header.number;
     let mut last = None;
     for level in ending(number) {
@@ -163,7 +159,7 @@ pub(crate) fn extend<S: Store>(
 /// # Errors
 ///
 /// [`StoreError`] for a record that cannot be read.
-pub fn log_sections<S: Store>(block: &BlockRecord, store: &S) -> Result<Commit, StoreError> {
+pub fn log_sections(block: &BlockRecord, store: &dyn Store) -> Result<Commit, StoreError> {
     let mut commit = Commit::default();
     extend(&mut commit, block, store)?;
     Ok(commit)
@@ -181,7 +177,7 @@ fn ending(number: u64) -> impl Iterator<Item = u8> {
     (1..=LEVELS).take_while(move |level| (number + 1).is_multiple_of(blocks(*level)))
 }
 
-fn from_blocks<S: Store>(last: &BlockRecord, store: &S) -> Result<Option<Section>, StoreError> {
+fn from_blocks(last: &BlockRecord, store: &dyn Store) -> Result<Option<Section>, StoreError> {
     let mut fingerprints = fingerprints(last);
     let number = last.header.number;
     for number in number + 1 - blocks(1)..number {
@@ -201,11 +197,11 @@ fn fingerprints(block: &BlockRecord) -> Vec<Fingerprint> {
     block.receipts.iter().flat_map(|receipt| &receipt.logs).flat_map(Fingerprint::of_log).collect()
 }
 
-fn from_sections<S: Store>(
+fn from_sections(
     level: u8,
     number: u64,
     last: Section,
-    store: &S,
+    store: &dyn Store,
 ) -> Result<Option<Section>, StoreError> {
     let below = level - 1;
     let Section::Fingerprints(mut fingerprints) = last else {

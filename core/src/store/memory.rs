@@ -43,6 +43,11 @@ impl Memory {
         self.records.borrow().is_empty()
     }
 
+    /// All records.
+    pub(crate) fn into_records(self) -> impl Iterator<Item = (Key, Bytes)> {
+        self.records.into_inner().into_iter().map(|(key, entry)| (key, entry.record))
+    }
+
     /// [`Store::apply`], which cannot fail here.
     pub(crate) fn write(&self, commit: &Commit) {
         let mut records = self.records.borrow_mut();

@@ -1,5 +1,6 @@
 //! Records by key: the one border between the core and a host's memory, disk or browser storage.
 
+mod cache;
 mod commit;
 mod journal;
 pub(crate) mod log_index;
@@ -7,6 +8,7 @@ mod memory;
 mod record;
 mod recording;
 
+pub use cache::{Cache, CacheLimits};
 pub use commit::Commit;
 pub use journal::Journal;
 pub use log_index::log_sections;
@@ -16,6 +18,7 @@ pub use recording::Recording;
 
 use alloc::string::String;
 use alloy_primitives::Bytes;
+use core::fmt;
 
 /// Records by [`Key`].
 pub trait Store {
@@ -23,6 +26,12 @@ pub trait Store {
     fn get(&self, key: &Key) -> Result<Option<Bytes>, StoreError>;
     /// Writes all of it or nothing. A reader sees the old head or the new one.
     fn apply(&self, commit: &Commit) -> Result<(), StoreError>;
+}
+
+impl fmt::Debug for dyn Store + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Store")
+    }
 }
 
 impl<S: Store + ?Sized> Store for &S {

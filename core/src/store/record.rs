@@ -32,6 +32,8 @@ pub enum Key {
     LeafName(B256),
     /// The last verified block. The record is a [`crate::types::Head`] in RLP.
     Head,
+    /// How far L1 is known to agree. The record is a [`crate::types::Frontier`] in RLP; none before anything was compared.
+    Frontier,
 }
 
 impl Key {
@@ -56,6 +58,7 @@ impl Key {
             }
             Self::LeafName(path) => (b'k', path.as_slice()),
             Self::Head => (b'h', &[]),
+            Self::Frontier => (b'f', &[]),
         };
         let mut bytes = [0; Self::MAX_LEN];
         bytes[0] = tag;
@@ -84,6 +87,7 @@ impl Key {
             }
             b'k' => digest().map(Self::LeafName),
             b'h' => body.is_empty().then_some(Self::Head),
+            b'f' => body.is_empty().then_some(Self::Frontier),
             _ => None,
         }
     }
@@ -104,6 +108,7 @@ impl fmt::Display for Key {
             }
             Self::LeafName(path) => write!(f, "name of the leaf at path {path}"),
             Self::Head => f.write_str("head record"),
+            Self::Frontier => f.write_str("record of what L1 has fixed"),
         }
     }
 }
@@ -139,6 +144,7 @@ mod tests {
             Key::LogSection { level: 2, section: 7 },
             Key::LeafName(digest),
             Key::Head,
+            Key::Frontier,
         ];
         for key in keys {
             let bytes = key.encode();

@@ -2,6 +2,7 @@ use super::{
     Node, NodeError, NonCanonical,
     digest::{Digest, Path, Position, hash_value},
 };
+use crate::store::Key;
 use alloc::vec::Vec;
 use alloy_primitives::{B256, Bytes, U256};
 
@@ -27,6 +28,15 @@ impl Proof {
         let nodes = self.nodes.iter().map(|node| Bytes::from(node.encode()));
         let value = self.value.map(|value| Bytes::from(value.to_be_bytes_trimmed_vec()));
         nodes.chain(value).collect()
+    }
+
+    /// Its parts, each by its own hash, as stores hold them.
+    pub(crate) fn records(&self) -> impl Iterator<Item = (Key, Bytes)> {
+        let nodes = self.nodes.iter().map(|node| (Key::Node(node.digest().into()), node.encode().into()));
+        let value = self
+            .value
+            .map(|value| (Key::Value(hash_value(value).into()), Bytes::from(value.to_be_bytes::<32>())));
+        nodes.chain(value)
     }
 
     /// Reads what [`Proof::encode`] makes, and nothing else.

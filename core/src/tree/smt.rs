@@ -14,13 +14,13 @@ use alloy_primitives::{B256, Bytes, U256};
 /// What the store says is under a digest is believed: whoever puts foreign nodes into it checks their digests first. A
 /// store that lies leads to wrong results or to errors, never to a panic or to endless work.
 #[derive(Debug)]
-pub struct Smt<'s, S> {
-    store: &'s S,
+pub struct Smt<'s> {
+    store: &'s dyn Store,
 }
 
-impl<'s, S: Store> Smt<'s, S> {
+impl<'s> Smt<'s> {
     /// Trees whose nodes are in `store`.
-    pub fn new(store: &'s S) -> Self {
+    pub fn new(store: &'s dyn Store) -> Self {
         Self { store }
     }
 
@@ -230,12 +230,12 @@ impl Subtree {
 }
 
 /// One update under way: goes down to what changes, and hashes on the way back.
-struct Builder<'t, 's, S> {
-    tree: &'t Smt<'s, S>,
+struct Builder<'t, 's> {
+    tree: &'t Smt<'s>,
     update: TreeUpdate,
 }
 
-impl<S: Store> Builder<'_, '_, S> {
+impl Builder<'_, '_> {
     /// The changes from left to right, one for each path.
     fn hash_values(&mut self, changes: impl IntoIterator<Item = (Path, U256)>) -> Vec<Change> {
         let last: BTreeMap<Path, U256> = changes.into_iter().collect();
@@ -706,7 +706,7 @@ mod tests {
         }
     }
 
-    type Operation = fn(&Smt<'_, Altered<'_>>, B256, Path) -> Result<(), StoreError>;
+    type Operation = fn(&Smt<'_>, B256, Path) -> Result<(), StoreError>;
 
     /// All that can be asked of a tree.
     const OPERATIONS: [Operation; 4] = [

@@ -101,6 +101,18 @@ pub struct Totals {
     pub gas: u64,
 }
 
+impl Totals {
+    /// What is left when blocks with so many transactions and so much gas are taken away. (Batches are not theirs alone.)
+    pub(crate) fn without(self, blocks: u64, transactions: u64, gas: u64) -> Self {
+        Self {
+            blocks: self.blocks.saturating_sub(blocks),
+            transactions: self.transactions.saturating_sub(transactions),
+            gas: self.gas.saturating_sub(gas),
+            ..self
+        }
+    }
+}
+
 /// A verified block, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, RlpEncodable, RlpDecodable)]
 pub struct BlockRecord {

@@ -15,6 +15,6 @@ pub use batch::{
 pub use block::{
     Block, BlockClaims, BlockInput, BlockRecord, Head, L1Info, Totals, TransactionPlace, TransactionRecord,
 };
-pub use l1::ConsolidatedBatch;
+pub use l1::{ConsolidatedBatch, Frontier};
 pub use receipt::Receipt;
 pub use transaction::{EncodedTransaction, Transaction, TransactionError};

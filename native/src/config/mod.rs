@@ -10,6 +10,7 @@ mod timing;
 
 pub(crate) use timing::{Timing, parse_duration};
 
+use crate::http::mask;
 use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -22,9 +23,6 @@ use toml::{Table, Value};
 
 /// The option that names the file; it is not a key of the file.
 const CONFIG: &str = "config";
-
-/// Path segments of a URL that are longer are taken for keys.
-const LONGEST_PLAIN_SEGMENT: usize = 15;
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -291,21 +289,6 @@ fn explain(error: clap::Error, origins: &BTreeMap<String, Origin>) -> ConfigErro
     let text = error.to_string();
     let reason = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
     ConfigError::Value { place, reason }
-}
-
-/// A URL without its secrets.
-fn mask(value: &str) -> String {
-    let Some((scheme, rest)) = value.split_once("://") else {
-        return value.to_owned();
-    };
-    let (rest, query) = rest.split_once('?').map_or((rest, ""), |(rest, _)| (rest, "?***"));
-    let mut parts = rest.split('/');
-    let authority = parts.next().unwrap_or_default();
-    let authority =
-        authority.rsplit_once('@').map_or(authority.to_owned(), |(_, host)| format!("***@{host}"));
-    let segments = parts
-        .map(|part| if part.len() > LONGEST_PLAIN_SEGMENT { "/***".to_owned() } else { format!("/{part}") });
-    format!("{scheme}://{authority}{}{query}", segments.collect::<String>())
 }
 
 fn quote(value: &str) -> String {

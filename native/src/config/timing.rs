@@ -18,7 +18,7 @@ pub(crate) struct Timing {
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     pub(crate) resolve_timeout: Duration,
 
-    /// Time for a JSON-RPC request and its whole answer, connecting included
+    /// Time for a JSON-RPC request and its whole answer, connecting included; for an answer on the data stream, too
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     pub(crate) request_timeout: Duration,
 
@@ -62,6 +62,8 @@ pub(crate) struct Timing {
     pub(crate) compare_interval: Duration,
 
     /// When nothing was verified for so long and another main node has more blocks, that one is followed
+    ///
+    /// Only main nodes with JSON-RPC are looked at while they do not serve: nobody sees that another data stream has more.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     pub(crate) stall_timeout: Duration,
 

@@ -13,7 +13,7 @@ use zk_replica_core::executor::PreparedBlock;
 use zk_replica_core::store::{Key, Store, StoreError, log_sections};
 use zk_replica_core::tree::{Node, Path as TreePath, StateKey, hash_bytes, hash_value};
 use zk_replica_core::types::{
-    Block, BlockClaims, BlockInput, BlockRecord, EncodedTransaction, Head, Totals, TransactionPlace,
+    Block, BlockClaims, BlockInput, BlockRecord, EncodedTransaction, Frontier, Head, Totals, TransactionPlace,
 };
 
 const AFTER_CHECK: &str = "\
@@ -103,6 +103,7 @@ fn check(path: &Path, deep: bool) -> Result<Report, OpenError> {
     match head(&store) {
         Ok(Some(head)) => {
             check.report.head = Some(Tip::from(&head));
+            check.frontier(&head);
             check.blocks(&head);
             check.tree(head.state_root);
         }
@@ -168,6 +169,18 @@ impl Checking<'_> {
             }
         }
         false_names.into_iter().for_each(|finding| self.found(finding));
+    }
+
+    /// What is final is there.
+    fn frontier(&mut self, head: &Head) {
+        if let Ok(None) = self.store.get(&Key::Frontier) {
+            return;
+        }
+        if let Some(Frontier { block, .. }) = self.read(Key::Frontier)
+            && block > head.number
+        {
+            self.found(format!("block {block} is said to be final, the last one is {}", head.number));
+        }
     }
 
     /// From the head to genesis, each block by the hash that the one behind it has for its parent.
@@ -393,7 +406,8 @@ fn false_name(key: &[u8], record: &[u8]) -> Option<String> {
         | Key::TransactionPlace(_)
         | Key::L2TransactionPlace(_)
         | Key::LogSection { .. }
-        | Key::Head => return None,
+        | Key::Head
+        | Key::Frontier => return None,
     };
     (found != expected).then(|| format!("{key} has hash {found}"))
 }
@@ -523,6 +537,15 @@ mod tests {
             "block 7 is damaged: it cannot be read",
         );
         assert_found(&found(|store| vec![flipped(store, Key::Head, 3)]), "head record is damaged");
+    }
+
+    #[test]
+    fn what_is_final_is_part_of_the_chain() {
+        let frontier = |block| (Key::Frontier, alloy_rlp::encode(Frontier { block, batch: 1 }).into());
+        assert!(found(|_| vec![frontier(20)]).sound);
+        assert_found(&found(|_| vec![frontier(21)]), "block 21 is said to be final");
+        let report = found(|_| vec![(Key::Frontier, Bytes::from_static(&[7]))]);
+        assert_found(&report, "record of what L1 has fixed is damaged");
     }
 
     #[test]

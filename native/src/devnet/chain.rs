@@ -173,10 +173,7 @@ impl Chain {
         Ok(self.pool.pending_nonce(address, self.nonce(address)?))
     }
 
-    fn state<T>(
-        &self,
-        look: impl FnOnce(&mut State<'_, Archive>) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
+    fn state<T>(&self, look: impl FnOnce(&mut State<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         look(&mut State::at(&self.store, self.last().state_root(), &mut Paths::new()))
     }
 

@@ -17,6 +17,9 @@ use tokio::time;
 /// A connection that nobody uses is kept for so long.
 const KEEP: Duration = Duration::from_secs(30);
 
+/// Path segments of a URL that are longer are taken for keys.
+const LONGEST_PLAIN_SEGMENT: usize = 15;
+
 /// Where a main node answers: `http` or `https`, a host, perhaps a port, a path, a user's name and password.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Endpoint {
@@ -83,12 +86,25 @@ fn unescape(text: &str) -> Result<Vec<u8>, EndpointError> {
 }
 
 impl fmt::Display for Endpoint {
-    /// Without name and password, and without a query: those are no words for a log.
+    /// For a log, a page or a label: without name and password, and [masked](mask).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = self.uri.scheme_str().unwrap_or_default();
-        let place = self.uri.authority().map_or("", |authority| authority.as_str());
-        write!(f, "{scheme}://{place}{}", self.uri.path().trim_end_matches('/'))
+        f.write_str(mask(&self.uri.to_string()).trim_end_matches('/'))
     }
+}
+
+/// A URL without what may be a secret in it: name and password, the query, long segments of the path.
+pub(crate) fn mask(value: &str) -> String {
+    let Some((scheme, rest)) = value.split_once("://") else {
+        return value.to_owned();
+    };
+    let (rest, query) = rest.split_once('?').map_or((rest, ""), |(rest, _)| (rest, "?***"));
+    let mut parts = rest.split('/');
+    let authority = parts.next().unwrap_or_default();
+    let authority =
+        authority.rsplit_once('@').map_or(authority.to_owned(), |(_, host)| format!("***@{host}"));
+    let segments = parts
+        .map(|part| if part.len() > LONGEST_PLAIN_SEGMENT { "/***".to_owned() } else { format!("/{part}") });
+    format!("{scheme}://{authority}{}{query}", segments.collect::<String>())
 }
 
 impl fmt::Debug for Endpoint {
@@ -214,12 +230,22 @@ mod tests {
     fn credentials_are_sent_and_not_shown() {
         let endpoint: Endpoint =
             "https://al%20ice:se%3Acret@node.example.org:8443/rpc?key=1".parse().unwrap();
-        assert_eq!(endpoint.to_string(), "https://node.example.org:8443/rpc");
+        assert_eq!(endpoint.to_string(), "https://node.example.org:8443/rpc?***");
         assert_eq!(endpoint.uri, "https://node.example.org:8443/rpc?key=1");
         let authorization = endpoint.authorization.unwrap();
         assert_eq!(authorization, format!("Basic {}", BASE64.encode(b"al ice:se:cret")));
         let plain: Endpoint = "http://127.0.0.1:8123".parse().unwrap();
         assert_eq!((plain.to_string().as_str(), plain.authorization), ("http://127.0.0.1:8123", None));
+    }
+
+    #[test]
+    fn a_key_in_the_path_is_sent_and_not_shown() {
+        let key = "0123456789abcdef0123456789abcdef";
+        let endpoint: Endpoint = format!("https://node.example.org/v2/{key}").parse().unwrap();
+        assert_eq!(endpoint.uri.path(), format!("/v2/{key}"));
+        for shown in [endpoint.to_string(), format!("{endpoint:?}")] {
+            assert!(shown.contains("https://node.example.org/v2/***") && !shown.contains(key), "{shown}");
+        }
     }
 
     #[test]

@@ -5,13 +5,14 @@
 mod client;
 mod options;
 mod rate;
+mod room;
 mod server;
 mod socket;
 mod stream;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use client::{Client, ClientError, ClientLimits, Endpoint};
+pub(crate) use client::{Client, ClientError, ClientLimits, Endpoint, mask};
 pub(crate) use options::ServerOptions;
 pub(crate) use server::{Answer, Handler, Limits, Origins, Server, StartError, Traffic};
 pub(crate) use socket::Socket;

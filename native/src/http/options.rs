@@ -35,6 +35,12 @@ pub(crate) struct ServerOptions {
     #[arg(long = "ws-max-connections", value_name = "COUNT", default_value_t = 512)]
     pub(crate) max_sessions: usize,
 
+    /// Most bytes of all answers together that wait for their callers to read them; more are refused as busy
+    ///
+    /// A connection's only answer is never refused when it has no more than 64 KiB.
+    #[arg(long = "http-answer-memory", value_name = "BYTES", default_value_t = 512 << 20)]
+    pub(crate) answer_memory: usize,
+
     /// Most requests per second from one address; more are refused with status 429
     #[arg(long = "http-rate", value_name = "COUNT")]
     pub(crate) rate: Option<NonZeroU32>,
@@ -90,6 +96,7 @@ impl ServerOptions {
             connections: self.max_connections,
             sessions: self.max_sessions,
             read: self.read_timeout,
+            answers: self.answer_memory,
             rate: self.rate,
             origins,
             grace: self.grace,

@@ -1,6 +1,7 @@
 //! A server for JSON-RPC: POST, GET and WebSocket on one port, with limits to all that a peer can do.
 
 use super::rate::Rate;
+use super::room::Room;
 use super::socket::{self, Socket};
 use super::stream::Patient;
 use futures_util::FutureExt as _;
@@ -111,6 +112,8 @@ pub(crate) struct Limits {
     pub(crate) queued_messages: usize,
     /// Bytes that wait for one WebSocket peer.
     pub(crate) queued_bytes: usize,
+    /// Bytes that wait for all peers together, answers over HTTP among them.
+    pub(crate) answers: usize,
     /// Requests per second from one address.
     pub(crate) rate: Option<NonZeroU32>,
     /// Web pages that may ask.
@@ -130,6 +133,7 @@ impl Default for Limits {
             ping: Duration::from_secs(30),
             queued_messages: 4096,
             queued_bytes: 64 << 20,
+            answers: 512 << 20,
             rate: None,
             origins: Origins::Any,
             grace: Duration::from_secs(5),
@@ -177,7 +181,7 @@ pub(crate) struct Traffic {
     pub(crate) sessions: Gauge,
     /// Connections that were one too many.
     pub(crate) turned_away: Counter,
-    /// Requests that were too large, too slow or too many.
+    /// Requests that were too large, too slow or too many, or for whose answers there was no memory.
     pub(crate) refused: Counter,
     /// Panics of the handler.
     pub(crate) panics: Counter,
@@ -237,6 +241,7 @@ impl Server {
             connections: Arc::new(Semaphore::new(limits.connections)),
             sessions: Arc::new(Semaphore::new(limits.sessions)),
             rate: limits.rate.map(Rate::new),
+            room: Room::new(limits.answers),
             stopped: stopped.clone(),
             limits,
             traffic,
@@ -270,6 +275,7 @@ struct Shared<H> {
     connections: Arc<Semaphore>,
     sessions: Arc<Semaphore>,
     rate: Option<Rate>,
+    room: Room,
     stopped: watch::Receiver<bool>,
     limits: Limits,
     traffic: Traffic,
@@ -391,7 +397,18 @@ impl<H: Handler> Shared<H> {
                 return response;
             }
         };
-        answer.into_response()
+        self.keep(answer).into_response()
+    }
+
+    /// The answer, if there is memory for it until it is sent.
+    fn keep(&self, answer: Answer) -> Answer {
+        match self.room.keep(answer.body) {
+            Some(body) => Answer { body, ..answer },
+            None => {
+                self.traffic.refused.inc();
+                Answer::refusal(StatusCode::SERVICE_UNAVAILABLE, -32005, "busy")
+            }
+        }
     }
 
     async fn get(&self, path: &str) -> Answer {
@@ -476,7 +493,8 @@ impl<H: Handler> Shared<H> {
             if let Ok(Ok(stream)) = opened {
                 let admits = || self.admits(peer);
                 let stopped = self.stopped.clone();
-                socket::converse(stream, &*self.handler, &self.limits, admits, stopped).await;
+                let peers = (&self.limits, &self.room);
+                socket::converse(stream, &*self.handler, peers, admits, stopped).await;
             }
             drop(counted);
         });

@@ -1,5 +1,6 @@
 //! A WebSocket connection: text in, text out, pings, and an end that says why.
 
+use super::room::{Place, Room};
 use super::server::{Handler, Limits};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
@@ -7,8 +8,8 @@ use hyper_tungstenite::HyperWebsocketStream;
 use hyper_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
 use hyper_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{self, MissedTickBehavior};
@@ -38,28 +39,40 @@ impl Socket {
     }
 }
 
-/// Messages on their way to the peer, in order, and no more than the limits allow: a peer that is too slow is
-/// disconnected, so that it knows that it has missed something.
+/// Messages on their way to the peer, in order, and no more than the limits allow, its own and those for all peers: one
+/// that is too slow is disconnected, so that it knows that it has missed something.
 #[derive(Clone, Debug)]
 pub(crate) struct Outbox {
-    queue: mpsc::Sender<Utf8Bytes>,
+    queue: mpsc::Sender<Waiting>,
     state: Arc<State>,
 }
+
+/// A message, and its place in memory.
+type Waiting = (Utf8Bytes, Place);
 
 #[derive(Debug)]
 struct State {
     bytes: AtomicUsize,
     most: usize,
+    room: Room,
+    /// Why the connection has to end.
+    reason: OnceLock<&'static str>,
     overflowed: Notify,
     drained: Notify,
 }
 
 impl Outbox {
-    fn new(limits: &Limits) -> (Self, mpsc::Receiver<Utf8Bytes>) {
+    fn new(limits: &Limits, room: &Room) -> (Self, mpsc::Receiver<Waiting>) {
         let (queue, receiver) = mpsc::channel(limits.queued_messages);
-        let (bytes, overflowed, drained) = (AtomicUsize::new(0), Notify::new(), Notify::new());
-        let state = Arc::new(State { bytes, most: limits.queued_bytes, overflowed, drained });
-        (Self { queue, state }, receiver)
+        let state = State {
+            bytes: AtomicUsize::new(0),
+            most: limits.queued_bytes,
+            room: room.clone(),
+            reason: OnceLock::new(),
+            overflowed: Notify::new(),
+            drained: Notify::new(),
+        };
+        (Self { queue, state: Arc::new(state) }, receiver)
     }
 
     /// Puts a message behind the others. `false`: the connection is at its end.
@@ -68,9 +81,13 @@ impl Outbox {
         let before = self.state.bytes.fetch_add(length, Ordering::Relaxed);
         // The first message may be of any size: answers have a limit of their own.
         let has_room = before == 0 || before.saturating_add(length) <= self.state.most;
-        let sent = has_room && self.queue.try_send(message.into()).is_ok();
+        let Some(place) = self.state.room.take(length, before == 0) else {
+            self.end("busy");
+            return false;
+        };
+        let sent = has_room && self.queue.try_send((message.into(), place)).is_ok();
         if !sent {
-            self.state.overflowed.notify_one();
+            self.overflow();
         }
         sent
     }
@@ -89,6 +106,12 @@ impl Outbox {
 
     /// Ends the connection: the peer has missed something.
     pub(crate) fn overflow(&self) {
+        self.end("too slow");
+    }
+
+    fn end(&self, reason: &'static str) {
+        // The first one counts.
+        let _ = self.state.reason.set(reason);
         self.state.overflowed.notify_one();
     }
 }
@@ -97,13 +120,13 @@ impl Outbox {
 pub(super) async fn converse<H: Handler>(
     stream: HyperWebsocketStream,
     handler: &H,
-    limits: &Limits,
+    (limits, room): (&Limits, &Room),
     admits: impl Fn() -> bool,
     mut stop: watch::Receiver<bool>,
 ) {
     let (mut sink, stream) = stream.split();
     let (forward, incoming) = mpsc::channel(UNREAD);
-    let (outbox, queue) = Outbox::new(limits);
+    let (outbox, queue) = Outbox::new(limits, room);
     let state = Arc::clone(&outbox.state);
     let refused = outbox.clone();
     let session = AssertUnwindSafe(handler.converse(Socket { incoming, outbox })).catch_unwind();
@@ -114,7 +137,9 @@ pub(super) async fn converse<H: Handler>(
             Ok(()) => Some((CloseCode::Normal, "")),
             Err(_) => Some((CloseCode::Error, "internal error")),
         },
-        () = state.overflowed.notified() => Some((CloseCode::Again, "too slow")),
+        () = state.overflowed.notified() => {
+            Some((CloseCode::Again, state.reason.get().copied().unwrap_or("too slow")))
+        }
         _ = stop.wait_for(|stop| *stop) => Some((CloseCode::Away, "the server stops")),
     };
     if let Some((code, reason)) = reason {
@@ -169,7 +194,7 @@ fn complaint(error: &Error) -> Reason {
 
 async fn write(
     sink: &mut SplitSink<HyperWebsocketStream, Message>,
-    mut queue: mpsc::Receiver<Utf8Bytes>,
+    mut queue: mpsc::Receiver<Waiting>,
     state: &State,
     limits: &Limits,
 ) -> Reason {
@@ -177,15 +202,15 @@ async fn write(
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     pings.reset();
     loop {
-        let (message, length) = tokio::select! {
+        let (message, length, _place) = tokio::select! {
             message = queue.recv() => match message {
-                Some(text) => {
+                Some((text, place)) => {
                     let length = text.len();
-                    (Message::Text(text), length)
+                    (Message::Text(text), length, Some(place))
                 }
                 None => return Some((CloseCode::Normal, "")),
             },
-            _ = pings.tick() => (Message::Ping(Bytes::new()), 0),
+            _ = pings.tick() => (Message::Ping(Bytes::new()), 0, None),
         };
         let sent = time::timeout(limits.write, sink.send(message)).await;
         if length > 0 && state.bytes.fetch_sub(length, Ordering::Relaxed) == length {
@@ -196,5 +221,25 @@ async fn write(
             Ok(Err(_)) => return None,
             Err(_) => return Some((CloseCode::Again, "too slow")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_share_the_memory_for_what_waits() {
+        let (limits, room) = (Limits::default(), Room::new(300_000));
+        let text = || "x".repeat(200_000);
+        let (first, waiting) = Outbox::new(&limits, &room);
+        assert!(first.send(text()));
+        let (second, _kept) = Outbox::new(&limits, &room);
+        assert!(!second.send(text()));
+        assert_eq!(second.state.reason.get(), Some(&"busy"));
+        // Its peer is gone.
+        drop((first, waiting));
+        let (third, _kept) = Outbox::new(&limits, &room);
+        assert!(third.send(text()) && !third.send(text()));
     }
 }

@@ -3,7 +3,8 @@
 use super::*;
 use hyper::StatusCode;
 use hyper::body::Bytes;
-use std::net::SocketAddr;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
@@ -83,6 +84,32 @@ fn each_failure_has_a_name() {
     server.stop();
     let unsent = client.post(&endpoint, "hello").unwrap_err();
     assert!(matches!(unsent, ClientError::Connect(_)), "{unsent}");
+}
+
+/// A large request, of which the answer's first line was read, and no more.
+fn unread(server: &Server) -> (String, BufReader<TcpStream>) {
+    const LENGTH: usize = 24 << 20;
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    let head = format!("POST / HTTP/1.1\r\nhost: here\r\ncontent-length: {LENGTH}\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&vec![b'x'; LENGTH]).unwrap();
+    let (mut stream, mut line) = (BufReader::new(stream), String::new());
+    stream.read_line(&mut line).unwrap();
+    (line, stream)
+}
+
+#[test]
+fn answers_that_nobody_reads_share_one_memory() {
+    // More than the system takes for a connection, and less than two of them.
+    let (server, endpoint) = serve(Limits { body: 32 << 20, answers: 32 << 20, ..Limits::default() });
+    let (status, first) = unread(&server);
+    assert_eq!(status, "HTTP/1.1 200 OK\r\n");
+    assert_eq!(unread(&server).0, "HTTP/1.1 503 Service Unavailable\r\n");
+    // Small ones are for everybody.
+    assert_eq!(client(1000).post(&endpoint, "hello").unwrap(), "hello");
+    drop(first);
+    while unread(&server).0 != "HTTP/1.1 200 OK\r\n" {}
+    server.stop();
 }
 
 #[test]

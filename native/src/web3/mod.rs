@@ -50,6 +50,12 @@ const WITNESSES: usize = 2;
 /// Methods that have metrics of their own; more do not exist.
 const METHODS: usize = 256;
 
+/// Bytes of a method's name in metrics; those that exist are shorter.
+const METHOD_NAME: usize = 64;
+
+/// Codes of errors that are made here.
+const CODES: [i64; 10] = [-32700, -32600, -32601, -32602, -32603, -32000, -32005, -39001, 4444, 3];
+
 /// Time between two looks at the chain, if nothing is heard of it.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -102,7 +108,7 @@ impl Service {
             witnesses: Arc::new(Semaphore::new(WITNESSES)),
             upstreams: Upstreams::new(main_nodes, options.forward_timeout, Arc::clone(&metrics)),
             memory,
-            methods: Mutex::default(),
+            methods: Methods::default(),
             started: Instant::now(),
             stale_after: options.stale_after,
         });
@@ -111,7 +117,9 @@ impl Service {
         let server = Server::start(address, options.limits(), traffic, web3)?;
         server.handle().spawn(Arc::clone(&node).keep_up());
         server.handle().spawn(Arc::clone(&node).tidy());
-        server.handle().spawn(Arc::clone(&node).ask_height());
+        if !options.strict {
+            server.handle().spawn(Arc::clone(&node).ask_height());
+        }
         server.handle().spawn(node.measure());
         Ok(Self { server })
     }
@@ -145,10 +153,30 @@ struct Node {
     witnesses: Arc<Semaphore>,
     upstreams: Upstreams,
     memory: Memory,
-    /// Methods that exist, as far as they have been used.
-    methods: Mutex<BTreeSet<String>>,
+    methods: Methods,
     started: Instant,
     stale_after: Duration,
+}
+
+/// Methods that exist, as far as they have been used.
+#[derive(Debug, Default)]
+struct Methods(Mutex<BTreeSet<String>>);
+
+impl Methods {
+    /// The name, if there is such a method: callers may send any. A method that has once answered exists; what was not
+    /// answered (a notification) may have any name.
+    fn label(&self, name: Cow<'_, str>, answer: &str) -> String {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.contains(name.as_ref()) {
+            return name.into_owned();
+        }
+        let answered = error_code(answer).is_none_or(|code| code == 3 || code == 4444) && !answer.is_empty();
+        if !answered || name.len() > METHOD_NAME || known.len() >= METHODS {
+            return "other".to_owned();
+        }
+        known.insert(name.as_ref().to_owned());
+        name.into_owned()
+    }
 }
 
 impl Handler for Web3 {
@@ -274,6 +302,7 @@ impl Node {
     fn rpc_status(&self) -> rpc::Status {
         let state = self.state.borrow();
         rpc::Status {
+            first_block: 0,
             highest_block: state.highest(),
             // An answer that everything is well would be a guess, too, when there is no tip to compare with.
             halted: Readiness::of(&state, self.stale_after) != Readiness::Ready,
@@ -283,33 +312,15 @@ impl Node {
     }
 
     fn count(&self, method: Method<'_>, text: &str, time: Duration) {
-        let code = error_code(text);
-        let outcome = match code {
-            None => "ok".to_owned(),
-            Some(code) => code.to_string(),
-        };
+        let outcome = outcome(text);
         let method = match method {
             Method::Batch => "batch".to_owned(),
             Method::None => "none".to_owned(),
-            Method::Single(name) => self.known(name, code),
+            Method::Single(name) => self.methods.label(name, text),
         };
         let metrics = self.board.metrics();
         metrics.request_time.get_or_create(&[("method", method.clone())]).observe(time.as_secs_f64());
         metrics.requests.get_or_create(&[("method", method), ("outcome", outcome)]).inc();
-    }
-
-    /// The name, if there is such a method: callers may send any. A method that has once done something exists.
-    fn known(&self, name: Cow<'_, str>, code: Option<i64>) -> String {
-        let mut methods = self.methods.lock().unwrap_or_else(PoisonError::into_inner);
-        if methods.contains(name.as_ref()) {
-            return name.into_owned();
-        }
-        let is_proof = code.is_none_or(|code| code == 3 || code == 4444);
-        if !is_proof || methods.len() >= METHODS {
-            return "other".to_owned();
-        }
-        methods.insert(name.as_ref().to_owned());
-        name.into_owned()
     }
 
     fn page(&self, path: &str) -> Option<Answer> {
@@ -467,6 +478,15 @@ fn method(body: &Bytes) -> Method<'static> {
     }
 }
 
+/// How an answer is counted. A main node's error may have any code.
+fn outcome(answer: &str) -> String {
+    match error_code(answer) {
+        None => "ok".to_owned(),
+        Some(code) if CODES.contains(&code) => code.to_string(),
+        Some(_) => "error".to_owned(),
+    }
+}
+
 /// The code, if this is the core's answer with an error. In a JSON text only a member can look so.
 fn error_code(text: &str) -> Option<i64> {
     if text.starts_with('[') {
@@ -492,6 +512,29 @@ fn size(folder: &Path) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_methods_that_have_answered_are_labels() {
+        let methods = Methods::default();
+        let label = |name: &str, answer: &str| methods.label(name.into(), answer);
+        let (answer, unknown) = (r#"{"result":1}"#, r#"{"error":{"code":-32601,"message":"no"}}"#);
+        assert_eq!(label("eth_chainId", answer), "eth_chainId");
+        assert_eq!(label("eth_chainId", ""), "eth_chainId");
+        // Nothing is said to a notification, whatever it asks for.
+        assert_eq!(label("invented", ""), "other");
+        assert_eq!(label("invented", unknown), "other");
+        assert_eq!(label(&"x".repeat(METHOD_NAME + 1), answer), "other");
+        assert_eq!(methods.0.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn outcomes_are_few_whatever_a_main_node_says() {
+        let error =
+            |code: i64| format!(r#"{{"jsonrpc":"2.0","id":1,"error":{{"code":{code},"message":"no"}}}}"#);
+        assert_eq!(outcome(r#"{"jsonrpc":"2.0","id":1,"result":1}"#), "ok");
+        assert_eq!(outcome(&error(-32601)), "-32601");
+        assert_eq!(outcome(&error(-7)), "error");
+    }
 
     #[test]
     fn witness_calls_are_told_from_others() {

@@ -79,7 +79,7 @@ struct Component<'a> {
 }
 
 impl<'a> Health<'a> {
-    pub(super) fn of(state: &State, readiness: &'a Readiness) -> Self {
+    pub(super) fn of(state: &'a State, readiness: &'a Readiness) -> Self {
         let component = |affected: bool| match affected {
             true => Component { status: readiness.name(), reason: readiness.reason() },
             false => Component { status: "ready", reason: None },
@@ -87,7 +87,11 @@ impl<'a> Health<'a> {
         let components = Components {
             sync: component(matches!(readiness, Readiness::NotReady(_))),
             checker: component(matches!(readiness, Readiness::Affected(_))),
-            l1: Component { status: "off", reason: None },
+            l1: match &state.l1 {
+                None => Component { status: "off", reason: None },
+                Some(Ok(())) => Component { status: "ready", reason: None },
+                Some(Err(reason)) => Component { status: "failing", reason: Some(reason) },
+            },
         };
         Self { status: readiness.name(), components, head: state.head.as_ref().map(HeadStatus::of) }
     }
@@ -207,4 +211,23 @@ impl NodeStatus {
 
 fn since_1970(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn health_says_how_l1_does() {
+        for (l1, shown) in [
+            (None, json!({ "status": "off" })),
+            (Some(Ok(())), json!({ "status": "ready" })),
+            (Some(Err("no".to_owned())), json!({ "status": "failing", "reason": "no" })),
+        ] {
+            let state = State { l1, ..State::default() };
+            let health = serde_json::to_value(Health::of(&state, &Readiness::Ready)).unwrap();
+            assert_eq!(health["components"]["l1"], shown);
+        }
+    }
 }

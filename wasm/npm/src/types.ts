@@ -126,8 +126,18 @@ export interface Judgement {
 }
 
 export type Anchor =
-  | { kind: 'parent'; number: number; hash: string; stateRoot: string }
-  | { kind: 'known'; number: number; hash: string }
+  | {
+      kind: 'parent';
+      number: number;
+      hash: string;
+      stateRoot: string;
+      timestamp: number;
+      batch: number;
+      forkId: number;
+      batchClosed: boolean;
+    }
+  | { kind: 'repeated'; batch: number; stateRoot: string }
+  | { kind: 'known'; number: number; hash: string; batch: number; forkId: number; blockInfoRoot: string }
   | { kind: 'genesis'; accounts: number };
 
 /** Something that goes wrong while nobody waits for an answer. */

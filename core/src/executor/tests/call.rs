@@ -4,7 +4,7 @@ use super::*;
 use crate::store::StoreError;
 
 /// A state with these accounts' code, and what a test does with it.
-fn with_state<T>(accounts: &[(Address, &[u8])], run: impl FnOnce(&mut State<'_, Memory>) -> T) -> T {
+fn with_state<T>(accounts: &[(Address, &[u8])], run: impl FnOnce(&mut State<'_>) -> T) -> T {
     let (store, root) = state_of(accounts);
     run(&mut State::at(&store, root, &mut Paths::new()))
 }

@@ -67,7 +67,7 @@ fn difficulty_is_zero_and_number_that_of_the_block() {
 
 #[test]
 fn blockhash_of_a_block_to_come_is_zero_in_fork_1_only() {
-    let slot = State::<Memory>::state_root_slot(50);
+    let slot = State::state_root_slot(50);
     let world = || World::calling(&storing(&hex!("6032 40 6001 01"))).with(slot, 99);
     each_fork(world, |fork, outcome| {
         assert_eq!(outcome.stored(), U256::from(if fork == 1 { 1 } else { 100 }), "{fork}");
@@ -313,7 +313,7 @@ fn a_transaction_is_a_block_until_fork_6() {
     let info = StateKey::Storage(ChainSpec::SYSTEM_CONTRACT, U256::from(3));
     let preimage = [EXIT_ROOT, B256::ZERO].concat();
     let exit_root = StateKey::Storage(ChainSpec::EXIT_ROOT_MANAGER, keccak256(preimage).into());
-    let (this, last) = (State::<Memory>::state_root_slot(42), State::<Memory>::state_root_slot(41));
+    let (this, last) = (State::state_root_slot(42), State::state_root_slot(41));
     let world = || {
         let mut world = World::new().send(call(OTHER));
         world.l1_info =
@@ -351,7 +351,7 @@ fn the_root_in_the_map_is_that_before_the_entry() {
     Smt::new(&store).update(B256::ZERO, before).unwrap().write(&mut commit);
     store.apply(&commit).unwrap();
     let mut changes = outcome.execution.diff.clone();
-    changes.leaves.remove(&State::<Memory>::state_root_slot(42)).unwrap();
+    changes.leaves.remove(&State::state_root_slot(42)).unwrap();
     let changes = changes.tree_changes(executor.paths());
     let root = Smt::new(&store).update(outcome.parent.state_root, changes).unwrap().root;
     assert_eq!(outcome.execution.intermediate_state_roots, [root]);

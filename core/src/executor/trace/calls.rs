@@ -3,7 +3,6 @@ use super::{
     Ended,
     recorder::Budget,
 };
-use crate::store::Store;
 use alloc::{string::String, vec::Vec};
 use alloy_primitives::{Address, B256, Bytes, Log, U64, U256};
 use revm::{
@@ -109,12 +108,7 @@ impl Calls {
         }
     }
 
-    pub(super) fn call<S: Store>(
-        &mut self,
-        inputs: &CallInputs,
-        context: &Surroundings<'_, '_, S>,
-        budget: &mut Budget,
-    ) {
+    pub(super) fn call(&mut self, inputs: &CallInputs, context: &Surroundings<'_, '_>, budget: &mut Budget) {
         if !self.records() {
             self.unrecorded += 1;
             return;
@@ -199,11 +193,7 @@ impl Calls {
     }
 
     /// What SELFDESTRUCT moves, it is about to move.
-    pub(super) fn step<S: Store>(
-        &mut self,
-        interpreter: &mut Interpreter,
-        context: &Surroundings<'_, '_, S>,
-    ) {
+    pub(super) fn step(&mut self, interpreter: &mut Interpreter, context: &Surroundings<'_, '_>) {
         self.sending = None;
         if interpreter.bytecode.opcode() != opcode::SELFDESTRUCT || self.config.only_top_call {
             return;

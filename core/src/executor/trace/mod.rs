@@ -19,7 +19,7 @@ use super::{
     system::Opening,
     transact::{environment, transaction_environment},
 };
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 use alloc::{
     collections::BTreeMap,
     string::{String, ToString},
@@ -126,11 +126,11 @@ pub struct TraceRequest<'t> {
 ///
 /// [`TraceError::TooLarge`] beyond the budget; others when the block does not run on this state, or the state is not at
 /// hand.
-pub fn trace_block<S: Store>(
+pub fn trace_block(
     block: &PreparedInput,
     batch: &BatchContext<'_>,
     parent: Parent,
-    state: &mut State<'_, S>,
+    state: &mut State<'_>,
     request: &TraceRequest<'_>,
 ) -> Result<Vec<Traced>, TraceError> {
     let opening = Opening::of(block, batch)?;
@@ -179,10 +179,10 @@ impl CallContext<'_> {
     /// # Errors
     ///
     /// [`TraceError::TooLarge`] beyond `budget` bytes, else those of [`CallContext::call`].
-    pub fn trace<S: Store>(
+    pub fn trace(
         &self,
         call: &Call,
-        state: &mut State<'_, S>,
+        state: &mut State<'_>,
         tracer: &Tracer,
         budget: usize,
     ) -> Result<Trace, TraceError> {

@@ -1,5 +1,5 @@
 use super::{super::state::State, recorder::Budget};
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use revm::state::{Account, EvmState};
@@ -53,11 +53,11 @@ const ACCOUNT: usize = 200;
 const SLOT: usize = 140;
 
 /// The accounts that a transaction loaded, in the state before it.
-pub(super) fn of<S: Store>(
+pub(super) fn of(
     config: PrestateConfig,
     accounts: &EvmState,
     created: &BTreeSet<Address>,
-    state: &mut State<'_, S>,
+    state: &mut State<'_>,
     budget: &mut Budget,
 ) -> Result<PrestateTrace, StoreError> {
     let (mut pre, mut post) = (BTreeMap::new(), BTreeMap::new());
@@ -84,11 +84,11 @@ pub(super) fn of<S: Store>(
     Ok(if config.diff_mode { PrestateTrace::Diff { pre, post } } else { PrestateTrace::Accounts(pre) })
 }
 
-fn before<S: Store>(
+fn before(
     config: PrestateConfig,
     address: Address,
     account: &Account,
-    state: &mut State<'_, S>,
+    state: &mut State<'_>,
     budget: &mut Budget,
 ) -> Result<AccountTrace, StoreError> {
     let nonce: u64 = state.nonce(address)?.saturating_to();
@@ -110,11 +110,11 @@ fn before<S: Store>(
 }
 
 /// What is different about an account, if anything; `before` keeps of its storage what is.
-fn changes<S: Store>(
+fn changes(
     config: PrestateConfig,
     account: &Account,
     before: &mut AccountTrace,
-    state: &mut State<'_, S>,
+    state: &mut State<'_>,
     address: Address,
 ) -> Result<Option<AccountTrace>, StoreError> {
     let info = &account.info;

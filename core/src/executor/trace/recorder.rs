@@ -5,7 +5,7 @@ use super::{
     prestate,
     steps::Steps,
 };
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     format,
@@ -96,19 +96,19 @@ impl Recorder {
     }
 
     /// What was recorded. `state` is that before the transaction, `accounts` are what it loaded, as it left them.
-    pub(super) fn finish<S: Store>(
+    pub(super) fn finish(
         &mut self,
         transaction: &TxEnv,
         result: &ExecutionResult,
         accounts: &EvmState,
-        state: &mut State<'_, S>,
+        state: &mut State<'_>,
     ) -> Result<Trace, TraceError> {
         let Self { tracers, is_mux, budget, created } = self;
         let ended = Ended { transaction, result };
         let mut traces = BTreeMap::new();
         for (name, tracer) in tracers.drain(..) {
             let trace = match tracer {
-                Active::Steps(steps) => Trace::Steps(steps.finish(&ended)),
+                Active::Steps(steps) => Trace::Steps(steps.finish(&ended, budget)),
                 Active::Calls(calls) => Trace::Calls(calls.finish(&ended)),
                 Active::Prestate(config) => {
                     Trace::Prestate(prestate::of(config, accounts, created, state, budget)?)
@@ -132,8 +132,8 @@ impl Recorder {
     }
 }
 
-impl<S: Store> Inspector<Surroundings<'_, '_, S>, EthInterpreter> for Recorder {
-    fn step(&mut self, interpreter: &mut Interpreter, context: &mut Surroundings<'_, '_, S>) {
+impl Inspector<Surroundings<'_, '_>, EthInterpreter> for Recorder {
+    fn step(&mut self, interpreter: &mut Interpreter, context: &mut Surroundings<'_, '_>) {
         if self.budget.full {
             stop(interpreter, context);
             return;
@@ -147,7 +147,7 @@ impl<S: Store> Inspector<Surroundings<'_, '_, S>, EthInterpreter> for Recorder {
         }
     }
 
-    fn step_end(&mut self, interpreter: &mut Interpreter, _context: &mut Surroundings<'_, '_, S>) {
+    fn step_end(&mut self, interpreter: &mut Interpreter, _context: &mut Surroundings<'_, '_>) {
         let (tracers, budget) = self.active();
         for tracer in tracers {
             match tracer {
@@ -158,7 +158,7 @@ impl<S: Store> Inspector<Surroundings<'_, '_, S>, EthInterpreter> for Recorder {
         }
     }
 
-    fn log(&mut self, context: &mut Surroundings<'_, '_, S>, log: Log) {
+    fn log(&mut self, context: &mut Surroundings<'_, '_>, log: Log) {
         let position = context.journaled_state.inner.logs.len();
         let (tracers, budget) = self.active();
         for tracer in tracers {
@@ -168,11 +168,7 @@ impl<S: Store> Inspector<Surroundings<'_, '_, S>, EthInterpreter> for Recorder {
         }
     }
 
-    fn call(
-        &mut self,
-        context: &mut Surroundings<'_, '_, S>,
-        inputs: &mut CallInputs,
-    ) -> Option<CallOutcome> {
+    fn call(&mut self, context: &mut Surroundings<'_, '_>, inputs: &mut CallInputs) -> Option<CallOutcome> {
         let (tracers, budget) = self.active();
         for tracer in tracers {
             match tracer {
@@ -186,7 +182,7 @@ impl<S: Store> Inspector<Surroundings<'_, '_, S>, EthInterpreter> for Recorder {
 
     fn call_end(
         &mut self,
-        _context: &mut Surroundings<'_, '_, S>,
+        _context: &mut Surroundings<'_, '_>,
         _inputs: &CallInputs,
         outcome: &mut CallOutcome,
     ) {
@@ -202,7 +198,7 @@ impl<S: Store> Inspector<Surroundings<'_, '_, S>, EthInterpreter> for Recorder {
 
     fn create(
         &mut self,
-        _context: &mut Surroundings<'_, '_, S>,
+        _context: &mut Surroundings<'_, '_>,
         inputs: &mut CreateInputs,
     ) -> Option<CreateOutcome> {
         let (tracers, budget) = self.active();
@@ -216,7 +212,7 @@ impl<S: Store> Inspector<Surroundings<'_, '_, S>, EthInterpreter> for Recorder {
 
     fn create_end(
         &mut self,
-        _context: &mut Surroundings<'_, '_, S>,
+        _context: &mut Surroundings<'_, '_>,
         _inputs: &CreateInputs,
         outcome: &mut CreateOutcome,
     ) {
@@ -231,7 +227,7 @@ impl<S: Store> Inspector<Surroundings<'_, '_, S>, EthInterpreter> for Recorder {
 }
 
 /// Ends the whole transaction.
-fn stop<S: Store>(interpreter: &mut Interpreter, context: &mut Surroundings<'_, '_, S>) {
+fn stop(interpreter: &mut Interpreter, context: &mut Surroundings<'_, '_>) {
     context.error = Err(ContextError::<StoreError>::Custom("too much to record".into()));
     interpreter.bytecode.action().take();
     interpreter.bytecode.reset_action();
@@ -239,7 +235,7 @@ fn stop<S: Store>(interpreter: &mut Interpreter, context: &mut Surroundings<'_, 
 }
 
 impl FourByte {
-    fn call<S: Store>(&mut self, inputs: &CallInputs, context: &Surroundings<'_, '_, S>) {
+    fn call(&mut self, inputs: &CallInputs, context: &Surroundings<'_, '_>) {
         let input = inputs.input.bytes(context);
         let name = input
             .split_first_chunk::<4>()

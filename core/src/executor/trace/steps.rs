@@ -3,7 +3,6 @@ use super::{
     Ended,
     recorder::Budget,
 };
-use crate::store::Store;
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use alloy_primitives::{Address, Bytes, U256, hex};
 use revm::{
@@ -119,11 +118,7 @@ impl Steps {
         Self { config, steps: Vec::new(), open: None, storage: BTreeMap::new() }
     }
 
-    pub(super) fn step<S: Store>(
-        &mut self,
-        interpreter: &mut Interpreter,
-        context: &Surroundings<'_, '_, S>,
-    ) {
+    pub(super) fn step(&mut self, interpreter: &mut Interpreter, context: &Surroundings<'_, '_>) {
         let config = &self.config;
         self.open = None;
         if config.limit != 0 && self.steps.len() >= config.limit {
@@ -184,11 +179,12 @@ impl Steps {
         }
     }
 
-    pub(super) fn finish(self, Ended { result, .. }: &Ended<'_>) -> StepTrace {
+    pub(super) fn finish(self, Ended { result, .. }: &Ended<'_>, budget: &mut Budget) -> StepTrace {
+        let output = result.output().filter(|output| budget.take(2 * output.len()));
         StepTrace {
             gas: result.tx_gas_used(),
             failed: !result.is_success(),
-            return_value: result.output().cloned().unwrap_or_default(),
+            return_value: output.cloned().unwrap_or_default(),
             struct_logs: self.steps,
         }
     }

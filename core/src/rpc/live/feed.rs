@@ -3,7 +3,7 @@
 use super::{super::objects::LogObject, super::view::Found, LiveLimits, pool::Pool};
 use crate::{
     rpc::{Error, view::View},
-    store::{Store, StoreError},
+    store::StoreError,
     types::TransactionRecord,
 };
 use alloc::{collections::VecDeque, string::String, sync::Arc, vec::Vec};
@@ -50,7 +50,7 @@ pub(super) enum Event {
     Added(Arc<Recent>),
     /// The chain's last block was rolled back.
     Removed(Arc<Recent>),
-    /// A transaction was sent from here.
+    /// A transaction that was sent from here was accepted by the main node.
     Sending(Arc<Sending>),
     /// Whether the chain is being caught up with has changed; how far it is, as JSON.
     Syncing(bool, Arc<str>),
@@ -66,6 +66,8 @@ pub(super) struct Feed {
     /// Without a gap; the last one is the head that was seen last.
     chain: VecDeque<Arc<Recent>>,
     chain_bytes: usize,
+    /// The chain was looked at before it had a block: the first is news, too.
+    from_nothing: bool,
     syncing: Option<bool>,
 }
 
@@ -92,13 +94,14 @@ impl Feed {
     }
 
     /// Goes to the store's head. True: there is more of the way.
-    pub(super) fn update<S: Store>(
+    pub(super) fn update(
         &mut self,
-        view: &View<'_, S>,
+        view: &View<'_>,
         limits: &LiveLimits,
         pool: &mut Pool,
     ) -> Result<bool, StoreError> {
         let Some(head) = view.head.as_ref() else {
+            self.from_nothing = true;
             return Ok(false);
         };
         self.note_syncing(view, limits);
@@ -121,10 +124,14 @@ impl Feed {
             self.chain_bytes -= tip.bytes();
             self.push(Event::Removed(tip), limits);
         }
-        match self.chain.back().map(|tip| tip.header.number) {
-            Some(tip) => {
-                let to = head.number.min(tip + STEP);
-                for number in tip + 1..=to {
+        let next = match self.chain.back() {
+            Some(tip) => Some(tip.header.number + 1),
+            None => self.from_nothing.then_some(0),
+        };
+        match next {
+            Some(next) => {
+                let to = head.number.min(next + STEP - 1);
+                for number in next..=to {
                     let recent = Arc::new(recent(view, number)?);
                     if self.chain.back().is_some_and(|tip| tip.hash != recent.header.parent_hash) {
                         // The store is being rolled back meanwhile, and we shall be told when it was.
@@ -142,6 +149,8 @@ impl Feed {
                     self.first = self.end() + 1;
                     self.events.clear();
                     self.event_bytes = 0;
+                    // Nobody knows from where on: what is verified after all is refused when it is sent again.
+                    pool.removed(0);
                 }
                 let begin = head.number.saturating_sub(STEP.min(limits.blocks as u64));
                 for number in begin..=head.number {
@@ -158,6 +167,7 @@ impl Feed {
     }
 
     fn extend(&mut self, block: Arc<Recent>, limits: &LiveLimits) {
+        self.from_nothing = false;
         self.chain_bytes += block.bytes();
         self.chain.push_back(block);
         // The tip stays, however large.
@@ -169,7 +179,7 @@ impl Feed {
         }
     }
 
-    fn note_syncing<S: Store>(&mut self, view: &View<'_, S>, limits: &LiveLimits) {
+    fn note_syncing(&mut self, view: &View<'_>, limits: &LiveLimits) {
         let Ok(state) = view.syncing() else { return };
         let syncing = !state.is_done();
         if self.syncing.replace(syncing).is_some_and(|before| before != syncing) {
@@ -189,7 +199,7 @@ impl Event {
     }
 }
 
-fn recent<S: Store>(view: &View<'_, S>, number: u64) -> Result<Recent, StoreError> {
+fn recent(view: &View<'_>, number: u64) -> Result<Recent, StoreError> {
     let key = crate::store::Key::Block(number);
     Recent::of(&view.stored(number)?)
         .map_err(|_| StoreError::Corrupt { key, reason: "a transaction of it is none" })

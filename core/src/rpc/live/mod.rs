@@ -10,8 +10,8 @@
 //!
 //! # Bounds
 //!
-//! Events (blocks that came and went, transactions that were sent) are kept in a ring: at most [`LiveLimits::events`],
-//! and [`LiveLimits::event_bytes`] of blocks. Of the chain the last [`LiveLimits::blocks`] are known, so that a
+//! Events (blocks that came and went, transactions that the main node took) are kept in a ring: at most
+//! [`LiveLimits::events`], and [`LiveLimits::event_bytes`] of them. Of the chain the last [`LiveLimits::blocks`] are known, so that a
 //! roll-back can say which logs went with it. After a deeper one every filter and subscription of before is lost.
 //!
 //! # Example
@@ -68,7 +68,7 @@ use crate::store::{Store, StoreError};
 use alloc::vec::Vec;
 use alloy_primitives::{B128, B256, keccak256};
 use core::{cell::RefCell, fmt};
-use feed::Feed;
+use feed::{Event, Feed};
 use filters::Filters;
 use pool::Pool;
 
@@ -131,6 +131,8 @@ fn with<T, R>(shared: &dyn Shared<T>, look: impl FnOnce(&mut T) -> R) -> Result<
 pub struct LiveLimits {
     /// Filters of all callers together.
     pub filters: usize,
+    /// Bytes of what those look for.
+    pub filter_bytes: usize,
     /// Milliseconds after which a filter that nobody asks goes.
     pub filter_idle: u64,
     /// Events for filters and subscriptions.
@@ -151,6 +153,7 @@ impl Default for LiveLimits {
     fn default() -> Self {
         Self {
             filters: 10_000,
+            filter_bytes: 32 << 20,
             filter_idle: 5 * 60 * 1000,
             events: 8192,
             event_bytes: 32 << 20,
@@ -193,7 +196,11 @@ impl Live {
     /// What the main node answered to [`Resend::request`]; `None` when nothing arrived.
     pub fn answered(&mut self, transaction: B256, answer: Option<&[u8]>, now: u64) {
         match Sent::read(transaction, answer) {
-            Sent::Accepted => self.pool.accepted(transaction),
+            Sent::Accepted => {
+                if let Some(sending) = self.pool.accepted(transaction) {
+                    self.feed.push(Event::Sending(sending), &self.limits);
+                }
+            }
             Sent::Refused => self.pool.remove(transaction),
             Sent::Unknown => self.pool.unknown(transaction, now),
         }
@@ -218,9 +225,8 @@ impl Rpc {
     ///
     /// [`StoreError`] when a block cannot be read, as while another thread rolls back: call it again when the head has
     /// changed.
-    pub fn update<S: Store>(&self, live: &mut Live, status: &Status, store: &S) -> Result<bool, StoreError> {
-        let store: &dyn Store = store;
-        let view = View::new(self, status, &store, None, &|| false)?;
+    pub fn update(&self, live: &mut Live, status: &Status, store: &dyn Store) -> Result<bool, StoreError> {
+        let view = View::new(self, status, store, None, &|| false)?;
         let Live { limits, feed, pool, .. } = live;
         feed.update(&view, limits, pool)
     }

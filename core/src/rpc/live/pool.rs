@@ -9,13 +9,11 @@ use super::{
         view::View,
     },
     Caller, LiveLimits,
-    feed::{Event, Recent, Sending},
+    feed::{Recent, Sending},
 };
-use crate::{
-    store::Store,
-    types::{Transaction, TransactionRecord},
-};
+use crate::types::{Transaction, TransactionRecord};
 use alloc::{
+    boxed::Box,
     collections::{BTreeMap, BTreeSet},
     format,
     string::{String, ToString},
@@ -24,6 +22,7 @@ use alloc::{
 };
 use alloy_primitives::{Address, B256, U64, U256};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 /// Milliseconds after which a transaction without an answer is sent again; each time twice as many, up to the last.
 const FIRST_DELAY: u64 = 5_000;
@@ -46,6 +45,8 @@ struct Waiting {
     sending: Arc<Sending>,
     nonce: u64,
     received: u64,
+    /// The main node has said once that it has it.
+    accepted: bool,
     /// When it is sent again; `None` once the main node has it.
     due: Option<u64>,
     attempts: u32,
@@ -54,11 +55,15 @@ struct Waiting {
 }
 
 /// Ordered by hash, by sender and nonce, and by age.
+///
+/// Anybody can make transactions that the main node will not take. So those that it has taken go last, and nobody is told
+/// of others.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
     by_hash: BTreeMap<B256, Waiting>,
     by_sender: BTreeSet<(Address, u64, B256)>,
-    by_age: BTreeSet<(u64, B256)>,
+    /// Those that were not accepted come before those that were.
+    by_age: BTreeSet<(bool, u64, B256)>,
     bytes: usize,
 }
 
@@ -73,26 +78,27 @@ impl Pool {
         [self.by_age.len(), self.by_sender.len()]
     }
 
-    /// Adds one that is about to be sent. False: it is known.
-    fn insert(&mut self, sending: Arc<Sending>, nonce: u64, now: u64, limits: &LiveLimits) -> bool {
+    /// Adds one that is about to be sent.
+    fn insert(&mut self, sending: Arc<Sending>, nonce: u64, now: u64, limits: &LiveLimits) {
         let hash = sending.hash;
         if let Some(known) = self.by_hash.get_mut(&hash) {
             known.due = Some(now + FIRST_DELAY);
             known.attempts = 0;
-            return false;
+            return;
         }
         self.by_sender.insert((sending.record.sender, nonce, hash));
-        self.by_age.insert((now, hash));
+        self.by_age.insert((false, now, hash));
         self.bytes += sending.record.encoded.len();
         // Should the caller go away before the answer comes, it is sent again nevertheless.
         let due = Some(now + FIRST_DELAY);
-        let waiting = Waiting { sending, nonce, received: now, due, attempts: 0, passed: None };
+        let waiting =
+            Waiting { sending, nonce, received: now, accepted: false, due, attempts: 0, passed: None };
         self.by_hash.insert(hash, waiting);
         while self.by_hash.len() > limits.transactions || self.bytes > limits.transaction_bytes {
-            let Some((_, oldest)) = self.by_age.first().copied() else { break };
+            let other = self.by_age.iter().find(|(_, _, other)| *other != hash);
+            let oldest = other.map_or(hash, |(_, _, oldest)| *oldest);
             self.remove(oldest);
         }
-        true
     }
 
     /// One that waits.
@@ -101,17 +107,23 @@ impl Pool {
     }
 
     pub(super) fn remove(&mut self, hash: B256) {
-        if let Some(Waiting { sending, nonce, received, .. }) = self.by_hash.remove(&hash) {
+        if let Some(Waiting { sending, nonce, received, accepted, .. }) = self.by_hash.remove(&hash) {
             self.by_sender.remove(&(sending.record.sender, nonce, hash));
-            self.by_age.remove(&(received, hash));
+            self.by_age.remove(&(accepted, received, hash));
             self.bytes -= sending.record.encoded.len();
         }
     }
 
-    pub(super) fn accepted(&mut self, hash: B256) {
-        if let Some(waiting) = self.by_hash.get_mut(&hash) {
-            waiting.due = None;
+    /// The main node has it. The first time this gives what is to be told.
+    pub(super) fn accepted(&mut self, hash: B256) -> Option<Arc<Sending>> {
+        let waiting = self.by_hash.get_mut(&hash)?;
+        waiting.due = None;
+        if core::mem::replace(&mut waiting.accepted, true) {
+            return None;
         }
+        self.by_age.remove(&(false, waiting.received, hash));
+        self.by_age.insert((true, waiting.received, hash));
+        Some(Arc::clone(&waiting.sending))
     }
 
     /// Nobody knows whether it has arrived.
@@ -122,11 +134,14 @@ impl Pool {
     }
 
     pub(super) fn expire(&mut self, now: u64, life: u64) {
-        while let Some((received, hash)) = self.by_age.first().copied() {
-            if now.saturating_sub(received) < life {
-                break;
+        for accepted in [false, true] {
+            let oldest = (accepted, 0, B256::ZERO);
+            while let Some((of, received, hash)) = self.by_age.range(oldest..).next().copied() {
+                if of != accepted || now.saturating_sub(received) < life {
+                    break;
+                }
+                self.remove(hash);
             }
-            self.remove(hash);
         }
     }
 
@@ -204,8 +219,8 @@ pub(in crate::rpc) struct Content<T> {
     queued: T,
 }
 
-type BySender<T> = BTreeMap<Address, ByNonce<T>>;
-type ByNonce<T> = BTreeMap<String, T>;
+type BySender = BTreeMap<Address, ByNonce>;
+type ByNonce = BTreeMap<String, Box<RawValue>>;
 
 impl Caller<'_> {
     /// Remembers a transaction that is about to be sent.
@@ -218,9 +233,7 @@ impl Caller<'_> {
         let sending = Arc::new(Sending { hash: transaction.hash(), record });
         let nonce = transaction.fields().nonce;
         self.live(|live| {
-            if live.pool.insert(Arc::clone(&sending), nonce, self.now, &live.limits) {
-                live.feed.push(Event::Sending(sending), &live.limits);
-            }
+            live.pool.insert(sending, nonce, self.now, &live.limits);
         })
     }
 
@@ -236,42 +249,45 @@ impl Caller<'_> {
     }
 }
 
-impl<S: Store> View<'_, S> {
+impl View<'_> {
     pub(in crate::rpc) fn txpool_content(&self) -> Result<Outcome, Error> {
-        Outcome::of(&self.pool_content(objects::pending_object)?)
+        Outcome::of(&self.pool_content(None, objects::pending_object)?)
     }
 
     pub(in crate::rpc) fn txpool_inspect(&self) -> Result<Outcome, Error> {
-        Outcome::of(&self.pool_content(objects::pending_summary)?)
+        Outcome::of(&self.pool_content(None, objects::pending_summary)?)
     }
 
     pub(in crate::rpc) fn txpool_content_from(&self, params: Params<'_>) -> Result<Outcome, Error> {
         let address = params.address(0)?;
-        let Content { mut pending, mut queued } = self.pool_content(objects::pending_object)?;
+        let Content { mut pending, mut queued } =
+            self.pool_content(Some(address), objects::pending_object)?;
         let (pending, queued) = (pending.remove(&address), queued.remove(&address));
         Outcome::of(&Content { pending: pending.unwrap_or_default(), queued: queued.unwrap_or_default() })
     }
 
     pub(in crate::rpc) fn txpool_status(&self) -> Result<Outcome, Error> {
-        let Content { pending, queued } = self.pool_content(|_| Ok(()))?;
-        let count = |of: BySender<()>| U64::from(of.values().map(BTreeMap::len).sum::<usize>());
+        let Content { pending, queued } = self.pool_content(None, |_| Ok(()))?;
+        let count = |of: BySender| U64::from(of.values().map(BTreeMap::len).sum::<usize>());
         Outcome::of(&Content { pending: count(pending), queued: count(queued) })
     }
 
-    /// Everything that waits: pending as far as nonces follow on the verified state without a gap.
-    fn pool_content<T>(
+    /// What waits, of all senders or of one: pending as far as nonces follow on the verified state without a gap.
+    fn pool_content<T: Serialize>(
         &self,
+        from: Option<Address>,
         show: impl Fn(&TransactionRecord) -> Result<T, Error>,
-    ) -> Result<Content<BySender<T>>, Error> {
+    ) -> Result<Content<BySender>, Error> {
         let waiting = self.caller()?.live(|live| {
-            let found = live.pool.by_sender.iter().filter_map(|(sender, nonce, hash)| {
+            let of_sender = |(sender, ..): &&(Address, u64, B256)| from.is_none_or(|from| from == *sender);
+            let found = live.pool.by_sender.iter().filter(of_sender).filter_map(|(sender, nonce, hash)| {
                 live.pool.get(*hash).map(|waiting| (*sender, *nonce, Arc::clone(&waiting.sending)))
             });
             found.collect::<Vec<_>>()
         })?;
         let latest = self.state_block(Selector::Tag(Tag::Latest))?;
         let mut content = Content { pending: BySender::new(), queued: BySender::new() };
-        let (mut of, mut next) = (None, U256::ZERO);
+        let (mut of, mut next, mut room) = (None, U256::ZERO, self.room());
         for (sender, nonce, sending) in waiting {
             if of != Some(sender) {
                 of = Some(sender);
@@ -283,7 +299,8 @@ impl<S: Store> View<'_, S> {
                 next += U256::from(1);
             }
             let side = if follows { &mut content.pending } else { &mut content.queued };
-            side.entry(sender).or_default().insert(nonce.to_string(), show(&sending.record)?);
+            let shown = room.write(&show(&sending.record)?)?;
+            side.entry(sender).or_default().insert(nonce.to_string(), shown);
         }
         Ok(content)
     }

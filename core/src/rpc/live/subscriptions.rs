@@ -13,13 +13,15 @@ use super::{
     feed::Event,
     with,
 };
-use crate::store::Store;
 use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 use alloy_primitives::{B128, B256};
 use serde::Serialize;
 
 /// Subscriptions of a connection.
 const MOST: usize = 100;
+
+/// Bytes of what the subscriptions of a connection look for.
+const MOST_BYTES: usize = 1 << 20;
 
 /// Notifications that one poll gives.
 const AT_ONCE: usize = 256;
@@ -58,7 +60,23 @@ enum Kind {
     Syncing,
 }
 
+impl Kind {
+    /// About how many bytes it takes.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Logs(query) => query.bytes(),
+            Self::Heads | Self::Sent { .. } | Self::Syncing => 0,
+        }
+    }
+}
+
 impl Subscriptions {
+    /// There is no room for another one of this kind.
+    fn is_full(&self, kind: &Kind) -> bool {
+        let bytes: usize = self.0.values().map(|subscription| subscription.kind.bytes()).sum();
+        self.0.len() >= MOST || bytes + kind.bytes() > MOST_BYTES
+    }
+
     /// The reply to the request with this [`seed`](super::Caller::seed) was sent, and its subscriptions begin.
     pub fn replied(&mut self, seed: B256) {
         for subscription in self.0.values_mut().filter(|one| one.replying == Some(seed)) {
@@ -177,7 +195,7 @@ struct SyncingObject {
     status: Option<alloc::boxed::Box<serde_json::value::RawValue>>,
 }
 
-impl<S: Store> View<'_, S> {
+impl View<'_> {
     pub(in crate::rpc) fn subscribe(&self, params: Params<'_>) -> Result<Outcome, Error> {
         let (caller, subscriptions) = self.pushes()?;
         let kind = match params.text(0)? {
@@ -194,7 +212,7 @@ impl<S: Store> View<'_, S> {
         let cursor = caller.live(|live| live.feed.end())?;
         let subscription = Subscription { kind, cursor, told: 0, replying: Some(caller.seed) };
         with(subscriptions, |subscriptions| {
-            if subscriptions.0.len() >= MOST {
+            if subscriptions.is_full(&subscription.kind) {
                 return Err(Error::new(Error::LIMIT, "too many subscriptions"));
             }
             subscriptions.0.insert(id, subscription);

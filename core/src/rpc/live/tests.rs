@@ -43,8 +43,15 @@ impl World {
     }
 
     fn with(limits: LiveLimits) -> Self {
+        let mut world = Self::without_a_block(limits);
+        world.add(0, &[], &[]);
+        world.update();
+        world
+    }
+
+    fn without_a_block(limits: LiveLimits) -> Self {
         let spec = ChainSpec::from_json(br#"{ "chainId": 779 }"#).unwrap();
-        let mut world = Self {
+        Self {
             rpc: Rpc::new(spec, Config::default()),
             store: Memory::new(),
             status: Status::default(),
@@ -53,10 +60,7 @@ impl World {
             bodies: Cell::new(0),
             now: 1_000_000,
             heads: Vec::new(),
-        };
-        world.add(0, &[], &[]);
-        world.update();
-        world
+        }
     }
 
     /// Another block, whose hash depends on `salt`.
@@ -326,6 +330,27 @@ fn a_roll_back_below_what_is_known_loses_everybody() {
 }
 
 #[test]
+fn who_listens_before_the_first_block_hears_of_it() {
+    let mut world = World::without_a_block(LiveLimits::default());
+    world.update();
+    world.result("eth_subscribe", json!(["newHeads"]));
+    for _ in 0..200 {
+        world.add(1, &[], &[]);
+    }
+    world.update();
+    let told: Vec<_> = world.notifications().into_iter().map(|told| told["hash"].clone()).collect();
+    let heads: Vec<_> = world.heads.iter().map(|head| json!(head.hash)).collect();
+    assert_eq!(told, heads);
+
+    // Who begins with a chain that is there already has seen none of it come.
+    let mut world = World::without_a_block(LiveLimits::default());
+    world.add(1, &[], &[]);
+    world.result("eth_subscribe", json!(["newHeads"]));
+    world.update();
+    assert!(world.notifications().is_empty());
+}
+
+#[test]
 fn nothing_is_told_before_the_reply() {
     let mut world = World::new();
     let seed = world.seed();
@@ -515,6 +540,101 @@ fn the_pool_is_bounded_and_the_oldest_goes_first() {
     assert_eq!(world.live.borrow().waiting(), 2);
     assert_eq!(world.result("txpool_status", json!([])), json!({ "pending": "0x0", "queued": "0x2" }));
     assert_eq!(world.live.borrow().pool.indexed(), [2, 2]);
+}
+
+#[test]
+fn what_the_main_node_does_not_take_pushes_nothing_out() {
+    let limits = LiveLimits { events: 3, transactions: 3, ..LiveLimits::default() };
+    let mut world = World::with(limits);
+    let blocks = world.result("eth_newBlockFilter", json!([]));
+    let pending = world.result("eth_newPendingTransactionFilter", json!([]));
+    let taken = [0, 1].map(|nonce| world.accept(&sign(unsigned(nonce))));
+    world.add(1, &[], &[]);
+    world.update();
+    for nonce in 5..15 {
+        world.now += 1;
+        world.send(&sign(unsigned(nonce)));
+    }
+    world.send_with(&sign(unsigned(15)), Some(json!({ "error": { "code": -32000, "message": "no funds" } })));
+    assert_eq!(world.result("eth_getFilterChanges", json!([blocks])), json!([world.heads[1].hash]));
+    assert_eq!(world.result("eth_getFilterChanges", json!([pending])), json!(taken));
+    for hash in taken {
+        assert_eq!(world.result("eth_getTransactionByHash", json!([hash]))["hash"], json!(hash));
+    }
+    // Accepted again, it is not told again.
+    world.accept(&sign(unsigned(0)));
+    assert_eq!(world.result("eth_getFilterChanges", json!([pending])), json!([]));
+    assert_eq!(world.live.borrow().pool.indexed(), [2, 2]);
+    world.live.borrow_mut().expire(world.now + 60 * 60 * 1000);
+    assert_eq!(world.live.borrow().pool.indexed(), [0, 0]);
+}
+
+#[test]
+fn filters_are_bounded_by_what_they_look_for() {
+    let world = World::with(LiveLimits { filter_bytes: 200_000, ..LiveLimits::default() });
+    let many: Vec<_> = (0_u64..1000).map(|n| B256::from(alloy_primitives::U256::from(n))).collect();
+    let large = json!({ "topics": [many, many, many, many] });
+    let id = world.result("eth_newFilter", json!([large]));
+    assert_eq!(world.error("eth_newFilter", json!([large])), "too many filters");
+    world.result("eth_newBlockFilter", json!([]));
+    world.result("eth_uninstallFilter", json!([id]));
+    world.result("eth_newFilter", json!([large]));
+    world.live.borrow_mut().expire(u64::MAX);
+    world.result("eth_newFilter", json!([large]));
+    for _ in 0..8 {
+        world.result("eth_subscribe", json!(["logs", large]));
+    }
+    assert_eq!(world.error("eth_subscribe", json!(["logs", large])), "too many subscriptions");
+    world.result("eth_subscribe", json!(["logs"]));
+}
+
+#[test]
+fn what_there_is_no_room_for_is_told_the_next_time() {
+    let mut world = World::new();
+    let filters = [world.result("eth_newFilter", json!([{}])), world.result("eth_newBlockFilter", json!([]))];
+    for number in 0..4 {
+        world.add(1, &vec![(1, vec![]); number % 3], &[]);
+    }
+    world.update();
+    world.roll_back(1);
+    world.update();
+    // Three logs came and went again; four blocks came.
+    for (filter, room, expected) in [(&filters[0], 1000, 6), (&filters[1], 150, 4)] {
+        world.rpc.config.limits.response = 60;
+        assert_eq!(world.error("eth_getFilterChanges", json!([filter])), "response too large");
+        world.rpc.config.limits.response = room;
+        let mut told = Vec::new();
+        loop {
+            let changes = world.result("eth_getFilterChanges", json!([filter]));
+            let changes = changes.as_array().unwrap();
+            if changes.is_empty() {
+                break;
+            }
+            assert!(changes.len() < expected);
+            told.extend_from_slice(changes);
+        }
+        assert_eq!(told.len(), expected);
+    }
+}
+
+#[test]
+fn a_roll_back_of_unknown_depth_leaves_nothing_behind_as_passed() {
+    let mut world = World::with(LiveLimits { blocks: 2, ..LiveLimits::default() });
+    let transaction = sign(unsigned(0));
+    world.accept(&transaction);
+    world.add(1, &[], core::slice::from_ref(&transaction));
+    for _ in 0..3 {
+        world.add(1, &[], &[]);
+    }
+    world.update();
+    assert_eq!(world.live.borrow().waiting(), 0);
+    world.roll_back(0);
+    for _ in 0..4 {
+        world.add(2, &[], &[]);
+    }
+    world.update();
+    assert_eq!(world.live.borrow().waiting(), 1);
+    assert_eq!(world.live.borrow_mut().resend(world.now).len(), 1);
 }
 
 /// Every log of the chain that the filter asks for, by looking at each.

@@ -25,8 +25,10 @@ pub struct ForkSearch {
     apart: (u64, Probe),
     /// How far the next step goes back.
     step: u64,
-    /// Block 0 has been asked for: without it in common nothing else can be.
-    genesis: Option<Probe>,
+    /// The lowest block that can be compared: genesis, unless this replica keeps less.
+    base: u64,
+    /// What was found there: without it in common nothing else can be.
+    at_base: Option<Probe>,
 }
 
 /// What the main node has at a block's number.
@@ -47,31 +49,36 @@ pub enum ForkPoint {
     At(u64),
     /// The main node's stream ends with this block, or nobody knows how it goes on.
     EndsAt(u64),
-    /// Not even genesis is the same: this is another chain.
+    /// Not even the lowest block is the same: this is another chain.
     OtherChain,
-    /// The main node has nothing, not even genesis.
+    /// The main node has nothing, not even the lowest block.
     Empty,
 }
 
 impl ForkSearch {
     /// `found` is what the main node has at the last verified block. If that is the same, there is nothing to look for.
     pub fn new(head: u64, found: Probe) -> Self {
+        Self::above(0, head, found)
+    }
+
+    /// [`ForkSearch::new`] for a replica whose lowest block is `base`.
+    pub fn above(base: u64, head: u64, found: Probe) -> Self {
         if found == Probe::Same {
             let apart = (head.saturating_add(1), Probe::Missing);
-            return Self { same: Some(head), apart, step: 1, genesis: Some(Probe::Same) };
+            return Self { same: Some(head), apart, step: 1, base, at_base: Some(Probe::Same) };
         }
-        let genesis = (head == 0).then_some(found);
-        Self { same: None, apart: (head, found), step: 1, genesis }
+        let at_base = (head <= base).then_some(found);
+        Self { same: None, apart: (head, found), step: 1, base, at_base }
     }
 
     /// The block to ask for; `None` when the search is over.
     pub fn probe(&self) -> Option<u64> {
-        match (self.genesis, self.same) {
-            (None, _) => Some(0),
+        match (self.at_base, self.same) {
+            (None, _) => Some(self.base),
             (Some(Probe::Same), Some(same)) if same + 1 == self.apart.0 => None,
-            // Genesis alone does not end the steps back: the fork is most likely near the head.
-            (Some(Probe::Same), Some(same)) if same > 0 => Some(same + (self.apart.0 - same) / 2),
-            (Some(Probe::Same), _) => Some(self.apart.0.saturating_sub(self.step).max(1)),
+            // The base alone does not end the steps back: the fork is most likely near the head.
+            (Some(Probe::Same), Some(same)) if same > self.base => Some(same + (self.apart.0 - same) / 2),
+            (Some(Probe::Same), _) => Some(self.apart.0.saturating_sub(self.step).max(self.base + 1)),
             (Some(_), _) => None,
         }
     }
@@ -81,9 +88,9 @@ impl ForkSearch {
         let Some(number) = self.probe() else {
             return;
         };
-        if self.genesis.is_none() {
-            self.genesis = Some(found);
-            self.same = (found == Probe::Same).then_some(0);
+        if self.at_base.is_none() {
+            self.at_base = Some(found);
+            self.same = (found == Probe::Same).then_some(self.base);
         } else if found == Probe::Same {
             self.same = Some(number);
         } else {
@@ -97,7 +104,7 @@ impl ForkSearch {
         if self.probe().is_some() {
             return None;
         }
-        Some(match (self.genesis, self.same, self.apart.1) {
+        Some(match (self.at_base, self.same, self.apart.1) {
             (Some(Probe::Same), Some(same), Probe::Missing) => ForkPoint::EndsAt(same),
             (Some(Probe::Same), Some(same), _) => ForkPoint::At(same),
             (Some(Probe::Missing), ..) => ForkPoint::Empty,
@@ -113,10 +120,14 @@ mod tests {
 
     /// Runs a search; gives the outcome and the number of questions.
     fn search(head: u64, answer: impl Fn(u64) -> Probe) -> (Option<ForkPoint>, usize) {
-        let mut search = ForkSearch::new(head, answer(head));
+        search_above(0, head, answer)
+    }
+
+    fn search_above(base: u64, head: u64, answer: impl Fn(u64) -> Probe) -> (Option<ForkPoint>, usize) {
+        let mut search = ForkSearch::above(base, head, answer(head));
         let mut questions = 0;
         while let Some(number) = search.probe() {
-            assert!(number < head && questions < 200, "asks for {number}");
+            assert!(number < head && number >= base && questions < 200, "asks for {number}");
             search.tell(answer(number));
             questions += 1;
         }
@@ -147,6 +158,14 @@ mod tests {
             prop_assert_eq!(outcome, Some(expected));
             let depth = 64 - (head - fork).leading_zeros() as usize;
             prop_assert!(questions <= 2 * depth + 2, "{} questions for depth {}", questions, head - fork);
+        }
+
+        #[test]
+        fn nothing_below_the_base_is_asked_for(base in 0..1000u64, height in 1..1000u64, fork in 0..2000u64) {
+            let (head, fork) = (base + height, fork % (base + height));
+            let answer = |number| if number <= fork { Probe::Same } else { Probe::Different };
+            let expected = if fork < base { ForkPoint::OtherChain } else { ForkPoint::At(fork) };
+            prop_assert_eq!(search_above(base, head, answer).0, Some(expected));
         }
 
         #[test]

@@ -70,6 +70,9 @@ pub struct Client {
     /// The main node's word on forks; `None` until it was asked.
     forks: Option<ForkSchedule>,
     fork_of: BTreeMap<u64, ForkId>,
+    /// The leaf of the L1 info tree that is needed next.
+    leaf: u32,
+    /// That leaf and some behind it, as far as the main node has told them.
     l1_info: BTreeMap<u32, L1Info>,
     /// The main node takes ranges of L1 info leaves, as far as is known.
     paged: bool,
@@ -235,6 +238,7 @@ impl Client {
             greeted: false,
             forks,
             fork_of: BTreeMap::new(),
+            leaf: 0,
             l1_info: BTreeMap::new(),
             paged: true,
             l1_block_hashes: BTreeMap::new(),
@@ -353,12 +357,15 @@ impl Client {
             (Request::Batch(number), Ok(Answer::Batch(batch))) => self.receive(number, batch)?,
             (Request::Block(number), Ok(Answer::Block(block))) => self.see_block(number, block)?,
             (Request::ExitRootTable(_), Ok(Answer::ExitRoots(leaves))) => {
-                let due = self.place.batch;
-                let known = self.l1_info.len();
-                self.l1_info.extend(leaves.into_iter().map(|leaf| (leaf.index, leaf)));
-                if self.l1_info.len() == known {
+                // Those before are not needed again; if they are, they are asked for again.
+                let wanted = self.leaf..=last_leaf(self.leaf);
+                self.l1_info.retain(|index, _| wanted.contains(index));
+                for leaf in leaves.into_iter().filter(|leaf| wanted.contains(&leaf.index)) {
+                    self.l1_info.entry(leaf.index).or_insert(leaf);
+                }
+                if !self.l1_info.contains_key(&self.leaf) {
                     // It does not know the leaf yet: a moment later it will.
-                    self.pause(due);
+                    self.pause(self.place.batch);
                 }
             }
             (Request::Storage { slot, .. }, Ok(Answer::Word(word))) => {
@@ -582,7 +589,8 @@ impl Client {
             Ok(None) => drop(self.fetched.insert(number, batch)),
             Err(Lack::L1Info(leaf)) => {
                 self.fetched.insert(number, batch);
-                let range = (leaf, leaf.saturating_add(LEAVES - 1));
+                self.leaf = leaf;
+                let range = (leaf, last_leaf(leaf));
                 self.want(Request::ExitRootTable(self.paged.then_some(range)));
             }
             Err(Lack::Parent) => {
@@ -719,6 +727,11 @@ impl Client {
         }
         self.recent.push_back((block.number, block.hash));
     }
+}
+
+/// The last leaf that is asked for together with this one.
+fn last_leaf(first: u32) -> u32 {
+    first.saturating_add(LEAVES - 1)
 }
 
 /// The exit roots that a batch may bring in by force.

@@ -23,6 +23,7 @@ mod client;
 mod error;
 mod json;
 mod request;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -30,3 +31,4 @@ pub use batch::{Batch, BlockHead};
 pub use client::{Client, ClientError, Config, Event};
 pub use error::AnswerError;
 pub use request::{Answer, Request};
+pub use state::{ProofOf, StateAnswer, StateRequest};

@@ -157,7 +157,7 @@ fn expect_number(found: u64, asked: u64) -> Result<(), AnswerError> {
     }
 }
 
-fn refusal(error: json::Value<'_>) -> AnswerError {
+pub(super) fn refusal(error: json::Value<'_>) -> AnswerError {
     let Ok(object) = error.object() else {
         // Some proxies answer with a string.
         return AnswerError::Refused { code: 0, message: shorten(error.raw()) };

@@ -408,6 +408,61 @@ fn l1_info_comes_from_the_exit_root_table() {
     }
 }
 
+/// A batch with two blocks that bring these leaves in.
+fn with_leaves([first, second]: [u32; 2]) -> Value {
+    let mut batch = batch("a", 3, 7..9, false);
+    let data = [first, second].map(|leaf| [&hex!("0b00000003")[..], &leaf.to_be_bytes()].concat());
+    batch["batchL2Data"] = json!(Bytes::from(data.concat()));
+    json!({ "result": batch })
+}
+
+fn leaf(index: u32, root: &str) -> Value {
+    json!({"index": index, "ger": hash(root), "parent_hash": hash("p"), "min_timestamp": 1})
+}
+
+#[test]
+fn of_the_exit_root_table_only_what_was_asked_for_is_kept() {
+    let mut client = ready();
+    client.start(None);
+    let lying = |request: Request| match request {
+        Request::ExitRootTable(Some((2, _))) => {
+            json!({"result": [leaf(1, "x"), leaf(2, "g"), leaf(2, "x"), leaf(5000, "x")]})
+        }
+        Request::ExitRootTable(Some((5000, _))) => json!({"result": [leaf(2, "x"), leaf(5000, "h")]}),
+        Request::Batch(3) => with_leaves([2, 5000]),
+        request => node("a", 8, false)(request),
+    };
+    let events = converse(&mut client, &lying).unwrap();
+    let roots = events.iter().filter_map(|event| match event {
+        Event::Item(Item::Block(block)) if block.input.number > 6 => {
+            Some(block.input.l1_info.global_exit_root)
+        }
+        _ => None,
+    });
+    assert_eq!(roots.collect::<Vec<_>>(), [hash("g"), hash("h")]);
+}
+
+#[test]
+fn a_leaf_that_never_comes_is_not_asked_for_without_a_pause() {
+    let (asked, mut client) = (core::cell::Cell::new(0), ready());
+    client.start(None);
+    let lying = |request: Request| match request {
+        // Each time something else that is new.
+        Request::ExitRootTable(_) => {
+            asked.set(asked.get() + 1);
+            json!({"result": [leaf(2 + asked.get(), "x")]})
+        }
+        Request::Batch(3) => with_leaves([2, 2]),
+        request => node("a", 8, false)(request),
+    };
+    let given = summary(&converse(&mut client, &lying).unwrap());
+    assert!(!given.contains('7'), "{given}");
+    assert_eq!(asked.get(), 1);
+    client.poll();
+    converse(&mut client, &lying).unwrap();
+    assert_eq!(asked.get(), 2);
+}
+
 #[test]
 fn another_chain_id_ends_it() {
     let mut client = Client::new(Config { chain_id: 8, ..config() });

@@ -53,8 +53,8 @@ pub enum EncodeError {
 /// # Errors
 ///
 /// [`EncodeError::Store`] for what is missing, [`EncodeError::Unnamed`] for a leaf without a name.
-pub fn encode<S: Store>(
-    store: &S,
+pub fn encode(
+    store: &dyn Store,
     root: B256,
     names: &[StateKey],
     extent: Extent<'_>,
@@ -67,9 +67,9 @@ pub fn encode<S: Store>(
 /// # Errors
 ///
 /// Those of [`encode`], and [`EncodeError::TooLarge`].
-pub fn encode_within<S: Store>(
+pub fn encode_within(
     limit: usize,
-    store: &S,
+    store: &dyn Store,
     root: B256,
     names: &[StateKey],
     extent: Extent<'_>,
@@ -97,16 +97,16 @@ pub fn encode_within<S: Store>(
     Ok(encoder.bytes)
 }
 
-struct Encoder<'s, S> {
-    store: &'s S,
-    tree: Smt<'s, S>,
+struct Encoder<'s> {
+    store: &'s dyn Store,
+    tree: Smt<'s>,
     names: BTreeMap<Path, StateKey>,
     extent: Extent<'s>,
     limit: usize,
     bytes: Vec<u8>,
 }
 
-impl<S: Store> Encoder<'_, S> {
+impl Encoder<'_> {
     /// Children are shown where `touched`, the touched paths through their parent, says so.
     fn shows(&self, touched: &[Path]) -> bool {
         !matches!(self.extent, Extent::Trimmed(_)) || !touched.is_empty()

@@ -94,6 +94,11 @@ impl Witness {
         &self.store
     }
 
+    /// All that is at hand, each by its own hash.
+    pub(crate) fn into_records(self) -> impl Iterator<Item = (Key, Bytes)> {
+        self.store.into_records()
+    }
+
     /// The names of all leaves that were read, from left to right; none if the witness was made of entries.
     pub fn keys(&self) -> &[StateKey] {
         &self.keys
