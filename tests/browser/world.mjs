@@ -1,0 +1,181 @@
+// What the page's tests stand on: a devnet, a native replica that follows it, and a server that has the page.
+//
+// The page is built with the test engine (www/test/engine.ts), which asks this server what the native replica has verified.
+
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { extname, join, normalize } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+const PROGRAM = process.env.ZK_REPLICA ?? fileURLToPath(new URL("../../target/release/zk-replica", import.meta.url));
+const WWW = fileURLToPath(new URL("../../www", import.meta.url));
+const RECORDING = fileURLToPath(new URL("../../../shared/vectors/recorded-chain", import.meta.url));
+
+/** Milliseconds that a program has to start. */
+const PATIENCE = 60_000;
+const TYPES = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".json": "application/json",
+  ".svg": "image/svg+xml",
+  ".webmanifest": "application/manifest+json",
+  ".woff2": "font/woff2",
+};
+
+/** Builds the page as tests open it. Gives its folder. */
+export function buildPage() {
+  const out = mkdtempSync(join(tmpdir(), "zk-replica-page-"));
+  execFileSync(process.execPath, ["build.mjs", "--engine", "test/engine.ts", "--out", out], { cwd: WWW, stdio: "inherit" });
+  return out;
+}
+
+/** A devnet and a replica of it. Everything is gone after `close`. */
+export async function openDevnet(page, ...options) {
+  const folder = mkdtempSync(join(tmpdir(), "zk-replica-browser-"));
+  const files = join(folder, "chain");
+  const devnet = await start(
+    ["devnet", "--http", "127.0.0.1:0", "--stream", "127.0.0.1:0", "--genesis-out", files, "--quiet", ...options],
+    { http: /JSON-RPC (http:\S+)/, stream: /data stream (\S+:\d+)/ },
+  );
+  const source = ["--stream", devnet.stream, "--main-node", devnet.http];
+  return world(page, folder, files, devnet, source, devnet.http);
+}
+
+export const hasRecording = existsSync(join(RECORDING, "data-stream.bin.gz"));
+
+/** The recorded chain. Its main node is gone: nothing answers where the page believes it. */
+export async function openRecording(page) {
+  const folder = mkdtempSync(join(tmpdir(), "zk-replica-browser-"));
+  const devnet = await start(["devnet", "--stream", "127.0.0.1:0", "--serve", join(RECORDING, "data-stream.bin.gz")], {
+    stream: /data stream (\S+:\d+)/,
+  });
+  return world(page, folder, RECORDING, devnet, ["--stream", devnet.stream], "http://127.0.0.1:9");
+}
+
+async function world(page, folder, files, devnet, source, mainNode) {
+  const replica = await start(
+    [
+      "run",
+      ...source,
+      ...["--db", join(folder, "db"), "--http", "127.0.0.1:0", "--evidence-dir", join(folder, "evidence")],
+      ...["--genesis", join(files, "genesis-allocs.json"), "--chain", join(files, "chainspec.json")],
+    ],
+    { http: /serving Web3 at (http:\S+)/ },
+  );
+  const evidence = () => newest(join(folder, "evidence"));
+  const server = createServer((request, response) => {
+    answer({ page, files, evidence, folder, replica: replica.http, mainNode: site.mainNode }, request, response).catch((error) => {
+      response.writeHead(500).end(String(error));
+    });
+  });
+  const site = { mainNode };
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    devnet: devnet.http,
+    replica: replica.http,
+    url: `http://127.0.0.1:${server.address().port}/`,
+    files,
+    evidence: () => readFileSync(evidence()),
+    /** What config.json says from now on; null: there is none. */
+    setMainNode: (address) => (site.mainNode = address),
+    stopDevnet: () => devnet.stop(),
+    async close() {
+      server.closeAllConnections();
+      server.close();
+      await Promise.all([replica.stop(), devnet.stop()]);
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
+
+async function answer({ page, files, evidence, folder, replica, mainNode }, request, response) {
+  const { pathname } = new URL(request.url, "http://127.0.0.1");
+  const send = (status, type, body) => response.writeHead(status, { "content-type": type, "cache-control": "no-store" }).end(body);
+  if (pathname === "/engine/rpc") {
+    const body = await bytes(request);
+    const found = await fetch(replica, { method: "POST", headers: { "content-type": "application/json" }, body });
+    return send(200, "application/json", await found.text());
+  }
+  if (pathname === "/engine/status") return send(200, "application/json", await (await fetch(`${replica}/status`)).text());
+  if (pathname === "/engine/evidence") {
+    const file = evidence();
+    return file ? send(200, "application/json", readFileSync(file)) : send(404, "text/plain", "none");
+  }
+  if (pathname === "/engine/check") return send(200, "application/json", JSON.stringify(judge(await bytes(request), folder)));
+  if (pathname === "/config.json") {
+    if (mainNode === null) return send(404, "text/plain", "none");
+    return send(200, "application/json", JSON.stringify({ mainNode, chain: "chain/chainspec.json", genesis: "chain/genesis-allocs.json" }));
+  }
+  const from = pathname.startsWith("/chain/") ? [files, pathname.slice("/chain".length)] : [page, pathname];
+  const path = join(from[0], normalize(from[1] === "/" ? "/index.html" : from[1]));
+  if (!existsSync(path) || !statSync(path).isFile()) return send(404, "text/plain", "not here");
+  return send(200, TYPES[extname(path)] ?? "application/octet-stream", readFileSync(path));
+}
+
+/** What `zk-replica evidence check` says, in the package's words. */
+function judge(file, folder) {
+  const path = join(folder, "dropped.json");
+  writeFileSync(path, file);
+  const nothing = { mismatch: null, reason: null, chainId: null, anchors: [] };
+  let code = 0;
+  try {
+    execFileSync(PROGRAM, ["evidence", "check", path], { stdio: ["ignore", "pipe", "pipe"] });
+  } catch (error) {
+    code = error.status;
+    if (code === 2) return { ...nothing, verdict: "refused", reason: String(error.stderr).trim().replace(/^error: /, "") };
+    if (code !== 4) throw error;
+  }
+  const { chain, mismatch, parent } = JSON.parse(file);
+  const anchors = parent ? [{ kind: "parent", number: parent.number, hash: parent.hash, stateRoot: parent.stateRoot }] : [];
+  return { ...nothing, verdict: code === 0 ? "wrong" : "true", mismatch: code === 0 ? mismatch : null, chainId: chain.chainId, anchors };
+}
+
+function newest(folder) {
+  if (!existsSync(folder)) return null;
+  const times = readdirSync(folder).map((name) => [statSync(join(folder, name)).mtimeMs, join(folder, name)]);
+  return times.sort((a, b) => b[0] - a[0])[0]?.[1] ?? null;
+}
+
+async function bytes(request) {
+  const parts = [];
+  for await (const part of request) parts.push(part);
+  return Buffer.concat(parts);
+}
+
+/** Asks, and gives the result; an error is thrown. */
+export async function rpc(url, method, ...params) {
+  const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params });
+  const response = await fetch(url, { method: "POST", headers: { "content-type": "application/json" }, body });
+  const { result, error } = await response.json();
+  if (error) throw new Error(`${method}: ${error.code} ${error.message}`);
+  return result;
+}
+
+/** Starts the program, and waits until its output has said all of `facts`. */
+async function start(args, facts) {
+  const child = spawn(PROGRAM, args, { stdio: ["ignore", "pipe", "pipe"] });
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  const said = [];
+  const found = {};
+  const complete = new Promise((resolve, reject) => {
+    for (const output of [child.stdout, child.stderr]) {
+      createInterface({ input: output }).on("line", (line) => {
+        if (said.length < 200) said.push(line);
+        for (const [name, pattern] of Object.entries(facts)) found[name] ??= line.match(pattern)?.[1];
+        if (Object.keys(facts).every((name) => found[name] !== undefined)) resolve();
+      });
+    }
+    child.once("error", reject);
+    ended.then((code) => reject(new Error(`zk-replica ${args[0]} ended with ${code}:\n${said.join("\n")}`)));
+    setTimeout(() => reject(new Error(`zk-replica ${args[0]} did not start:\n${said.join("\n")}`)), PATIENCE).unref();
+  });
+  await complete.catch((error) => {
+    child.kill("SIGKILL");
+    throw error;
+  });
+  return { ...found, stop: () => (child.kill("SIGTERM"), ended) };
+}

@@ -1,0 +1,76 @@
+// One replica and what the page knows of it. Views look at it when told to; they are told at most every 100 ms.
+
+import { Chain } from "./chain";
+import type { Config } from "./config";
+import type { Mismatch, Problem, Replica, Status, VerifiedBlock } from "./contract";
+
+/** Blocks that the list and the ribbon look back on. */
+const REMEMBERED = 96;
+const PACE = 100;
+
+export class Session {
+  readonly chain: Chain;
+  /** Newest first. */
+  readonly blocks: VerifiedBlock[] = [];
+  /** What went wrong with the disk or the engine, last. */
+  problem: Problem | null = null;
+  private readonly listeners = new Set<() => void>();
+  private timer: number | null = null;
+
+  constructor(
+    readonly replica: Replica,
+    readonly config: Config,
+  ) {
+    this.chain = new Chain(replica.provider);
+    replica.on("block", (block) => {
+      this.remember(block);
+      this.changed();
+    });
+    replica.on("status", () => this.changed());
+    replica.on("mismatch", () => this.changed());
+    replica.on("error", (problem) => {
+      // Sources come and go: `trouble` says so while it is so.
+      if (problem.kind !== "source") this.problem = problem;
+      this.changed();
+    });
+    window.addEventListener("online", () => this.changed());
+    window.addEventListener("offline", () => this.changed());
+  }
+
+  get status(): Status {
+    return this.replica.status;
+  }
+
+  get halted(): Mismatch | null {
+    return this.status.halted;
+  }
+
+  get offline(): boolean {
+    return !navigator.onLine;
+  }
+
+  /** Blocks that the main node has and that are not verified yet. */
+  get behind(): number {
+    const { verified, highest } = this.status;
+    return highest === null ? 0 : Math.max(0, highest - (verified?.number ?? -1));
+  }
+
+  watch(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  private remember(block: VerifiedBlock): void {
+    // A roll-back: the blocks from here on were other ones.
+    while (this.blocks[0] && this.blocks[0].number >= block.number) this.blocks.shift();
+    this.blocks.unshift(block);
+    if (this.blocks.length > REMEMBERED) this.blocks.pop();
+  }
+
+  private changed(): void {
+    this.timer ??= window.setTimeout(() => {
+      this.timer = null;
+      for (const listener of this.listeners) listener();
+    }, PACE);
+  }
+}

@@ -1,0 +1,193 @@
+// The chain as it is verified: how far, how fast, and the blocks that came last.
+
+import type { VerifiedBlock } from "../contract";
+import { fill, h, say } from "../dom";
+import { rate, size, span, tame, whole } from "../format";
+import { age, badge, brief, notice, reason } from "../parts";
+import { Ribbon } from "../ribbon";
+import type { Session } from "../session";
+import { mismatchPanel } from "./mismatch";
+import type { View } from "./view";
+
+const LISTED = 20;
+/** The list is for reading: it does not move more often than this, in milliseconds. */
+const LIST_PACE = 400;
+/** Behind by no more, it is at the tip: the main node makes blocks while we look. */
+export const AT_TIP = 2;
+
+export function homeView(session: Session): View {
+  const title = h("h1", { tabindex: "-1" });
+  const lead = h("p", { class: "lead" });
+  const eyebrow = h("p", { class: "eyebrow" });
+  const bar = h("progress", { max: 1, "aria-label": "Blocks verified" });
+  const from = h("span");
+  const to = h("span");
+  const progress = h("div", { class: "progress" }, bar, h("div", { class: "ends" }, from, to));
+  const ribbon = new Ribbon();
+  const trouble = h("div");
+  const wrong = h("div");
+  const values = new Map(
+    ["Verified", "Main node", "Rate", "Time left", "Transactions", "Kept in"].map((name) => [name, h("dd")]),
+  );
+  const figures = h(
+    "dl",
+    { class: "figures" },
+    ...[...values].map(([name, value]) => h("div", {}, h("dt", {}, name), value)),
+  );
+  const rows = h("tbody");
+  const empty = h("p", { class: "empty" }, "The first block appears here as soon as it is verified.");
+  const columns = ["Block", "Batch", "Time", "Transactions", "Gas", "State root", "Checked"];
+  const table = h(
+    "table",
+    { class: "blocks" },
+    h("caption", { class: "visually-hidden" }, "The blocks that were verified last, newest first"),
+    h("thead", {}, h("tr", {}, ...columns.map((name) => h("th", { scope: "col" }, name)))),
+    rows,
+  );
+  const element = h(
+    "div",
+    { class: "home" },
+    h("section", { class: "verdict", "aria-label": "What is verified" }, eyebrow, title, lead, wrong, trouble, progress, ribbon.element, figures),
+    h("section", { "aria-labelledby": "blocks-title" }, h("h2", { id: "blocks-title" }, "Verified in this tab"), empty, table),
+  );
+
+  const known = new Map<string, HTMLTableRowElement>();
+  let listed = 0;
+  let shownMismatch = "";
+
+  function list(): void {
+    const blocks = session.blocks.slice(0, LISTED);
+    empty.hidden = blocks.length > 0;
+    table.hidden = blocks.length === 0;
+    const wanted = blocks.map((block) => {
+      const row = known.get(block.hash) ?? blockRow(block);
+      known.set(block.hash, row);
+      return row;
+    });
+    const hashes = new Set(blocks.map(({ hash }) => hash));
+    for (const [hash, row] of known) {
+      if (hashes.has(hash) || row.contains(document.activeElement)) continue;
+      row.remove();
+      known.delete(hash);
+    }
+    // Rows that stay are not touched: a link in one of them may have the focus.
+    let before: ChildNode | null = rows.firstChild;
+    for (const row of wanted) {
+      if (row === before) before = row.nextSibling;
+      else rows.insertBefore(row, before);
+    }
+  }
+
+  function update(): void {
+    const { status, behind, halted } = session;
+    const { verified, highest } = status;
+    const phase = halted ? "halted" : !verified ? "starting" : behind > AT_TIP ? "syncing" : "synced";
+    element.dataset.phase = phase;
+    const light = status.mode === "light";
+    say(eyebrow, `${tame(status.chainName) || "Chain"} ${status.chainId} · ${light ? "light: proofs from a checkpoint" : "full: every block executed again"}`);
+    say(title, headline(session));
+    say(lead, explanation(session));
+
+    const mismatch = halted ? JSON.stringify(halted) : "";
+    if (mismatch !== shownMismatch) {
+      shownMismatch = mismatch;
+      fill(wrong, halted && mismatchPanel(session, halted));
+    }
+    const words = difficulty(session);
+    if (trouble.textContent !== (words?.textContent ?? "")) fill(trouble, words);
+
+    progress.hidden = phase !== "syncing" && phase !== "starting";
+    if (highest !== null && verified) {
+      bar.max = Math.max(1, highest);
+      bar.value = verified.number;
+    } else {
+      bar.removeAttribute("value");
+    }
+    say(from, verified ? `${percent(verified.number, highest)} of the chain` : "Preparing");
+    say(to, highest === null ? "" : `Main node: block ${whole(highest)}`);
+    ribbon.draw(session.blocks, behind, halted !== null);
+
+    const set = (name: string, text: string) => say(values.get(name) ?? h("dd"), text);
+    set("Verified", verified ? whole(verified.number) : "–");
+    set("Main node", highest === null ? "–" : whole(highest));
+    set("Rate", status.rate > 0 && !halted ? `${rate(status.rate)} blocks/s` : "–");
+    set("Time left", timeLeft(session));
+    set("Transactions", verified ? whole(verified.totals.transactions) : "–");
+    set("Kept in", `${status.storage === "memory" ? "memory" : "this browser"}, ${size(status.stored)}`);
+
+    const now = performance.now();
+    if (now - listed >= LIST_PACE) {
+      listed = now;
+      list();
+    }
+  }
+
+  const ticking = setInterval(update, 1000);
+  update();
+  return { title: "The chain", element, update, close: () => clearInterval(ticking) };
+}
+
+export function headline(session: Session): string {
+  const { status, behind, halted } = session;
+  if (halted) return `The main node is wrong about block ${whole(halted.block)}.`;
+  if (!status.verified) return "Preparing to verify the chain.";
+  if (behind > AT_TIP) return `Verifying block ${whole(status.verified.number)} of ${whole(status.highest ?? 0)}.`;
+  return `Block ${whole(status.verified.number)} is verified.`;
+}
+
+function explanation(session: Session): string {
+  const { status, behind, halted } = session;
+  const { verified } = status;
+  if (halted) {
+    const stays = verified ? `Block ${whole(verified.number)} stays the last one, and` : "Nothing is verified yet, and";
+    return `What it claims does not follow from executing the block on this device. ${stays} nothing is shown here that was not verified.`;
+  }
+  if (!verified) return "Reading the genesis accounts and computing their state root.";
+  if (status.mode === "light") {
+    return "Each answer comes with a proof that leads to a state root, which follows from the checkpoint that you chose.";
+  }
+  return behind > AT_TIP
+    ? "This device executes every transaction since genesis again and compares each result with the main node’s claim."
+    : "This device executed every transaction since genesis again and found the same state root as the main node.";
+}
+
+function difficulty(session: Session): HTMLElement | null {
+  const { problem, status } = session;
+  const { verified } = status;
+  const since = verified ? `Answers are from block ${whole(verified.number)}, made ${age(verified.timestamp)}. They stay true; newer ones are missing.` : "";
+  if (session.offline) return notice("plain", "You are offline.", since);
+  if (status.trouble) return notice("word", "The main node cannot be followed.", `${reason(status.trouble)} It is tried again by itself. ${since}`);
+  if (problem?.kind === "quota") return notice("word", "This browser has no more room.", `What is verified from now on is lost when this page is closed. ${reason(problem)}`);
+  if (problem?.kind === "storage") return notice("word", "This browser does not keep what is verified.", reason(problem));
+  if (problem?.kind === "engine") return notice("word", "The replica failed, and was started again.", reason(problem));
+  return null;
+}
+
+function timeLeft(session: Session): string {
+  const { behind, halted, status } = session;
+  if (halted) return "halted";
+  if (!status.verified) return "–";
+  if (behind <= AT_TIP) return "none";
+  return status.rate > 0 ? span(behind / status.rate) : "–";
+}
+
+function percent(done: number, all: number | null): string {
+  if (!all) return "0%";
+  return `${Math.floor((100 * done) / all)}%`;
+}
+
+function blockRow(block: VerifiedBlock): HTMLTableRowElement {
+  const cell = (name: string, ...content: (Node | string)[]) => h("td", { "data-name": name }, ...content);
+  const time = new Date(block.timestamp * 1000);
+  return h(
+    "tr",
+    {},
+    h("th", { scope: "row" }, h("a", { href: `#/block/${block.number}` }, whole(block.number))),
+    cell("Batch", whole(block.batch)),
+    cell("Time", h("time", { datetime: time.toISOString() }, time.toLocaleTimeString("en-GB"))),
+    cell("Transactions", whole(block.transactions)),
+    cell("Gas", whole(block.gasUsed)),
+    cell("State root", brief(block.stateRoot)),
+    cell("Checked", badge("verified", "Equal")),
+  );
+}
