@@ -1,6 +1,6 @@
 // Questions to the replica, and its answers as types. An answer of another shape is an error, never a guess.
 
-import type { Provider } from "./contract";
+import type { Provider, VerifiedBlock } from "./contract";
 
 export interface Log {
   address: string;
@@ -92,6 +92,25 @@ export class Chain {
       coinbase: text(fields.miner),
       transactions: list(fields.transactions).map(transaction),
       fields,
+    };
+  }
+
+  /** What the list of blocks shows of one. */
+  async summary(block: number): Promise<VerifiedBlock | null> {
+    const [found, batch] = await Promise.all([
+      this.ask("eth_getBlockByNumber", hex(block), false),
+      this.ask("zkevm_batchNumberByBlockNumber", hex(block)),
+    ]);
+    if (found === null || batch === null) return null;
+    const fields = object(found);
+    return {
+      number: number(fields.number),
+      hash: text(fields.hash),
+      stateRoot: text(fields.stateRoot),
+      timestamp: number(fields.timestamp),
+      batch: number(batch),
+      transactions: list(fields.transactions).length,
+      gasUsed: number(fields.gasUsed),
     };
   }
 

@@ -23,7 +23,7 @@ export async function findConfig(): Promise<Config | null> {
   const query = new URLSearchParams(location.search);
   if (query.has("mainNode") || query.has("stream")) return fromQuery(query);
   const served = await json("config.json").catch(() => null);
-  return served === null ? null : fromFile(served);
+  return served === null || Object.keys(served).length === 0 ? null : fromFile(served);
 }
 
 function fromQuery(query: URLSearchParams): Config {

@@ -3,6 +3,8 @@
 const WHOLE = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const CLOCK = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
 
+const TIME = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
+
 export const whole = (value: number | bigint): string => WHOLE.format(value);
 
 /** `3 blocks`, `1 block`. */
@@ -35,6 +37,13 @@ export function clock(seconds: number): string {
   return Number.isNaN(date.getTime()) ? `${seconds} s after 1970` : CLOCK.format(date);
 }
 
+/** The time of today, or the day of another day and the time. */
+export function when(seconds: number): string {
+  const date = new Date(seconds * 1000);
+  if (Number.isNaN(date.getTime())) return clock(seconds);
+  return date.toDateString() === new Date().toDateString() ? TIME.format(date) : clock(seconds);
+}
+
 export function isoTime(seconds: number): string | null {
   const date = new Date(seconds * 1000);
   return Number.isNaN(date.getTime()) ? null : date.toISOString();
@@ -53,6 +62,18 @@ export function units(value: bigint, decimals: number): { whole: string; fractio
 export function amount(value: bigint, decimals: number): string {
   const { whole, fraction } = units(value, decimals);
   return fraction ? `${whole}.${fraction}` : whole;
+}
+
+/** Coins: exact, in the smallest unit when there are only a few of these. */
+export function coins(value: bigint, currency: string): string {
+  return value > 0n && value < 1_000_000n ? `${whole(value)} wei` : `${amount(value, 18)} ${currency}`;
+}
+
+/** One that stands by itself, of what a program says. */
+export function sentence(text: string): string {
+  const trimmed = text.trim();
+  const whole = /[.!?…]$/.test(trimmed) ? trimmed : `${trimmed}.`;
+  return whole.charAt(0).toUpperCase() + whole.slice(1);
 }
 
 /** `0x47a3…d2dc` of a longer one. */

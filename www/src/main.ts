@@ -43,6 +43,7 @@ async function start(): Promise<void> {
       window.addEventListener("pagehide", (event) => {
         if (!event.persisted) void replica.close();
       });
+      byId("search").hidden = false;
       refresh();
     }
   } catch (error) {
@@ -97,7 +98,7 @@ async function route(path: string): Promise<View> {
   if (kind === "" || kind === undefined) return homeView(session);
   if (kind === "address" && isAddress(argument)) return accountView(session, argument.toLowerCase());
   if (kind === "block" && /^\d{1,15}$/.test(argument)) return blockView(session, Number(argument), null);
-  if (kind === "evidence") return evidenceView(session);
+  if (kind === "evidence") return evidenceView(session, argument === "now");
   if ((kind === "tx" || kind === "hash") && /^0x[0-9a-f]{64}$/i.test(argument)) return byHash(session, argument.toLowerCase());
   return missingView("There is no such place on this page.");
 }
@@ -110,7 +111,7 @@ async function byHash(session: Session, hash: string): Promise<View> {
     const block = await session.chain.block(hash);
     if (block) return blockView(session, block.number, null);
   } catch (error) {
-    return missingView(`The replica has no answer: ${reason(error)}.`);
+    return missingView(`The replica has no answer. ${reason(error)}`);
   }
   return missingView("The verified chain has no transaction and no block with this hash.");
 }
@@ -142,16 +143,24 @@ function refresh(): void {
   const place = byId("state");
   place.hidden = false;
   place.dataset.state = now;
-  const at = status.verified ? `block ${whole(status.verified.number)}` : "preparing";
-  const exceptions: Record<string, string> = { wrong: "Main node is wrong", offline: `Offline, ${at}`, trouble: `No connection, ${at}` };
-  say(byId("state-words"), exceptions[now] ?? at);
+  const block = `block ${whole(status.verified?.number ?? 0)}`;
+  const done = Math.floor((100 * (status.verified?.number ?? 0)) / Math.max(1, status.highest ?? 1));
+  const words: Record<string, string> = {
+    wrong: "Main node is wrong",
+    offline: `Offline, ${block}`,
+    trouble: `Not connected, ${block}`,
+    starting: "Preparing",
+    syncing: `Verifying, ${done}%`,
+    synced: `Verified to ${block}`,
+  };
+  say(byId("state-words"), words[now] ?? "");
   if (now !== phase) {
-    const words: Record<string, string> = {
+    const news: Record<string, string> = {
       synced: "Everything that the main node has is verified.",
       offline: "You are offline. Answers are from the last verified block.",
       trouble: "The main node does not answer. Answers are from the last verified block.",
     };
-    announce(words[now] ?? headline(session));
+    announce(news[now] ?? headline(session));
     phase = now;
   }
   view?.update?.();

@@ -2,7 +2,7 @@
 
 import type { Mismatch } from "./contract";
 import { fill, h } from "./dom";
-import { clock, isoTime, short, span, whole } from "./format";
+import { clock, isoTime, sentence, short, span, whole } from "./format";
 
 /** What an answer is backed by, as docs/trust-model.md has it. */
 export type Trust = "verified" | "final" | "proved" | "word" | "wrong" | "given" | "unknown";
@@ -11,7 +11,7 @@ const TRUST: Record<Trust, [name: string, icon: string]> = {
   verified: ["Verified here", "M3 8.5l3.2 3.2L13 5"],
   final: ["Proved on L1", "M1 8.5l3.2 3.2L11 5M7.5 11l.7.7L15 5"],
   proved: ["Proved", "M3 8.5l3.2 3.2L13 5"],
-  word: ["Main node’s word", "M5 4.5v3M11 4.5v3M4 11h8"],
+  word: ["Main node’s word", "M3 3.5h10v7H7.5L5 13v-2.5H3z"],
   wrong: ["Wrong", "M4 4l8 8M12 4l-8 8"],
   given: ["Your choice", "M8 3v10M3 8h10"],
   unknown: ["Not known", "M4 8h8"],
@@ -33,9 +33,17 @@ export function badge(trust: Trust, words?: string): HTMLElement {
   return h("span", { class: `badge ${trust}` }, icon(path), words ?? name);
 }
 
+/** A hash or address in full, which breaks into equal lines where one is too short for it. */
+export function full(hex: string): HTMLElement {
+  const code = h("code");
+  const each = hex.length === 66 ? 16 : hex.length === 42 ? 20 : hex.length;
+  for (let at = 2; at < hex.length; at += each) code.append(at === 2 ? hex.slice(0, 2) : h("wbr"), hex.slice(at, at + each));
+  return code;
+}
+
 /** A hash or address in full, with a button that copies it. */
 export function exact(hex: string, what: string, link?: string): HTMLElement {
-  const code = h("code", {}, hex);
+  const code = full(hex);
   const button = h("button", { type: "button", class: "copy", "aria-label": `Copy the ${what}`, title: "Copy" });
   fill(button, icon("M5.5 5.5V3h7.5v7.5h-2.5M3 5.5h7.5V13H3z"));
   button.addEventListener("click", () => {
@@ -114,10 +122,10 @@ export function announce(words: string): void {
   if (region && region.textContent !== words) region.textContent = words;
 }
 
-/** What to show of an error whose text may come from far away. */
+/** A sentence about an error whose text may come from far away. */
 export function reason(error: unknown): string {
   const text = error instanceof Error ? error.message : String((error as { message?: unknown })?.message ?? error);
-  return text.length > 300 ? `${text.slice(0, 300)}…` : text;
+  return sentence(text.length > 300 ? `${text.slice(0, 300)}…` : text);
 }
 
 /** Saves bytes as a file. */

@@ -15,24 +15,28 @@ export class Ribbon {
   constructor() {
     this.element.setAttribute("class", "ribbon");
     this.element.setAttribute("aria-hidden", "true");
-    this.element.setAttribute("height", String(HEIGHT));
+    this.element.setAttribute("preserveAspectRatio", "none");
   }
 
   /** `blocks` newest first; `behind` of them are claimed and not verified. */
   draw(blocks: VerifiedBlock[], behind: number, halted: boolean): void {
-    const room = Math.max(8, Math.floor((this.element.clientWidth || 640) / PITCH));
+    const width = this.element.clientWidth || 640;
+    const room = Math.max(8, Math.floor(width / PITCH));
     const claimed = halted ? 1 : Math.min(behind, MOST_CLAIMED);
     const shown = blocks.slice(0, room - claimed).reverse();
     const now = `${room} ${claimed} ${halted} ${shown.length} ${shown.at(-1)?.hash}`;
     if (now === this.drawn) return;
     this.drawn = now;
+    this.element.setAttribute("viewBox", `0 0 ${room * PITCH} ${HEIGHT}`);
     const most = Math.max(1, ...shown.map(({ gasUsed }) => gasUsed));
+    // The newest stands at the right edge, so that it does not move while there are few.
+    const first = room - claimed - shown.length;
     const bars = shown.map(({ gasUsed }, place) => {
       // The root makes small blocks visible beside large ones.
-      return bar(place, Math.max(4, Math.sqrt(gasUsed / most) * (HEIGHT - 2)), "done");
+      return bar(first + place, Math.max(4, Math.sqrt(gasUsed / most) * (HEIGHT - 2)), "done");
     });
-    for (let place = 0; place < claimed; place += 1) {
-      bars.push(bar(shown.length + place, halted ? HEIGHT - 2 : 14, halted ? "lie" : "claimed"));
+    for (let place = room - claimed; place < room; place += 1) {
+      bars.push(bar(place, halted ? HEIGHT - 2 : 14, halted ? "lie" : "claimed"));
     }
     this.element.replaceChildren(...bars);
   }

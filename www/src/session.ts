@@ -4,6 +4,8 @@ import { Chain } from "./chain";
 import type { Config } from "./config";
 import type { Mismatch, Problem, Replica, Status, VerifiedBlock } from "./contract";
 
+/** Blocks that are read again when the replica begins with what it has on the disk. */
+const RECALLED = 24;
 /** Blocks that the list and the ribbon look back on. */
 const REMEMBERED = 96;
 const PACE = 100;
@@ -33,6 +35,7 @@ export class Session {
       if (problem.kind !== "source") this.problem = problem;
       this.changed();
     });
+    void this.recall().catch(() => undefined);
     window.addEventListener("online", () => this.changed());
     window.addEventListener("offline", () => this.changed());
   }
@@ -58,6 +61,17 @@ export class Session {
   watch(listener: () => void): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
+  }
+
+  /** The last blocks of an earlier visit. */
+  private async recall(): Promise<void> {
+    const last = this.status.verified?.number;
+    if (last === undefined) return;
+    const numbers = Array.from({ length: Math.min(RECALLED, last + 1) }, (_, back) => last - back);
+    const found = await Promise.all(numbers.map((number) => this.chain.summary(number)));
+    const oldest = this.blocks.at(-1)?.number ?? Infinity;
+    this.blocks.push(...found.filter((block) => block !== null && block.number < oldest).map((block) => block as VerifiedBlock));
+    this.changed();
   }
 
   private remember(block: VerifiedBlock): void {

@@ -111,10 +111,9 @@ class Engine implements Replica {
   private async follow(native: Native): Promise<void> {
     const begun = performance.now();
     const from = (this.current.verified?.number ?? -1) + 1;
-    const most = Number.isFinite(this.speed) ? Math.max(1, Math.round((this.speed * PACE) / 1000)) : 200;
+    const most = Number.isFinite(this.speed) ? Math.max(1, Math.round((this.speed * PACE) / 1000)) : 40;
     const to = Math.min(native.height, from + most - 1);
-    const numbers = Array.from({ length: Math.max(0, to - from + 1) }, (_, place) => from + place);
-    const blocks = await Promise.all(numbers.map((number) => this.block(number)));
+    const blocks = await this.blocks(Array.from({ length: Math.max(0, to - from + 1) }, (_, place) => from + place));
     for (const block of blocks) {
       this.transactions += block.transactions;
       this.change({ verified: this.head(block) });
@@ -127,7 +126,7 @@ class Engine implements Replica {
     const trouble = native.connected || native.mismatch ? null : (native.upstreams[0]?.last_trouble ?? "it does not answer");
     const highest = Math.max(native.main_node_height ?? 0, native.height);
     const stored = 40_000 + 900 * (this.current.verified?.number ?? 0);
-    this.change({ highest, halted, trouble, stored, rate: done && blocks.length < 2 ? blocks.length / took : blocks.length / took });
+    this.change({ highest, halted, trouble, stored, rate: blocks.length / took });
     if (halted && !before) this.emit("mismatch", halted);
   }
 
@@ -135,24 +134,30 @@ class Engine implements Replica {
     return { number, hash, stateRoot, timestamp, totals: { transactions: this.transactions } };
   }
 
-  private async block(number: number): Promise<VerifiedBlock> {
-    const ask = async (method: string, ...params: unknown[]) => {
-      const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params });
-      const answer = await fetch("/engine/rpc", { method: "POST", body });
-      return ((await answer.json()) as { result: unknown }).result;
-    };
-    const at = `0x${number.toString(16)}`;
-    const [found, batch] = await Promise.all([ask("eth_getBlockByNumber", at, false), ask("zkevm_batchNumberByBlockNumber", at)]);
-    const { hash, stateRoot, timestamp, transactions, gasUsed } = found as Record<string, string> & { transactions: string[] };
-    return {
-      number,
-      hash: String(hash),
-      stateRoot: String(stateRoot),
-      timestamp: Number(timestamp),
-      batch: Number(batch),
-      transactions: transactions.length,
-      gasUsed: Number(gasUsed),
-    };
+  private async blocks(numbers: number[]): Promise<VerifiedBlock[]> {
+    if (numbers.length === 0) return [];
+    const questions = numbers.flatMap((number) => {
+      const at = `0x${number.toString(16)}`;
+      return [
+        { jsonrpc: "2.0", id: 2 * number, method: "eth_getBlockByNumber", params: [at, false] },
+        { jsonrpc: "2.0", id: 2 * number + 1, method: "zkevm_batchNumberByBlockNumber", params: [at] },
+      ];
+    });
+    const answer = await fetch("/engine/rpc", { method: "POST", body: JSON.stringify(questions) });
+    const answers = (await answer.json()) as { id: number; result: unknown }[];
+    const results = new Map(answers.map(({ id, result }) => [id, result]));
+    return numbers.map((number) => {
+      const fields = results.get(2 * number) as Record<string, string> & { transactions: string[] };
+      return {
+        number,
+        hash: String(fields.hash),
+        stateRoot: String(fields.stateRoot),
+        timestamp: Number(fields.timestamp),
+        batch: Number(results.get(2 * number + 1)),
+        transactions: fields.transactions.length,
+        gasUsed: Number(fields.gasUsed),
+      };
+    });
   }
 
   async evidence(): Promise<Uint8Array | null> {

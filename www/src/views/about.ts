@@ -48,7 +48,7 @@ export function aboutView(config: Config | null): View {
       "section",
       { "aria-labelledby": "privacy" },
       h("h2", { id: "privacy" }, "Who learns what"),
-      h("p", {}, "The main node sees that you fetch blocks: all of them, in order, like everybody else. Which addresses, blocks and tokens you look at stays on this device, unless you press a button that says otherwise. A block’s page asks the main node about that block, to compare. There are no cookies, no analytics and nothing from other servers."),
+      h("p", {}, "The main node sees that you fetch blocks: all of them, in order, like everybody else. Which addresses, blocks and tokens you look at stays on this device, unless you press a button that says otherwise. There are no cookies, no analytics and nothing from other servers."),
     ),
     h(
       "section",

@@ -3,8 +3,8 @@
 import { askMainNode, hex, type Batch, type Proof, type Token } from "../chain";
 import type { Head } from "../contract";
 import { fill, h, say } from "../dom";
-import { amount, count, tame, units, whole } from "../format";
-import { announce, badge, brief, difference, exact, moment, notice, reason, type Trust } from "../parts";
+import { count, tame, units, whole } from "../format";
+import { announce, badge, brief, difference, exact, full, moment, notice, reason, type Trust } from "../parts";
 import type { Session } from "../session";
 import { isAddress, setTokens, tokensOf } from "../tokens";
 import { AT_TIP } from "./home";
@@ -31,8 +31,7 @@ export function accountView(session: Session, address: string): View {
   let closed = false;
   let waiting: number | null = null;
 
-  const name = h("code", {}, address);
-  const title = h("h1", { tabindex: "-1", class: "address" }, name);
+  const title = h("h1", { tabindex: "-1", class: "address" }, full(address));
   const asOf = h("p", { class: "as-of" });
   const warning = h("div");
   const trouble = h("div");
@@ -48,7 +47,7 @@ export function accountView(session: Session, address: string): View {
   const compare = h("button", { type: "button" }, "Ask the main node too");
   const tokenForm = addTokenForm();
 
-  void chain.checksummed(address).then((form) => say(name, form)).catch(() => undefined);
+  void chain.checksummed(address).then((form) => fill(title, full(form))).catch(() => undefined);
 
   const element = h(
     "article",
@@ -153,10 +152,11 @@ export function accountView(session: Session, address: string): View {
 
   function tokenRow(token: Token): HTMLElement {
     const symbol = tame(token.symbol, 12) || "unnamed";
+    const held = units(token.balance, token.decimals);
     return h(
       "li",
       {},
-      h("span", { class: "token-amount" }, amount(token.balance, token.decimals), " ", h("bdi", { class: "symbol" }, symbol)),
+      h("span", { class: "token-amount" }, held.whole, held.fraction && h("span", { class: "fraction" }, `.${held.fraction}`), " ", h("bdi", { class: "symbol" }, symbol)),
       badge(trust()),
       h("span", { class: "token-from" }, "contract ", brief(token.address, `#/address/${token.address}`, 6)),
       removeButton(token.address, symbol),
@@ -227,7 +227,7 @@ export function accountView(session: Session, address: string): View {
       h("span", { class: "currency" }, tame(config.currency, 12)),
     );
     say(nonce, whole(proof.nonce));
-    if (bytes === NO_CODE) say(code, "None: this is not a contract");
+    if (bytes === NO_CODE) say(code, "None");
     else fill(code, `${count(proof.codeLength, "byte")}, hash `, brief(proof.codeHash, undefined, 6));
     for (const place of [balanceTrust, nonceTrust, codeTrust]) fill(place, badge(trust()));
     const open = trail.querySelector("details")?.open ?? false;
@@ -321,10 +321,12 @@ function steps(session: Session, { head, proof, code, batch, proved }: Reading, 
     batch === null
       ? step("unknown", "Batch", null, "Not known.")
       : step(
-          "verified",
+          batch.closed ? "verified" : "unknown",
           `Batch ${whole(batch.number)}`,
           batch.closed ? "Equal" : "Open",
-          `${batch.closed ? "Closed, with" : "So far"} ${count(batch.blocks, "block")} by the rules of fork ${batch.forkId}. `,
+          batch.closed
+            ? `Closed, with ${count(batch.blocks, "block")} by the rules of fork ${batch.forkId}. Its state root is the one computed here.`
+            : `Open, with ${count(batch.blocks, "block")} so far, by the rules of fork ${batch.forkId}.`,
         ),
     step(
       "verified",

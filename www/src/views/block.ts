@@ -3,8 +3,8 @@
 import { askMainNode, hex, type Batch, type Block, type Fields, type Log, type Transaction } from "../chain";
 import type { Mismatch } from "../contract";
 import { fill, h } from "../dom";
-import { amount, bytesOf, count, tame, whole } from "../format";
-import { badge, brief, difference, exact, facts, moment, notice, reason, type Trust } from "../parts";
+import { amount, bytesOf, coins, count, short, tame, whole } from "../format";
+import { badge, brief, difference, exact, facts, full, moment, notice, reason, type Trust } from "../parts";
 import type { Session } from "../session";
 import { mismatchPanel } from "./mismatch";
 import type { View } from "./view";
@@ -80,7 +80,7 @@ export function blockView(session: Session, which: number | string, transaction:
     fill(
       body,
       neighbours(block.number, session.status.verified?.number ?? block.number),
-      mismatch && notice("wrong", "The main node is wrong about what follows this block.", mismatchPanel(session, mismatch)),
+      mismatch && notice("wrong", "The main node is wrong about what follows this block.", mismatchPanel(session, mismatch, false)),
       facts(
         ["Batch", batch ? `${whole(batch.number)}, ${batch.closed ? "closed" : "open"}` : "not known"],
         ["Fork", batch ? String(batch.forkId) : "not known"],
@@ -102,7 +102,7 @@ export function blockView(session: Session, which: number | string, transaction:
     const { halted, status } = session;
     if (halted && halted.block === which) {
       fill(under, badge("wrong", "Refused"));
-      fill(body, mismatchPanel(session, halted), refused(session, which, halted));
+      fill(body, mismatchPanel(session, halted, false), refused(session, which, halted));
       return;
     }
     const verified = status.verified?.number ?? -1;
@@ -138,36 +138,41 @@ function neighbours(number: number, last: number): HTMLElement {
   );
 }
 
-/** The main node is asked once more, now, and compared field by field. */
+/** What was computed, which each claim was equal to; the main node is asked once more when the reader wants it. */
 function claims(session: Session, block: Block): HTMLElement {
-  const summary = h("p", { class: "claims-summary", role: "status" }, "Asking the main node…");
+  const light = session.status.mode === "light";
+  const summary = h(
+    "p",
+    { class: "claims-summary", role: "status" },
+    light ? "Each value is part of what was proved." : "When this block was verified, each claim was equal to what executing it here gave. Otherwise it would have been refused.",
+  );
   const rows = h("tbody");
   const compared = CLAIMS.filter(([field]) => typeof block.fields[field] === "string");
   const draw = (said: Fields | null) => {
-    fill(
-      rows,
-      ...compared.map(([field, name]) => {
-        const computed = shown(field, block.fields[field]);
-        const claimed = said === null || said[field] === undefined ? null : shown(field, said[field]);
-        return row(name, claimed, computed);
-      }),
-    );
+    fill(rows, ...compared.map(([field, name]) => {
+      const claimed = said === null || said[field] === undefined ? null : shown(field, said[field]);
+      return row(name, claimed, shown(field, block.fields[field]));
+    }));
   };
   draw(null);
-  const node = session.config.mainNodes[0];
-  void (node ? askMainNode(node, "zkevm_getFullBlockByNumber", [hex(block.number), false]) : Promise.reject(new Error("none is configured")))
-    .then((found) => {
-      const said = (found ?? {}) as Fields;
+  const again = h("button", { type: "button" }, "Ask the main node again");
+  again.addEventListener("click", async () => {
+    again.disabled = true;
+    fill(summary, "Asking the main node…");
+    try {
+      const said = await claimedBy(session, block.number);
       draw(said);
-      const wrong = compared.filter(([field]) => said[field] !== undefined && shown(field, said[field]) !== shown(field, block.fields[field]));
-      const asked = compared.filter(([field]) => said[field] !== undefined);
+      const asked = compared.filter(([field]) => said?.[field] !== undefined);
+      const wrong = asked.filter(([field]) => shown(field, said?.[field]) !== shown(field, block.fields[field]));
       if (asked.length === 0) fill(summary, "The main node does not have this block any more.");
-      else if (wrong.length === 0) fill(summary, badge("verified", "Equal"), ` Asked just now, the main node claims what was computed here: ${count(asked.length, "value")} of ${whole(asked.length)}.`);
-      else fill(summary, badge("wrong", "Different"), ` Asked just now, the main node says something else than before: ${count(wrong.length, "value")} of ${whole(asked.length)}.`);
-    })
-    .catch((error: unknown) => {
-      fill(summary, `When this block was verified, each claim was equal to what was computed. The main node cannot be asked again now (${reason(error)}).`);
-    });
+      else if (wrong.length === 0) fill(summary, badge("verified", "Equal"), ` Asked just now, the main node claims what was computed here: ${whole(asked.length)} of ${count(asked.length, "value")}.`);
+      else fill(summary, badge("wrong", "Different"), ` Asked just now, the main node does not claim what was computed here: ${whole(wrong.length)} of ${count(asked.length, "value")} differ.`);
+    } catch (error) {
+      fill(summary, `The main node has no answer. ${reason(error)}`);
+    } finally {
+      again.disabled = false;
+    }
+  });
   return h(
     "section",
     { "aria-labelledby": "claims-title" },
@@ -180,20 +185,29 @@ function claims(session: Session, block: Block): HTMLElement {
       h("thead", {}, h("tr", {}, ...["Value", "Computed here", "Main node"].map((name) => h("th", { scope: "col" }, name)))),
       rows,
     ),
+    session.config.mainNodes.length > 0 && h("div", { class: "actions" }, again),
   );
+}
+
+/** The block as the main node tells it now. */
+async function claimedBy(session: Session, number: number): Promise<Fields | null> {
+  const node = session.config.mainNodes[0];
+  if (!node) throw new Error("no main node is configured");
+  const found = await askMainNode(node, "zkevm_getFullBlockByNumber", [hex(number), false]);
+  return typeof found === "object" ? (found as Fields | null) : null;
 }
 
 function row(name: string, claimed: string | null, computed: string): HTMLElement {
   const same = claimed === computed;
   const long = computed.length > 200;
-  const value = long ? h("code", {}, `${count(bytesOf(computed), "byte")}: ${computed.slice(0, 18)}…${computed.slice(-8)}`) : h("code", {}, computed);
+  const value = long ? h("code", {}, `${count(bytesOf(computed), "byte")}: ${computed.slice(0, 18)}…${computed.slice(-8)}`) : full(computed);
   if (claimed === null || same) {
     return h(
       "tr",
       {},
       h("th", { scope: "row" }, name),
       h("td", { "data-name": "Computed here" }, value),
-      h("td", { "data-name": "Main node" }, claimed === null ? badge("verified", "Equal when verified") : badge("verified", "Equal")),
+      h("td", { "data-name": "Main node" }, badge("verified", "Equal")),
     );
   }
   return h(
@@ -212,10 +226,9 @@ function shown(field: string, value: unknown): string {
 /** A block that was refused, as the main node tells it: nothing of it is verified. */
 function refused(session: Session, number: number, halted: Mismatch): HTMLElement {
   const place = h("div", {}, h("p", { class: "asking" }, "Asking the main node…"));
-  const node = session.config.mainNodes[0];
-  void (node ? askMainNode(node, "zkevm_getFullBlockByNumber", [hex(number), false]) : Promise.reject(new Error("none is configured")))
+  void claimedBy(session, number)
     .then((found) => {
-      const said = (found ?? {}) as Fields;
+      const said = found ?? {};
       const rows = CLAIMS.filter(([field]) => typeof said[field] === "string").map(([field, name]) => {
         const text = shown(field, said[field]);
         const accused = name.toLowerCase() === halted.claim;
@@ -223,7 +236,7 @@ function refused(session: Session, number: number, halted: Mismatch): HTMLElemen
           "tr",
           { class: accused && "wrong" },
           h("th", { scope: "row" }, name),
-          h("td", { "data-name": "Main node" }, h("code", {}, text.length > 200 ? `${text.slice(0, 18)}…${text.slice(-8)}` : text)),
+          h("td", { "data-name": "Main node" }, text.length > 200 ? h("code", {}, `${text.slice(0, 18)}…${text.slice(-8)}`) : full(text)),
           h("td", { "data-name": "Trust" }, accused ? badge("wrong") : badge("word")),
         );
       });
@@ -240,7 +253,7 @@ function refused(session: Session, number: number, halted: Mismatch): HTMLElemen
             ),
       );
     })
-    .catch((error: unknown) => fill(place, h("p", { class: "empty" }, `The main node has no answer: ${reason(error)}.`)));
+    .catch((error: unknown) => fill(place, h("p", { class: "empty" }, `The main node has no answer. ${reason(error)}`)));
   return h(
     "section",
     { "aria-labelledby": "claims-title" },
@@ -273,9 +286,7 @@ function transactions(session: Session, block: Block, chosen: number | null): HT
 
 function transactionItem(session: Session, entry: Transaction, open: boolean): HTMLElement {
   const coin = tame(session.config.currency, 12);
-  const to = entry.to
-    ? h("span", {}, "to ", h("code", {}, brief(entry.to).textContent ?? ""))
-    : h("span", {}, "creates a contract");
+  const party = (address: string) => h("code", { class: "brief" }, short(address));
   return h(
     "details",
     { id: `transaction-${entry.index}`, open },
@@ -283,8 +294,8 @@ function transactionItem(session: Session, entry: Transaction, open: boolean): H
       "summary",
       {},
       h("span", { class: "index" }, whole(entry.index)),
-      h("span", { class: "parties" }, h("code", {}, brief(entry.from).textContent ?? ""), " ", to),
-      h("span", { class: "value" }, `${amount(entry.value, 18)} ${coin}`),
+      h("span", { class: "parties" }, party(entry.from), entry.to ? " to " : " creates a contract", entry.to && party(entry.to)),
+      h("span", { class: "value" }, coins(entry.value, coin)),
       badge(entry.succeeded ? "verified" : "unknown", entry.succeeded ? "Succeeded" : "Failed"),
     ),
     facts(
@@ -292,7 +303,7 @@ function transactionItem(session: Session, entry: Transaction, open: boolean): H
       ["From", exact(entry.from, "sender", `#/address/${entry.from}`)],
       entry.to ? ["To", exact(entry.to, "receiver", `#/address/${entry.to}`)] : null,
       entry.created ? ["Created", exact(entry.created, "contract", `#/address/${entry.created}`)] : null,
-      ["Value", `${amount(entry.value, 18)} ${coin}`],
+      ["Value", coins(entry.value, coin)],
       ["Nonce", whole(entry.nonce)],
       ["Gas", `${whole(entry.gasUsed)} of ${whole(entry.gas)} used, ${amount(entry.gasPrice, 9)} gwei each`],
       ["Call data", data(entry.input)],
@@ -313,7 +324,7 @@ function logItem(log: Log): HTMLElement {
     name
       ? ["Event", h("span", {}, `${name}, if the contract keeps to ERC-20: ${whole(BigInt(log.data))} units from `, brief(party(log.topics[1])), " to ", brief(party(log.topics[2])))]
       : null,
-    ["Topics", h("span", { class: "stack" }, ...log.topics.map((topic) => h("code", {}, topic)), log.topics.length === 0 ? "none" : "")],
+    ["Topics", h("span", { class: "stack" }, ...log.topics.map(full), log.topics.length === 0 ? "none" : "")],
     ["Data", data(log.data)],
   );
 }

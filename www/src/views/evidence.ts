@@ -1,17 +1,18 @@
 // A file of evidence is executed again, here: who is right?
 
-import type { Anchor, Judgement } from "../contract";
+import type { Anchor, Judgement, Mismatch } from "../contract";
 import { fill, h } from "../dom";
-import { count, whole } from "../format";
-import { announce, badge, difference, exact, notice, reason } from "../parts";
+import { count, sentence, whole } from "../format";
+import { announce, badge, difference, exact, facts, notice, reason } from "../parts";
 import type { Session } from "../session";
-import { mismatchPanel } from "./mismatch";
+import { downloadButton } from "./mismatch";
 import type { View } from "./view";
 
 /** `MAX_LEN` of docs/evidence.md, in bytes. */
 const LONGEST = 64 << 20;
 
-export function evidenceView(session: Session): View {
+/** `now`: the evidence of what the main node is wrong about now is executed at once. */
+export function evidenceView(session: Session, now: boolean): View {
   const input = h("input", { type: "file", id: "evidence-file", accept: ".json,application/json", class: "visually-hidden" });
   const outcome = h("div", { class: "judgement", role: "status" });
   const zone = h(
@@ -65,25 +66,42 @@ export function evidenceView(session: Session): View {
       fill(outcome, result(file, judgement, anchors));
       announce(outcome.querySelector(".notice-title")?.textContent ?? "");
     } catch (error) {
-      fill(outcome, notice("word", "The file could not be checked.", `${reason(error)}.`));
+      fill(outcome, notice("word", "The file could not be checked.", reason(error)));
     }
   }
 
   let shown = "";
   function update(): void {
-    const now = JSON.stringify(session.halted);
-    if (now === shown) return;
-    shown = now;
-    fill(present, session.halted && notice("wrong", `The main node is wrong about block ${whole(session.halted.block)} now`, mismatchPanel(session, session.halted)));
+    const { halted } = session;
+    const state = JSON.stringify(halted);
+    if (state === shown) return;
+    shown = state;
+    fill(present, halted && presentNotice(halted));
   }
+
+  function presentNotice(halted: Mismatch): HTMLElement {
+    const saved = h("p", { class: "outcome", role: "status" });
+    const again = h("button", { type: "button", click: () => void judgePresent() }, "Execute it again");
+    const words = `The main node is wrong about block ${whole(halted.block)}: ${halted.claim}.`;
+    return notice("wrong", words, "This replica has evidence of it.", h("div", { class: "actions" }, downloadButton(session, halted, saved), again), saved);
+  }
+
+  async function judgePresent(): Promise<void> {
+    const block = session.halted?.block ?? 0;
+    const bytes = await session.replica.evidence().catch(() => null);
+    if (bytes) await judge(new File([bytes as BlobPart], `evidence-block-${block}.json`));
+    else fill(outcome, notice("word", "There is no evidence.", "The main node is not wrong about anything now."));
+  }
+
   update();
+  if (now) void judgePresent();
   return { title: "Evidence", element, update };
 }
 
 function result(file: File, judgement: Judgement, anchors: HTMLElement[]): HTMLElement {
   const named = h("p", { class: "as-of" }, `${file.name}, ${count(file.size, "byte")}`);
   if (judgement.verdict === "refused") {
-    return notice("word", "This file is no evidence of anything.", h("p", {}, `It was forged, altered or cut short: ${judgement.reason ?? "no reason is given"}.`), named);
+    return notice("word", "This file is no evidence of anything.", h("p", {}, `It was forged, altered or cut short. ${sentence(judgement.reason ?? "no reason is given")}`), named);
   }
   const granted = h("section", {}, h("h3", {}, "What this takes for granted"), h("ul", { class: "anchors" }, ...anchors), chainLine(judgement));
   const { mismatch } = judgement;
@@ -91,7 +109,7 @@ function result(file: File, judgement: Judgement, anchors: HTMLElement[]): HTMLE
     return notice("plain", "What the main node says is true.", h("p", {}, "Executed again, the file shows no mismatch."), granted, named);
   }
   return notice(
-    "wrong",
+    "plain",
     "The main node is wrong.",
     h("p", { class: "where" }, `Block ${whole(mismatch.block)}, batch ${whole(mismatch.batch)}: `, h("strong", {}, mismatch.claim)),
     difference(mismatch),
@@ -121,8 +139,7 @@ async function anchorItem(session: Session, { chainId }: Judgement, anchor: Anch
     "li",
     {},
     h("p", {}, `Block ${whole(anchor.number)} ${words}`),
-    exact(anchor.hash, "block hash"),
-    anchor.kind === "parent" ? exact(anchor.stateRoot, "state root") : "",
+    facts(["Hash", exact(anchor.hash, "block hash")], anchor.kind === "parent" ? ["State root", exact(anchor.stateRoot, "state root")] : null),
     verdict,
   );
 }

@@ -2,7 +2,7 @@
 
 import type { VerifiedBlock } from "../contract";
 import { fill, h, say } from "../dom";
-import { rate, size, span, tame, whole } from "../format";
+import { isoTime, rate, size, span, tame, when, whole } from "../format";
 import { age, badge, brief, notice, reason } from "../parts";
 import { Ribbon } from "../ribbon";
 import type { Session } from "../session";
@@ -26,16 +26,17 @@ export function homeView(session: Session): View {
   const ribbon = new Ribbon();
   const trouble = h("div");
   const wrong = h("div");
-  const values = new Map(
-    ["Verified", "Main node", "Rate", "Time left", "Transactions", "Kept in"].map((name) => [name, h("dd")]),
-  );
+  const keeping = h("dt");
+  const kept = h("dd");
+  const values = new Map(["Verified", "Main node", "Rate", "Time left", "Transactions"].map((name) => [name, h("dd")]));
   const figures = h(
     "dl",
     { class: "figures" },
     ...[...values].map(([name, value]) => h("div", {}, h("dt", {}, name), value)),
+    h("div", {}, keeping, kept),
   );
   const rows = h("tbody");
-  const empty = h("p", { class: "empty" }, "The first block appears here as soon as it is verified.");
+  const empty = h("p", { class: "empty" }, "The first one appears here as soon as it is verified.");
   const columns = ["Block", "Batch", "Time", "Transactions", "Gas", "State root", "Checked"];
   const table = h(
     "table",
@@ -48,7 +49,7 @@ export function homeView(session: Session): View {
     "div",
     { class: "home" },
     h("section", { class: "verdict", "aria-label": "What is verified" }, eyebrow, title, lead, wrong, trouble, progress, ribbon.element, figures),
-    h("section", { "aria-labelledby": "blocks-title" }, h("h2", { id: "blocks-title" }, "Verified in this tab"), empty, table),
+    h("section", { "aria-labelledby": "blocks-title" }, h("h2", { id: "blocks-title" }, "The last verified blocks"), empty, table),
   );
 
   const known = new Map<string, HTMLTableRowElement>();
@@ -91,11 +92,13 @@ export function homeView(session: Session): View {
     const mismatch = halted ? JSON.stringify(halted) : "";
     if (mismatch !== shownMismatch) {
       shownMismatch = mismatch;
-      fill(wrong, halted && mismatchPanel(session, halted));
+      fill(wrong, halted && mismatchPanel(session, halted, true));
     }
     const words = difficulty(session);
     if (trouble.textContent !== (words?.textContent ?? "")) fill(trouble, words);
 
+    figures.hidden = phase === "starting";
+    ribbon.element.classList.toggle("empty", session.blocks.length === 0);
     progress.hidden = phase !== "syncing" && phase !== "starting";
     if (highest !== null && verified) {
       bar.max = Math.max(1, highest);
@@ -113,7 +116,8 @@ export function homeView(session: Session): View {
     set("Rate", status.rate > 0 && !halted ? `${rate(status.rate)} blocks/s` : "–");
     set("Time left", timeLeft(session));
     set("Transactions", verified ? whole(verified.totals.transactions) : "–");
-    set("Kept in", `${status.storage === "memory" ? "memory" : "this browser"}, ${size(status.stored)}`);
+    say(keeping, status.storage === "memory" ? "In memory only" : "Kept in this browser");
+    say(kept, size(status.stored));
 
     const now = performance.now();
     if (now - listed >= LIST_PACE) {
@@ -167,7 +171,7 @@ function timeLeft(session: Session): string {
   const { behind, halted, status } = session;
   if (halted) return "halted";
   if (!status.verified) return "–";
-  if (behind <= AT_TIP) return "none";
+  if (behind <= AT_TIP) return "at the tip";
   return status.rate > 0 ? span(behind / status.rate) : "–";
 }
 
@@ -178,13 +182,12 @@ function percent(done: number, all: number | null): string {
 
 function blockRow(block: VerifiedBlock): HTMLTableRowElement {
   const cell = (name: string, ...content: (Node | string)[]) => h("td", { "data-name": name }, ...content);
-  const time = new Date(block.timestamp * 1000);
   return h(
     "tr",
     {},
     h("th", { scope: "row" }, h("a", { href: `#/block/${block.number}` }, whole(block.number))),
     cell("Batch", whole(block.batch)),
-    cell("Time", h("time", { datetime: time.toISOString() }, time.toLocaleTimeString("en-GB"))),
+    cell("Time", h("time", { datetime: isoTime(block.timestamp) }, when(block.timestamp))),
     cell("Transactions", whole(block.transactions)),
     cell("Gas", whole(block.gasUsed)),
     cell("State root", brief(block.stateRoot)),

@@ -6,23 +6,9 @@ import { whole } from "../format";
 import { announce, difference, download, reason } from "../parts";
 import type { Session } from "../session";
 
-export function mismatchPanel(session: Session, mismatch: Mismatch): HTMLElement {
+/** The difference, and what to do with it. `linked`: the block's own page is elsewhere. */
+export function mismatchPanel(session: Session, mismatch: Mismatch, linked: boolean): HTMLElement {
   const outcome = h("p", { class: "outcome", role: "status" });
-  const get = h("button", { type: "button", class: "primary" }, "Download the evidence");
-  get.addEventListener("click", async () => {
-    get.disabled = true;
-    try {
-      const file = await session.replica.evidence();
-      if (!file) throw new Error("there is none of this mismatch");
-      download(file, `evidence-block-${mismatch.block}.json`);
-      say(outcome, `Saved ${whole(file.length)} bytes. Anyone can re-execute them, without a network and without believing you.`);
-      announce("The evidence is saved.");
-    } catch (error) {
-      say(outcome, `The evidence cannot be had: ${reason(error)}.`);
-    } finally {
-      get.disabled = false;
-    }
-  });
   return h(
     "section",
     { class: "mismatch", "aria-label": "The mismatch" },
@@ -31,10 +17,30 @@ export function mismatchPanel(session: Session, mismatch: Mismatch): HTMLElement
     h(
       "div",
       { class: "actions" },
-      get,
-      h("a", { class: "button", href: "#/evidence" }, "Re-check evidence"),
-      h("a", { class: "button", href: `#/block/${mismatch.block}` }, `Look at block ${whole(mismatch.block)}`),
+      downloadButton(session, mismatch, outcome),
+      h("a", { class: "button", href: "#/evidence/now" }, "Execute it again"),
+      linked && h("a", { class: "button", href: `#/block/${mismatch.block}` }, `Look at block ${whole(mismatch.block)}`),
     ),
     outcome,
   );
+}
+
+/** Saves the evidence, and says so in `outcome`. */
+export function downloadButton(session: Session, mismatch: Mismatch, outcome: HTMLElement): HTMLButtonElement {
+  const button = h("button", { type: "button", class: "primary" }, "Download the evidence");
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    try {
+      const file = await session.replica.evidence();
+      if (!file) throw new Error("there is none of this mismatch");
+      download(file, `evidence-block-${mismatch.block}.json`);
+      say(outcome, `Saved ${whole(file.length)} bytes. Anyone can execute them again, without a network and without believing you.`);
+      announce("The evidence is saved.");
+    } catch (error) {
+      say(outcome, `The evidence cannot be had. ${reason(error)}`);
+    } finally {
+      button.disabled = false;
+    }
+  });
+  return button;
 }
