@@ -44,6 +44,7 @@ const fonts = {
 };
 for (const [name, file] of Object.entries(fonts)) {
   cpSync(join(here, "node_modules", file), join(out, "fonts", `${name}.woff2`));
+  cpSync(join(here, "node_modules", dirname(dirname(file)), "LICENSE"), join(out, "fonts", `${name}.LICENSE.txt`));
 }
 if (engine === packaged) {
   const assets = readdirSync(dirname(packaged)).filter((name) => /\.(wasm|js)$/.test(name) && !/^(index|inline)\.js$/.test(name));
@@ -52,7 +53,7 @@ if (engine === packaged) {
 
 // The service worker keeps all of it, under a version that is the hash of all of it.
 const files = readdirSync(out, { recursive: true, withFileTypes: true })
-  .filter((entry) => entry.isFile())
+  .filter((entry) => entry.isFile() && !entry.name.endsWith(".txt"))
   .map((entry) => relative(out, join(entry.parentPath, entry.name)).replaceAll("\\", "/"))
   .sort();
 const hash = createHash("sha256");

@@ -23,8 +23,10 @@ export async function findConfig(): Promise<Config | null> {
   const query = new URLSearchParams(location.search);
   if (query.has("mainNode") || query.has("stream")) return fromQuery(query);
   const served = await json("config.json").catch(() => null);
-  return served === null || Object.keys(served).length === 0 ? null : fromFile(served);
+  return isEmpty(served) ? null : fromFile(served);
 }
+
+const isEmpty = (value: unknown): boolean => value === null || JSON.stringify(value) === "{}";
 
 function fromQuery(query: URLSearchParams): Config {
   const get = (name: string) => query.get(name)?.trim() || null;
@@ -78,7 +80,8 @@ export async function load(part: object | string, what: string): Promise<object>
   const found = await json(part).catch((error: unknown) => {
     throw new ConfigError(`The ${what} file cannot be read from ${part}: ${(error as Error).message}.`);
   });
-  if (typeof found === "object" && found !== null) return found;
+  if (found === null) throw new ConfigError(`There is no ${what} file at ${part}.`);
+  if (typeof found === "object") return found;
   throw new ConfigError(`What is at ${part} is not a ${what} file.`);
 }
 

@@ -293,13 +293,13 @@ function comparison(claim: string, expected: string, computed: string): HTMLElem
   ];
 }
 
-function steps(session: Session, { head, proof, code, batch, proved }: Reading, open: boolean): HTMLElement[] {
+function steps(session: Session, { head, proof, batch, proved }: Reading, open: boolean): HTMLElement[] {
   const covered = proved !== null && proved.block >= head.number;
   const light = session.status.mode === "light";
   const step = (trust: Trust, name: string, mark: string | null, ...content: (Node | string)[]) =>
     h("li", { class: trust }, h("h3", {}, name, mark ? badge(trust, mark) : null), ...content.map((part) => h("div", {}, part)));
   const path = (what: string, nodes: string[]) =>
-    h("div", {}, h("h4", {}, `${what}: ${count(nodes.length, "node")}`), h("ol", {}, ...nodes.map((node) => h("li", {}, h("code", {}, node)))));
+    h("div", {}, h("h4", {}, `${what}: ${count(nodes.length, "node")}`), h("ol", { tabindex: "0", "aria-label": `Path to the ${what.toLowerCase()}` }, ...nodes.map((node) => h("li", {}, h("code", {}, node)))));
   return [
     step(
       "given",
@@ -349,7 +349,7 @@ function steps(session: Session, { head, proof, code, batch, proved }: Reading, 
         h("summary", {}, "The paths, node by node"),
         path("Balance", proof.paths.balance),
         path("Nonce", proof.paths.nonce),
-        path(code === NO_CODE ? "Code hash (none)" : "Code hash", proof.paths.code),
+        path("Code hash", proof.paths.code),
       ),
     ),
   ];

@@ -11,7 +11,7 @@ import type { View } from "./view";
 /** `MAX_LEN` of docs/evidence.md, in bytes. */
 const LONGEST = 64 << 20;
 
-/** `now`: the evidence of what the main node is wrong about now is executed at once. */
+/** `now`: the evidence of what the main node is wrong about is executed at once. */
 export function evidenceView(session: Session, now: boolean): View {
   const input = h("input", { type: "file", id: "evidence-file", accept: ".json,application/json", class: "visually-hidden" });
   const outcome = h("div", { class: "judgement", role: "status" });
@@ -77,6 +77,10 @@ export function evidenceView(session: Session, now: boolean): View {
     if (state === shown) return;
     shown = state;
     fill(present, halted && presentNotice(halted));
+    if (halted && now) {
+      now = false;
+      void judgePresent();
+    }
   }
 
   function presentNotice(halted: Mismatch): HTMLElement {
@@ -94,7 +98,6 @@ export function evidenceView(session: Session, now: boolean): View {
   }
 
   update();
-  if (now) void judgePresent();
   return { title: "Evidence", element, update };
 }
 
@@ -103,7 +106,7 @@ function result(file: File, judgement: Judgement, anchors: HTMLElement[]): HTMLE
   if (judgement.verdict === "refused") {
     return notice("word", "This file is no evidence of anything.", h("p", {}, `It was forged, altered or cut short. ${sentence(judgement.reason ?? "no reason is given")}`), named);
   }
-  const granted = h("section", {}, h("h3", {}, "What this takes for granted"), h("ul", { class: "anchors" }, ...anchors), chainLine(judgement));
+  const granted = h("section", {}, h("h2", {}, "What this takes for granted"), h("ul", { class: "anchors" }, ...anchors), chainLine(judgement));
   const { mismatch } = judgement;
   if (judgement.verdict === "true" || !mismatch) {
     return notice("plain", "What the main node says is true.", h("p", {}, "Executed again, the file shows no mismatch."), granted, named);
