@@ -15,7 +15,7 @@ STREAM ?= $(RECORDING)/data-stream.bin.gz
 GENESIS ?= $(dir $(STREAM))genesis-allocs.json
 CHAIN ?= $(dir $(STREAM))chainspec.json
 
-.PHONY: help setup demo replay test check lint doc unit clients conformance portable bench deny clean
+.PHONY: help setup demo replay test check lint doc unit clients page conformance portable bench deny clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -40,7 +40,7 @@ replay: ## Verify the recorded chain, or the one that STREAM= names
 	fi
 	$(CARGO) run --locked --release -p zk-replica -- replay --stream "$(STREAM)" --genesis "$(GENESIS)" --chain "$(CHAIN)"
 
-test: setup lint doc unit clients portable ## Everything: format, lints, documentation, all tests, clients, wasm
+test: setup lint doc unit clients page portable ## Everything: format, lints, documentation, all tests, clients, wasm
 
 check: lint ## The same as lint
 
@@ -59,6 +59,17 @@ clients: setup ## ethers, viem and web3.js against a replica that follows a devn
 	cd tests/clients && $(NPM) ci --no-audit --no-fund --loglevel=error
 	@# Libraries leave timers and sockets behind.
 	ZK_REPLICA="$(TARGET_DIR)/release/zk-replica" $(NODE) --test --test-force-exit --test-reporter=spec tests/clients/http.test.mjs
+
+# Debian's package, without what it recommends, is enough.
+CHROMIUM ?= /usr/bin/chromium
+
+page: setup ## The page, in Chromium
+	@command -v $(CHROMIUM) >/dev/null || { echo "Chromium is missing: apt-get install --no-install-recommends chromium, or name it: CHROMIUM="; exit 1; }
+	$(CARGO) build --locked --release -p zk-replica
+	cd www && $(NPM) ci --no-audit --no-fund --loglevel=error && $(NPM) run --silent check && $(NPM) test --silent
+	cd tests/browser && $(NPM) ci --no-audit --no-fund --loglevel=error
+	ZK_REPLICA="$(TARGET_DIR)/release/zk-replica" CHROMIUM="$(CHROMIUM)" \
+		$(NODE) --test --test-force-exit --test-reporter=spec tests/browser/page.test.mjs
 
 conformance: setup ## Published vectors with known results: all, or those that VECTORS= names
 	$(CARGO) run --locked --release -p zk-replica-tests --bin conformance -- $(VECTORS)

@@ -1,6 +1,6 @@
 // Builds the page: `node build.mjs [--out DIR] [--engine MODULE]`.
 //
-// The engine is the package `zk-replica` (wasm/npm, built). What it loads at run time, its worker and its wasm, is copied
+// The engine is the package `zk-replica` (wasm/npm, built). What it loads at run time, its worker and its wasm, stands
 // beside the script, where it looks for them. Tests give another engine.
 
 import { build } from "esbuild";
@@ -47,8 +47,8 @@ for (const [name, file] of Object.entries(fonts)) {
   cpSync(join(here, "node_modules", dirname(dirname(file)), "LICENSE"), join(out, "fonts", `${name}.LICENSE.txt`));
 }
 if (engine === packaged) {
-  const assets = readdirSync(dirname(packaged)).filter((name) => /\.(wasm|js)$/.test(name) && !/^(index|inline)\.js$/.test(name));
-  for (const name of assets) cpSync(join(dirname(packaged), name), join(out, name));
+  await build({ ...common, entryPoints: [join(dirname(packaged), "worker.js")], outfile: join(out, "worker.js") });
+  cpSync(join(dirname(packaged), "zk-replica.wasm"), join(out, "zk-replica.wasm"));
 }
 
 // The service worker keeps all of it, under a version that is the hash of all of it.

@@ -123,7 +123,7 @@ describe("a chain that is verified", () => {
     await heading(page, "Block 40 is verified.");
     assert.equal(await text(page, "#state"), "Verified to block 40");
     assert.equal(await figure(page, "Main node"), "40");
-    assert.equal(await figure(page, "Time left"), "at the tip");
+    assert.match(await figure(page, "Newest block"), /^[\d,]+ days ago$/);
     assert.equal(await bar.isVisible(), false);
     const rows = page.locator("table.blocks tbody tr");
     await until(async () => (await rows.count()) === 20 && (await rows.first().innerText()).startsWith("40"));
@@ -278,6 +278,33 @@ describe("a chain that is verified", () => {
     await page.leave();
   });
 
+  test("says what L1 has proved", async () => {
+    const page = await visit(world);
+    await heading(page, /is verified/);
+    await page.route("**/engine/rpc", async (route) => {
+      const { method } = JSON.parse(route.request().postData());
+      const result = { zkevm_verifiedBatchNumber: "0x5", zkevm_consolidatedBlockNumber: "0x29" }[method];
+      await (result ? route.fulfill({ json: { jsonrpc: "2.0", id: 1, result } }) : route.continue());
+    });
+    await lookUp(page, HOLDER);
+    await page.getByText("Batch 5, up to block 41, is proved on L1").waitFor();
+    assert.equal((await text(page, ".card-head .badge")).trim(), "Proved on L1");
+    await sound(page, "an account that is final");
+    await page.leave();
+  });
+
+  test("says that the disk is full, and that light mode proves", async () => {
+    const page = await visit(world, `?test-status=${encodeURIComponent('{"mode":"light"}')}&test-problem=quota`);
+    await heading(page, /is verified/);
+    await page.getByText("This browser has no more room.").waitFor();
+    await page.getByText("light: proofs from a checkpoint").waitFor();
+    await lookUp(page, HOLDER);
+    await page.getByRole("heading", { name: "Checkpoint" }).waitFor();
+    assert.equal((await text(page, ".card-head .badge")).trim(), "Proved");
+    await sound(page, "light mode");
+    await page.leave();
+  });
+
   test("runs no script but its own", async () => {
     const page = await visit(world, "", { allow: [/Content Security Policy|TrustedHTML|TrustedScript/] });
     await heading(page, /is verified/);
@@ -421,7 +448,7 @@ describe("a main node that lies", () => {
       dataTransfer.items.add(new File([content], "altered.json"));
       zone.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
     }, altered);
-    await page.getByText("This file is no evidence of anything.").waitFor();
+    await page.locator(".judgement").getByText("This file is no evidence of anything.").waitFor();
     assert.equal(await page.locator(".judgement .difference").count(), 0);
     await page.leave();
   });

@@ -27,8 +27,6 @@ let view: View | null = null;
 let turn = 0;
 
 async function start(): Promise<void> {
-  await registerShell();
-  window.addEventListener("hashchange", () => void navigate(true));
   search();
   fill(main, h("article", {}, h("h1", { tabindex: "-1" }, "Looking for a chain…")));
   try {
@@ -43,14 +41,18 @@ async function start(): Promise<void> {
       window.addEventListener("pagehide", (event) => {
         if (!event.persisted) void replica.close();
       });
-      byId("search").hidden = false;
       refresh();
     }
   } catch (error) {
     problem = { kind: error instanceof ConfigError ? "setup" : "start", words: reason(error) };
   }
-  document.documentElement.dataset.ready = "";
+  if (!session) {
+    byId("search").hidden = true;
+    byId("state").hidden = true;
+  }
+  window.addEventListener("hashchange", () => void navigate(true));
   await navigate(false);
+  await registerShell();
 }
 
 /** Trusted types: the only addresses that may become scripts are this page's own. */
@@ -141,7 +143,6 @@ function refresh(): void {
   const { status, halted, behind, offline } = session;
   const now = halted ? "wrong" : offline ? "offline" : status.trouble ? "trouble" : !status.verified ? "starting" : behind > AT_TIP ? "syncing" : "synced";
   const place = byId("state");
-  place.hidden = false;
   place.dataset.state = now;
   const block = `block ${whole(status.verified?.number ?? 0)}`;
   const done = Math.floor((100 * (status.verified?.number ?? 0)) / Math.max(1, status.highest ?? 1));

@@ -33,11 +33,16 @@ export function badge(trust: Trust, words?: string): HTMLElement {
   return h("span", { class: `badge ${trust}` }, icon(path), words ?? name);
 }
 
-/** A hash or address in full, which breaks into equal lines where one is too short for it. */
-export function full(hex: string): HTMLElement {
-  const code = h("code");
-  const each = hex.length === 66 ? 16 : hex.length === 42 ? 20 : hex.length;
-  for (let at = 2; at < hex.length; at += each) code.append(at === 2 ? hex.slice(0, 2) : h("wbr"), hex.slice(at, at + each));
+/**
+ * Bytes in full. Where a line is too short for them it breaks after whole parts: an address in its middle, anything else
+ * behind each `part` digits. `head` digits stand before the first part.
+ */
+export function full(hex: string, part = hex.length === 42 ? 20 : 32, head = 0): HTMLElement {
+  const code = h("code", {}, hex.slice(0, 2 + head));
+  for (let at = 2 + head; at < hex.length; at += part) {
+    if (at > 2) code.append(h("wbr"));
+    code.append(hex.slice(at, at + part));
+  }
   return code;
 }
 

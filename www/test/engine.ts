@@ -18,6 +18,9 @@ interface Native {
   upstreams: { last_trouble?: string }[];
 }
 
+/** What a test asks for in the address bar. */
+const asked = (name: string): string | null => new URLSearchParams(location.search).get(name);
+
 type Listeners = { [Name in keyof Events]: Set<(value: Events[Name]) => void> };
 
 export async function createReplica(options: Options): Promise<Replica> {
@@ -33,11 +36,12 @@ class Engine implements Replica {
   private current: Status;
   private closed = false;
   private transactions = 0;
-  private speed = Number(new URLSearchParams(location.search).get("test-speed") ?? Infinity);
+  private speed = Number(asked("test-speed") ?? Infinity);
 
   constructor(chainId: number) {
     const nothing = { verified: null, highest: null, halted: null, trouble: null };
-    this.current = { chainId, chainName: "", mode: "full", rate: 0, storage: "opfs", stored: 0, ...nothing };
+    const given = JSON.parse(asked("test-status") ?? "{}") as Partial<Status>;
+    this.current = { chainId, chainName: "", mode: "full", rate: 0, storage: "opfs", stored: 0, ...nothing, ...given };
   }
 
   get status(): Status {
@@ -101,6 +105,8 @@ class Engine implements Replica {
       if (!this.closed) setTimeout(() => void turn(), PACE);
     };
     void turn();
+    const problem = asked("test-problem") as Events["error"]["kind"] | null;
+    if (problem) setTimeout(() => this.emit("error", { kind: problem, message: "a test asks for it" }), PACE);
   }
 
   private async look(): Promise<Native> {

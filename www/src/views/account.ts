@@ -299,7 +299,7 @@ function steps(session: Session, { head, proof, batch, proved }: Reading, open: 
   const step = (trust: Trust, name: string, mark: string | null, ...content: (Node | string)[]) =>
     h("li", { class: trust }, h("h3", {}, name, mark ? badge(trust, mark) : null), ...content.map((part) => h("div", {}, part)));
   const path = (what: string, nodes: string[]) =>
-    h("div", {}, h("h4", {}, `${what}: ${count(nodes.length, "node")}`), h("ol", { tabindex: "0", "aria-label": `Path to the ${what.toLowerCase()}` }, ...nodes.map((node) => h("li", {}, h("code", {}, node)))));
+    h("div", {}, h("h4", {}, `${what}: ${count(nodes.length, "node")}`), h("ol", { tabindex: "0", "aria-label": `Path to the ${what.toLowerCase()}` }, ...nodes.map((node) => h("li", {}, full(node)))));
   return [
     step(
       "given",

@@ -11,6 +11,9 @@ import type { View } from "./view";
 
 /** Transactions that are shown at once. */
 const PAGE = 50;
+/** Hexadecimal digits of a function's selector and of an ABI word. */
+const SELECTOR = 8;
+const WORD = 64;
 /** Bytes of call data or of a log that are shown. */
 const LONGEST = 4096;
 
@@ -306,7 +309,7 @@ function transactionItem(session: Session, entry: Transaction, open: boolean): H
       ["Value", coins(entry.value, coin)],
       ["Nonce", whole(entry.nonce)],
       ["Gas", `${whole(entry.gasUsed)} of ${whole(entry.gas)} used, ${amount(entry.gasPrice, 9)} gwei each`],
-      ["Call data", data(entry.input)],
+      ["Call data", data(entry.input, entry.to ? SELECTOR : 0)],
     ),
     h("h3", {}, count(entry.logs.length, "log")),
     entry.logs.length > 0 && h("ol", { class: "logs" }, ...entry.logs.map((log) => h("li", { value: log.index }, logItem(log)))),
@@ -324,14 +327,15 @@ function logItem(log: Log): HTMLElement {
     name
       ? ["Event", h("span", {}, `${name}, if the contract keeps to ERC-20: ${whole(BigInt(log.data))} units from `, brief(party(log.topics[1])), " to ", brief(party(log.topics[2])))]
       : null,
-    ["Topics", h("span", { class: "stack" }, ...log.topics.map(full), log.topics.length === 0 ? "none" : "")],
-    ["Data", data(log.data)],
+    ["Topics", h("span", { class: "stack" }, ...log.topics.map((topic) => full(topic)), log.topics.length === 0 ? "none" : "")],
+    ["Data", data(log.data, 0)],
   );
 }
 
-function data(hexText: string): HTMLElement {
+/** Bytes as the ABI has them: a head, and words behind it. */
+function data(hexText: string, head: number): HTMLElement {
   const bytes = bytesOf(hexText);
   if (bytes === 0) return h("span", {}, "none");
   const cut = hexText.slice(0, 2 + 2 * LONGEST);
-  return h("span", { class: "stack" }, h("span", {}, count(bytes, "byte")), h("code", {}, cut.length < hexText.length ? `${cut}…` : cut));
+  return h("span", { class: "stack" }, h("span", {}, count(bytes, "byte")), full(cut.length < hexText.length ? `${cut}…` : cut, WORD, head));
 }

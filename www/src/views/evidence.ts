@@ -14,7 +14,7 @@ const LONGEST = 64 << 20;
 /** `now`: the evidence of what the main node is wrong about is executed at once. */
 export function evidenceView(session: Session, now: boolean): View {
   const input = h("input", { type: "file", id: "evidence-file", accept: ".json,application/json", class: "visually-hidden" });
-  const outcome = h("div", { class: "judgement", role: "status" });
+  const outcome = h("div", { class: "judgement" });
   const zone = h(
     "label",
     { class: "drop", for: "evidence-file" },

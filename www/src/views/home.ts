@@ -28,11 +28,14 @@ export function homeView(session: Session): View {
   const wrong = h("div");
   const keeping = h("dt");
   const kept = h("dd");
-  const values = new Map(["Verified", "Main node", "Rate", "Time left", "Transactions"].map((name) => [name, h("dd")]));
+  const values = new Map(["Verified", "Main node", "Rate", "Transactions"].map((name) => [name, h("dd")]));
+  const timing = h("dt");
+  const time = h("dd");
   const figures = h(
     "dl",
     { class: "figures" },
     ...[...values].map(([name, value]) => h("div", {}, h("dt", {}, name), value)),
+    h("div", {}, timing, time),
     h("div", {}, keeping, kept),
   );
   const rows = h("tbody");
@@ -114,7 +117,8 @@ export function homeView(session: Session): View {
     set("Verified", verified ? whole(verified.number) : "–");
     set("Main node", highest === null ? "–" : whole(highest));
     set("Rate", status.rate > 0 && !halted ? `${rate(status.rate)} blocks/s` : "–");
-    set("Time left", timeLeft(session));
+    say(timing, phase === "synced" ? "Newest block" : "Time left");
+    say(time, phase === "synced" && verified ? age(verified.timestamp) : timeLeft(session));
     set("Transactions", verified ? whole(verified.totals.transactions) : "–");
     say(keeping, status.storage === "memory" ? "In memory only" : "Kept in this browser");
     say(kept, size(status.stored));
@@ -171,7 +175,6 @@ function timeLeft(session: Session): string {
   const { behind, halted, status } = session;
   if (halted) return "halted";
   if (!status.verified) return "–";
-  if (behind <= AT_TIP) return "at the tip";
   return status.rate > 0 ? span(behind / status.rate) : "–";
 }
 

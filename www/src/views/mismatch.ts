@@ -3,7 +3,7 @@
 import type { Mismatch } from "../contract";
 import { h, say } from "../dom";
 import { whole } from "../format";
-import { announce, difference, download, reason } from "../parts";
+import { difference, download, reason } from "../parts";
 import type { Session } from "../session";
 
 /** The difference, and what to do with it. `linked`: the block's own page is elsewhere. */
@@ -35,7 +35,6 @@ export function downloadButton(session: Session, mismatch: Mismatch, outcome: HT
       if (!file) throw new Error("there is none of this mismatch");
       download(file, `evidence-block-${mismatch.block}.json`);
       say(outcome, `Saved ${whole(file.length)} bytes. Anyone can execute them again, without a network and without believing you.`);
-      announce("The evidence is saved.");
     } catch (error) {
       say(outcome, `The evidence cannot be had. ${reason(error)}`);
     } finally {
