@@ -4,13 +4,16 @@
 import type { VerifiedBlock } from "./contract";
 
 const SVG = "http://www.w3.org/2000/svg";
+/** From one bar to the next, in CSS pixels. */
 const PITCH = 10;
 const HEIGHT = 48;
 const MOST_CLAIMED = 12;
 
+type Kind = "none" | "done" | "claimed" | "lie";
+
 export class Ribbon {
   readonly element = document.createElementNS(SVG, "svg");
-  private drawn = "";
+  private bars: SVGRectElement[] = [];
 
   constructor() {
     this.element.setAttribute("class", "ribbon");
@@ -20,36 +23,38 @@ export class Ribbon {
 
   /** `blocks` newest first; `behind` of them are claimed and not verified. */
   draw(blocks: VerifiedBlock[], behind: number, halted: boolean): void {
-    const width = this.element.clientWidth || 640;
-    const room = Math.max(8, Math.floor(width / PITCH));
+    this.fit(Math.max(8, Math.floor((this.element.clientWidth || 640) / PITCH)));
     const claimed = halted ? 1 : Math.min(behind, MOST_CLAIMED);
-    const shown = blocks.slice(0, room - claimed).reverse();
-    const now = `${room} ${claimed} ${halted} ${shown.length} ${shown.at(-1)?.hash}`;
-    if (now === this.drawn) return;
-    this.drawn = now;
-    this.element.setAttribute("viewBox", `0 0 ${room * PITCH} ${HEIGHT}`);
-    const most = Math.max(1, ...shown.map(({ gasUsed }) => gasUsed));
     // The newest stands at the right edge, so that it does not move while there are few.
-    const first = room - claimed - shown.length;
-    const bars = shown.map(({ gasUsed }, place) => {
+    const first = this.bars.length - claimed - 1;
+    const most = Math.max(1, ...blocks.slice(0, first + 1).map(({ gasUsed }) => gasUsed));
+    this.bars.forEach((bar, place) => {
+      const block = blocks[first - place];
+      if (place > first) set(bar, halted ? "lie" : "claimed", halted ? HEIGHT - 2 : 14);
       // The root makes small blocks visible beside large ones.
-      return bar(first + place, Math.max(4, Math.sqrt(gasUsed / most) * (HEIGHT - 2)), "done");
+      else if (block) set(bar, "done", Math.max(4, Math.sqrt(block.gasUsed / most) * (HEIGHT - 2)));
+      else set(bar, "none", 0);
     });
-    for (let place = room - claimed; place < room; place += 1) {
-      bars.push(bar(place, halted ? HEIGHT - 2 : 14, halted ? "lie" : "claimed"));
-    }
-    this.element.replaceChildren(...bars);
+  }
+
+  private fit(room: number): void {
+    if (room === this.bars.length) return;
+    this.element.setAttribute("viewBox", `0 0 ${room * PITCH} ${HEIGHT}`);
+    this.bars = Array.from({ length: room }, (_, place) => {
+      const bar = document.createElementNS(SVG, "rect");
+      bar.setAttribute("x", String(place * PITCH + 1));
+      bar.setAttribute("width", String(PITCH - 4));
+      bar.setAttribute("rx", "1.5");
+      return bar;
+    });
+    this.element.replaceChildren(...this.bars);
   }
 }
 
-function bar(place: number, height: number, kind: string): SVGRectElement {
-  const rect = document.createElementNS(SVG, "rect");
-  const set = (name: string, value: number) => rect.setAttribute(name, value.toFixed(1));
-  set("x", place * PITCH + 1);
-  set("y", HEIGHT - height - 1);
-  set("width", PITCH - 4);
-  set("height", height);
-  set("rx", 1.5);
-  rect.setAttribute("class", kind);
-  return rect;
+function set(bar: SVGRectElement, kind: Kind, height: number): void {
+  const now = height.toFixed(1);
+  if (bar.getAttribute("height") === now && bar.getAttribute("class") === kind) return;
+  bar.setAttribute("class", kind);
+  bar.setAttribute("height", now);
+  bar.setAttribute("y", (HEIGHT - height - 1).toFixed(1));
 }

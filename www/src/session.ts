@@ -1,4 +1,4 @@
-// One replica and what the page knows of it. Views look at it when told to; they are told at most every 100 ms.
+// One replica and what the page knows of it. Views look at it when told to; they are told at most every 200 ms.
 
 import { Chain } from "./chain";
 import type { Config } from "./config";
@@ -8,7 +8,7 @@ import type { Mismatch, Problem, Replica, Status, VerifiedBlock } from "./contra
 const RECALLED = 24;
 /** Blocks that the list and the ribbon look back on. */
 const REMEMBERED = 96;
-const PACE = 100;
+const PACE = 200;
 
 export class Session {
   readonly chain: Chain;

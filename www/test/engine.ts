@@ -6,6 +6,8 @@ import type { Events, Head, Judgement, Mismatch, Options, Provider, Replica, Sta
 
 /** How often the native replica is looked at, in milliseconds. */
 const PACE = 100;
+/** Blocks that are asked for at once. */
+const AT_ONCE = 40;
 /** Answers that are kept for when there is no network: what the browser's disk is to the package. */
 const DISK = "test-engine";
 
@@ -117,7 +119,7 @@ class Engine implements Replica {
   private async follow(native: Native): Promise<void> {
     const begun = performance.now();
     const from = (this.current.verified?.number ?? -1) + 1;
-    const most = Number.isFinite(this.speed) ? Math.max(1, Math.round((this.speed * PACE) / 1000)) : 40;
+    const most = Math.min(AT_ONCE, Math.max(1, Math.round((this.speed * PACE) / 1000)));
     const to = Math.min(native.height, from + most - 1);
     const blocks = await this.blocks(Array.from({ length: Math.max(0, to - from + 1) }, (_, place) => from + place));
     for (const block of blocks) {
