@@ -46,9 +46,10 @@ for (const [name, file] of Object.entries(fonts)) {
   cpSync(join(here, "node_modules", file), join(out, "fonts", `${name}.woff2`));
   cpSync(join(here, "node_modules", dirname(dirname(file)), "LICENSE"), join(out, "fonts", `${name}.LICENSE.txt`));
 }
-if (engine === packaged) {
-  await build({ ...common, entryPoints: [join(dirname(packaged), "worker.js")], outfile: join(out, "worker.js") });
-  cpSync(join(dirname(packaged), "zk-replica.wasm"), join(out, "zk-replica.wasm"));
+const wasm = join(dirname(engine), "zk-replica.wasm");
+if (existsSync(wasm)) {
+  await build({ ...common, entryPoints: [join(dirname(engine), "worker.js")], outfile: join(out, "worker.js") });
+  cpSync(wasm, join(out, "zk-replica.wasm"));
 }
 
 // The service worker keeps all of it, under a version that is the hash of all of it.

@@ -1,6 +1,7 @@
-// What the page's tests stand on: a devnet, a native replica that follows it, and a server that has the page.
+// What the page's tests stand on: a devnet, a native replica that follows it, and servers that have the page.
 //
-// The page is built with the test engine (www/test/engine.ts), which asks this server what the native replica has verified.
+// The page is built twice: as it is shipped, with the package `zk-replica`, and with the test engine (www/test/engine.ts),
+// which asks its server what the native replica has verified and comes into states that are hard to bring about.
 
 import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -12,6 +13,7 @@ import { fileURLToPath } from "node:url";
 
 const PROGRAM = process.env.ZK_REPLICA ?? fileURLToPath(new URL("../../target/release/zk-replica", import.meta.url));
 const WWW = fileURLToPath(new URL("../../www", import.meta.url));
+const PACKAGE = process.env.ENGINE ?? fileURLToPath(new URL("../../wasm/npm/dist/index.js", import.meta.url));
 const RECORDING = fileURLToPath(new URL("../../../shared/vectors/recorded-chain", import.meta.url));
 
 /** Milliseconds that a program has to start. */
@@ -22,19 +24,28 @@ const TYPES = {
   ".css": "text/css",
   ".json": "application/json",
   ".svg": "image/svg+xml",
+  ".wasm": "application/wasm",
   ".webmanifest": "application/manifest+json",
   ".woff2": "font/woff2",
 };
 
-/** Builds the page as tests open it. Gives its folder. */
-export function buildPage() {
+/** Whether there is a package to test the page with. */
+export const hasPackage = existsSync(PACKAGE);
+
+/** Builds the page, as it is shipped and for scripted states. Gives the folders. */
+export function buildPages() {
+  const scripted = buildPage("test/engine.ts");
+  return { shipped: hasPackage ? buildPage(PACKAGE) : scripted, scripted };
+}
+
+function buildPage(engine) {
   const out = mkdtempSync(join(tmpdir(), "zk-replica-page-"));
-  execFileSync(process.execPath, ["build.mjs", "--engine", "test/engine.ts", "--out", out], { cwd: WWW, stdio: "inherit" });
+  execFileSync(process.execPath, ["build.mjs", "--engine", engine, "--out", out], { cwd: WWW, stdio: "inherit" });
   return out;
 }
 
 /** A devnet and a replica of it. Everything is gone after `close`. */
-export async function openDevnet(page, ...options) {
+export async function openDevnet(pages, ...options) {
   const folder = mkdtempSync(join(tmpdir(), "zk-replica-browser-"));
   const files = join(folder, "chain");
   const devnet = await start(
@@ -42,21 +53,21 @@ export async function openDevnet(page, ...options) {
     { http: /JSON-RPC (http:\S+)/, stream: /data stream (\S+:\d+)/ },
   );
   const source = ["--stream", devnet.stream, "--main-node", devnet.http];
-  return world(page, folder, files, devnet, source, devnet.http);
+  return world(pages, folder, files, devnet, source, devnet.http);
 }
 
 export const hasRecording = existsSync(join(RECORDING, "data-stream.bin.gz"));
 
 /** The recorded chain. Its main node is gone: nothing answers where the page believes it. */
-export async function openRecording(page) {
+export async function openRecording(pages) {
   const folder = mkdtempSync(join(tmpdir(), "zk-replica-browser-"));
   const devnet = await start(["devnet", "--stream", "127.0.0.1:0", "--serve", join(RECORDING, "data-stream.bin.gz")], {
     stream: /data stream (\S+:\d+)/,
   });
-  return world(page, folder, RECORDING, devnet, ["--stream", devnet.stream], "http://127.0.0.1:9");
+  return world(pages, folder, RECORDING, devnet, ["--stream", devnet.stream], "http://127.0.0.1:9");
 }
 
-async function world(page, folder, files, devnet, source, mainNode) {
+async function world(pages, folder, files, devnet, source, mainNode) {
   const replica = await start(
     [
       "run",
@@ -67,25 +78,37 @@ async function world(page, folder, files, devnet, source, mainNode) {
     { http: /serving Web3 at (http:\S+)/ },
   );
   const evidence = () => newest(join(folder, "evidence"));
-  const server = createServer((request, response) => {
-    answer({ page, files, evidence, folder, replica: replica.http, mainNode: site.mainNode }, request, response).catch((error) => {
-      response.writeHead(500).end(String(error));
-    });
-  });
   const site = { mainNode };
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const serve = async (page) => {
+    const server = createServer((request, response) => {
+      answer({ page, files, evidence, folder, replica: replica.http, mainNode: site.mainNode }, request, response).catch((error) => {
+        response.writeHead(500).end(String(error));
+      });
+    });
+    await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+    return server;
+  };
+  const [shipped, scripted] = await Promise.all([serve(pages.shipped), serve(pages.scripted)]);
+  const address = (server) => `http://127.0.0.1:${server.address().port}/`;
   return {
     devnet: devnet.http,
     replica: replica.http,
-    url: `http://127.0.0.1:${server.address().port}/`,
+    /** The page as it is shipped. */
+    url: address(shipped),
+    /** The page with the test engine. */
+    scripted: address(scripted),
     files,
+    /** The native replica's evidence, and what it says of any. */
     evidence: () => readFileSync(evidence()),
+    judge: (file) => judge(file, folder),
     /** What config.json says from now on; null: there is none. */
     setMainNode: (address) => (site.mainNode = address),
     stopDevnet: () => devnet.stop(),
     async close() {
-      server.closeAllConnections();
-      server.close();
+      for (const server of [shipped, scripted]) {
+        server.closeAllConnections();
+        server.close();
+      }
       await Promise.all([replica.stop(), devnet.stop()]);
       rmSync(folder, { recursive: true });
     },

@@ -92,7 +92,7 @@ export function difference({ claim, expected, computed }: Pick<Mismatch, "claim"
     "dl",
     { class: "difference" },
     h("div", { class: "claimed" }, h("dt", {}, `The main node says: ${claim}`), h("dd", {}, said)),
-    h("div", { class: "computed" }, h("dt", {}, "Computed on this device"), h("dd", {}, found)),
+    h("div", { class: "computed" }, h("dt", {}, valueLike(computed) ? "Computed on this device" : "Found on this device"), h("dd", {}, found)),
     distance === null
       ? null
       : h("div", {}, h("dt", {}, "Difference"), h("dd", {}, h("code", {}, `${distance > 0n ? "+" : ""}${whole(distance)}`))),
