@@ -10,7 +10,7 @@ import { createServer } from "node:http";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { chromium } from "playwright-core";
-import { buildPages, hasPackage, openDevnet, rpc } from "./world.mjs";
+import { buildPages, hasPackage, hasRecording, openDevnet, openRecording, rpc } from "./world.mjs";
 
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const FLAGS = [
@@ -572,6 +572,29 @@ describe("a page that nobody has set up", () => {
     await sound(page, "a main node that is silent");
     await page.goto(`${world.url}#/address/${HOLDER}`);
     await until(async () => (await text(page, ".balance")).includes("ETH"));
+    await page.leave();
+  });
+});
+
+describe("a chain whose main node is gone", () => {
+  const missing = !hasPackage ? "the package in wasm/npm is not built" : !hasRecording && "there is no recording";
+
+  test("is verified from its recording", { skip: missing && `SKIPPED: ${missing}` }, async () => {
+    const world = await openRecording(pages);
+    worlds.push(world);
+    const page = await visit(world, "?stream=chain/data-stream.bin.gz&chain=chain/chainspec.json&genesis=chain/genesis-allocs.json");
+    await heading(page, /^Verifying block [\d,]+\.$/);
+    assert.match(await text(page, "#state"), /^Verifying block/);
+    assert.equal(await figure(page, "Main node"), "–");
+    const row = page.locator("table.blocks tbody tr").first();
+    await row.waitFor();
+    const number = Number((await row.locator("th").innerText()).replaceAll(",", ""));
+    await until(async () => Number(await rpc(world.replica, "eth_blockNumber").catch(() => 0)) >= number);
+    await page.goto(`${world.url}?stream=chain/data-stream.bin.gz&chain=chain/chainspec.json&genesis=chain/genesis-allocs.json#/block/${number}`);
+    await page.locator("table.claims tbody tr").first().waitFor();
+    const block = await rpc(world.replica, "eth_getBlockByNumber", `0x${number.toString(16)}`, false);
+    assert.equal(await text(page, "table.claims tbody tr code"), block.hash);
+    assert.equal(await page.getByRole("button", { name: "Ask the main node again" }).count(), 0);
     await page.leave();
   });
 });

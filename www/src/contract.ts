@@ -30,6 +30,8 @@ export interface Status {
   verified: Head | null;
   /** The main node's last block, as far as it is known. */
   highest: number | null;
+  /** All that the sources have is verified. */
+  synced: boolean;
   halted: Mismatch | null;
   mode: "full" | "light";
   /** Blocks verified per second, of late. */

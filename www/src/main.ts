@@ -12,7 +12,7 @@ import { aboutView } from "./views/about";
 import { accountView } from "./views/account";
 import { blockView } from "./views/block";
 import { evidenceView } from "./views/evidence";
-import { AT_TIP, headline, homeView } from "./views/home";
+import { headline, homeView } from "./views/home";
 import { setupView } from "./views/setup";
 import type { View } from "./views/view";
 
@@ -140,8 +140,8 @@ let phase = "";
 /** The line at the top of every view, and what a screen reader is told when it changes its kind. */
 function refresh(): void {
   if (!session) return;
-  const { status, halted, behind, offline } = session;
-  const now = halted ? "wrong" : offline ? "offline" : status.trouble ? "trouble" : !status.verified ? "starting" : behind > AT_TIP ? "syncing" : "synced";
+  const { status, offline, endKnown } = session;
+  const now = session.halted ? "wrong" : offline ? "offline" : status.trouble ? "trouble" : session.phase;
   const place = byId("state");
   place.dataset.state = now;
   const block = `block ${whole(status.verified?.number ?? 0)}`;
@@ -151,7 +151,7 @@ function refresh(): void {
     offline: `Offline, ${block}`,
     trouble: `Not connected, ${block}`,
     starting: "Preparing",
-    syncing: `Verifying, ${done}%`,
+    syncing: endKnown ? `Verifying, ${done}%` : `Verifying ${block}`,
     synced: `Verified to ${block}`,
   };
   say(byId("state-words"), words[now] ?? "");

@@ -9,6 +9,12 @@ const RECALLED = 24;
 /** Blocks that the list and the ribbon look back on. */
 const REMEMBERED = 96;
 const PACE = 200;
+/** Behind by no more, it is at the tip: the main node makes blocks while we look. */
+const AT_TIP = 2;
+/** A replica that was not at the tip for so long, in milliseconds, is catching up, also where nobody says how far it is. */
+const PATIENCE = 3000;
+
+export type Phase = "starting" | "syncing" | "synced" | "halted";
 
 export class Session {
   readonly chain: Chain;
@@ -18,6 +24,8 @@ export class Session {
   problem: Problem | null = null;
   private readonly listeners = new Set<() => void>();
   private timer: number | null = null;
+  /** When it was last at the tip. */
+  private tip = -Infinity;
 
   constructor(
     readonly replica: Replica,
@@ -56,6 +64,21 @@ export class Session {
   get behind(): number {
     const { verified, highest } = this.status;
     return highest === null ? 0 : Math.max(0, highest - (verified?.number ?? -1));
+  }
+
+  /** Whether the main node's last block is known, and is another one than the last verified. */
+  get endKnown(): boolean {
+    return this.behind > 0;
+  }
+
+  get phase(): Phase {
+    const { halted, synced, trouble, verified } = this.status;
+    if (halted) return "halted";
+    if (!verified) return "starting";
+    if (synced) this.tip = performance.now();
+    if (this.behind > AT_TIP) return "syncing";
+    const waiting = synced || trouble !== null || this.offline;
+    return waiting || performance.now() - this.tip < PATIENCE ? "synced" : "syncing";
   }
 
   watch(listener: () => void): () => void {

@@ -41,7 +41,7 @@ class Engine implements Replica {
   private speed = Number(asked("test-speed") ?? Infinity);
 
   constructor(chainId: number) {
-    const nothing = { verified: null, highest: null, halted: null, trouble: null };
+    const nothing = { verified: null, highest: null, synced: false, halted: null, trouble: null };
     const given = JSON.parse(asked("test-status") ?? "{}") as Partial<Status>;
     this.current = { chainId, chainName: "", mode: "full", rate: 0, storage: "opfs", stored: 0, ...nothing, ...given };
   }
@@ -134,7 +134,8 @@ class Engine implements Replica {
     const trouble = native.connected || native.mismatch ? null : (native.upstreams[0]?.last_trouble ?? "it does not answer");
     const highest = Math.max(native.main_node_height ?? 0, native.height);
     const stored = 40_000 + 900 * (this.current.verified?.number ?? 0);
-    this.change({ highest, halted, trouble, stored, rate: blocks.length / took });
+    const synced = done && highest === native.height;
+    this.change({ highest, synced, halted, trouble, stored, rate: blocks.length / took });
     if (halted && !before) this.emit("mismatch", halted);
   }
 

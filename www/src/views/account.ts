@@ -7,7 +7,6 @@ import { count, tame, units, whole } from "../format";
 import { announce, badge, brief, difference, exact, full, moment, notice, reason, type Trust } from "../parts";
 import type { Session } from "../session";
 import { isAddress, setTokens, tokensOf } from "../tokens";
-import { AT_TIP } from "./home";
 import type { View } from "./view";
 
 /** How often an account is read again while blocks arrive, in milliseconds. */
@@ -257,13 +256,12 @@ export function accountView(session: Session, address: string): View {
   });
 
   function update(): void {
-    const { behind, halted, status } = session;
+    const { halted, phase, status } = session;
     element.setAttribute("aria-busy", String(shown === null));
-    const older = behind > AT_TIP && !halted;
     const words = halted
       ? `The main node is wrong about block ${whole(halted.block)}. What you see is the last state that was verified.`
-      : older
-        ? `Still verifying: the main node is at block ${whole(status.highest ?? 0)}, so this may change.`
+      : phase === "syncing"
+        ? `Still verifying${session.endKnown ? `: the main node is at block ${whole(status.highest ?? 0)}` : ""}. Later blocks may change this.`
         : "";
     if (warning.textContent !== words) {
       fill(warning, words && h("p", { class: halted ? "notice wrong" : "notice word" }, words));

@@ -12,8 +12,6 @@ import type { View } from "./view";
 const LISTED = 20;
 /** The list is for reading: it does not move more often than this, in milliseconds. */
 const LIST_PACE = 400;
-/** Behind by no more, it is at the tip: the main node makes blocks while we look. */
-export const AT_TIP = 2;
 
 export function homeView(session: Session): View {
   const title = h("h1", { tabindex: "-1" });
@@ -83,9 +81,8 @@ export function homeView(session: Session): View {
   }
 
   function update(): void {
-    const { status, behind, halted } = session;
+    const { status, behind, halted, phase, endKnown } = session;
     const { verified, highest } = status;
-    const phase = halted ? "halted" : !verified ? "starting" : behind > AT_TIP ? "syncing" : "synced";
     element.dataset.phase = phase;
     const light = status.mode === "light";
     say(eyebrow, `${tame(status.chainName) || "Chain"} ${status.chainId} · ${light ? "light: proofs from a checkpoint" : "full: every block executed again"}`);
@@ -103,19 +100,19 @@ export function homeView(session: Session): View {
     figures.hidden = phase === "starting";
     ribbon.element.classList.toggle("empty", session.blocks.length === 0);
     progress.hidden = phase !== "syncing" && phase !== "starting";
-    if (highest !== null && verified) {
+    if (highest !== null && verified && endKnown) {
       bar.max = Math.max(1, highest);
       bar.value = verified.number;
     } else {
       bar.removeAttribute("value");
     }
-    say(from, verified ? `${percent(verified.number, highest)} of the chain` : "Preparing");
-    say(to, highest === null ? "" : `Main node: block ${whole(highest)}`);
+    say(from, !verified ? "Preparing" : endKnown ? `${percent(verified.number, highest)} of the chain` : "How far the recording goes is not known yet");
+    say(to, highest === null || !endKnown ? "" : `Main node: block ${whole(highest)}`);
     ribbon.draw(session.blocks, behind, halted !== null);
 
     const set = (name: string, text: string) => say(values.get(name) ?? h("dd"), text);
     set("Verified", verified ? whole(verified.number) : "–");
-    set("Main node", highest === null ? "–" : whole(highest));
+    set("Main node", highest === null || session.config.mainNodes.length === 0 ? "–" : whole(highest));
     set("Rate", status.rate > 0 && !halted ? `${rate(status.rate)} blocks/s` : "–");
     say(timing, phase === "synced" ? "Newest block" : "Time left");
     say(time, phase === "synced" && verified ? age(verified.timestamp) : timeLeft(session));
@@ -136,15 +133,16 @@ export function homeView(session: Session): View {
 }
 
 export function headline(session: Session): string {
-  const { status, behind, halted } = session;
+  const { status, halted, phase } = session;
+  const block = whole(status.verified?.number ?? 0);
   if (halted) return `The main node is wrong about block ${whole(halted.block)}.`;
-  if (!status.verified) return "Preparing to verify the chain.";
-  if (behind > AT_TIP) return `Verifying block ${whole(status.verified.number)} of ${whole(status.highest ?? 0)}.`;
-  return `Block ${whole(status.verified.number)} is verified.`;
+  if (phase === "starting") return "Preparing to verify the chain.";
+  if (phase === "synced") return `Block ${block} is verified.`;
+  return session.endKnown ? `Verifying block ${block} of ${whole(status.highest ?? 0)}.` : `Verifying block ${block}.`;
 }
 
 function explanation(session: Session): string {
-  const { status, behind, halted } = session;
+  const { status, phase, halted } = session;
   const { verified } = status;
   if (halted) {
     const stays = verified ? `Block ${whole(verified.number)} stays the last one, and` : "Nothing is verified yet, and";
@@ -154,7 +152,7 @@ function explanation(session: Session): string {
   if (status.mode === "light") {
     return "Each answer comes with a proof that leads to a state root, which follows from the checkpoint that you chose.";
   }
-  return behind > AT_TIP
+  return phase === "syncing"
     ? "This device executes every transaction since genesis again and compares each result with the main node’s claim."
     : "This device executed every transaction since genesis again and found the same state root as the main node.";
 }
@@ -175,7 +173,7 @@ function timeLeft(session: Session): string {
   const { behind, halted, status } = session;
   if (halted) return "halted";
   if (!status.verified) return "–";
-  return status.rate > 0 ? span(behind / status.rate) : "–";
+  return status.rate > 0 && behind > 0 ? span(behind / status.rate) : "–";
 }
 
 function percent(done: number, all: number | null): string {
