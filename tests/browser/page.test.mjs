@@ -282,6 +282,9 @@ describe("a chain that is verified", () => {
     ]);
     await page.keyboard.press("Enter");
     await heading(page, "Block 40");
+    await page.locator("#skip").focus();
+    await page.keyboard.press("Enter");
+    assert.equal(await page.evaluate(() => document.activeElement.innerText), "Block 40");
     await page.leave();
   });
 

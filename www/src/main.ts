@@ -209,5 +209,14 @@ async function destination(text: string): Promise<string> {
   throw new Error("An address is 0x and 40 hexadecimal digits, a transaction or block hash 0x and 64, a block a number.");
 }
 
+/** The address bar names views: skipping to the content must not change it. */
+function skipLink(): void {
+  byId("skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    (main.querySelector<HTMLElement>("h1") ?? main).focus();
+  });
+}
+
 trustOwnScripts();
+skipLink();
 void start();

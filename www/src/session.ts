@@ -7,7 +7,7 @@ import type { Mismatch, Problem, Replica, Status, VerifiedBlock } from "./contra
 /** Blocks that are read again when the replica begins with what it has on the disk. */
 const RECALLED = 24;
 /** Blocks that the list and the ribbon look back on. */
-const REMEMBERED = 96;
+const REMEMBERED = 128;
 const PACE = 200;
 /** Behind by no more, it is at the tip: the main node makes blocks while we look. */
 const AT_TIP = 2;
@@ -18,8 +18,7 @@ export type Phase = "starting" | "syncing" | "synced" | "halted";
 
 export class Session {
   readonly chain: Chain;
-  /** Newest first. */
-  readonly blocks: VerifiedBlock[] = [];
+  private readonly recent: VerifiedBlock[] = [];
   /** What went wrong with the disk or the engine, last. */
   problem: Problem | null = null;
   private readonly listeners = new Set<() => void>();
@@ -54,6 +53,12 @@ export class Session {
 
   get halted(): Mismatch | null {
     return this.status.halted;
+  }
+
+  /** The last blocks, newest first: none that `status` does not have yet. */
+  get blocks(): VerifiedBlock[] {
+    const last = this.status.verified?.number ?? -1;
+    return this.recent.filter(({ number }) => number <= last);
   }
 
   get offline(): boolean {
@@ -92,16 +97,16 @@ export class Session {
     if (last === undefined) return;
     const numbers = Array.from({ length: Math.min(RECALLED, last + 1) }, (_, back) => last - back);
     const found = await Promise.all(numbers.map((number) => this.chain.summary(number)));
-    const oldest = this.blocks.at(-1)?.number ?? Infinity;
-    this.blocks.push(...found.filter((block) => block !== null && block.number < oldest).map((block) => block as VerifiedBlock));
+    const oldest = this.recent.at(-1)?.number ?? Infinity;
+    this.recent.push(...found.filter((block) => block !== null && block.number < oldest).map((block) => block as VerifiedBlock));
     this.changed();
   }
 
   private remember(block: VerifiedBlock): void {
     // A roll-back: the blocks from here on were other ones.
-    while (this.blocks[0] && this.blocks[0].number >= block.number) this.blocks.shift();
-    this.blocks.unshift(block);
-    if (this.blocks.length > REMEMBERED) this.blocks.pop();
+    while (this.recent[0] && this.recent[0].number >= block.number) this.recent.shift();
+    this.recent.unshift(block);
+    if (this.recent.length > REMEMBERED) this.recent.pop();
   }
 
   private changed(): void {
