@@ -9,20 +9,8 @@ import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { chromium } from "playwright-core";
-import { buildPages, hasPackage, hasRecording, openDevnet, openRecording, rpc } from "./world.mjs";
+import { buildPages, hasPackage, hasRecording, openBrowser, openDevnet, openRecording, rpc, until as is } from "./page-world.mjs";
 
-const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const FLAGS = [
-  "--headless",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 /** The first account of the devnet with seed 0, and the token that its traffic moves. */
 const HOLDER = "0x178f5b2A069A8c7da332AB03F641e8bE68f331dB";
 const TOKEN = "0xf4e4012046304812b55b59bf36be52c7c71c0467";
@@ -37,7 +25,7 @@ const worlds = [];
 before(async () => {
   pages = buildPages();
   if (!hasPackage) console.log("SKIPPED: the page as it is shipped: the package in wasm/npm is not built; the test engine stands in");
-  browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+  browser = await openBrowser();
 });
 
 after(async () => {
@@ -78,13 +66,7 @@ async function visit(world, path = "", { viewport = DESK, colorScheme = "light",
   return page;
 }
 
-async function until(holds) {
-  const end = Date.now() + 60_000;
-  while (!(await holds())) {
-    if (Date.now() > end) throw new Error(`not so after a minute: ${holds}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
+const until = (holds) => is(holds.toString(), holds);
 
 const heading = (page, text) => page.getByRole("heading", { level: 1, name: text }).waitFor();
 const text = (page, selector) => page.locator(selector).first().innerText();

@@ -3,21 +3,22 @@
 // The page is built twice: as it is shipped, with the package `zk-replica`, and with the test engine (www/test/engine.ts),
 // which asks its server what the native replica has verified and comes into states that are hard to bring about.
 
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { extname, join, normalize } from "node:path";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+import { start } from "../clients/world.mjs";
+
+export { rpc, until } from "../clients/world.mjs";
 
 const PROGRAM = process.env.ZK_REPLICA ?? fileURLToPath(new URL("../../target/release/zk-replica", import.meta.url));
 const WWW = fileURLToPath(new URL("../../www", import.meta.url));
 const PACKAGE = process.env.ENGINE ?? fileURLToPath(new URL("../../wasm/npm/dist/index.js", import.meta.url));
 const RECORDING = fileURLToPath(new URL("../../../shared/vectors/recorded-chain", import.meta.url));
 
-/** Milliseconds that a program has to start. */
-const PATIENCE = 60_000;
 const TYPES = {
   ".html": "text/html; charset=utf-8",
   ".js": "text/javascript",
@@ -28,6 +29,20 @@ const TYPES = {
   ".webmanifest": "application/manifest+json",
   ".woff2": "font/woff2",
 };
+
+const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+const FLAGS = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+export const openBrowser = () => chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
 
 /** Whether there is a package to test the page with. */
 export const hasPackage = existsSync(PACKAGE);
@@ -167,38 +182,4 @@ async function bytes(request) {
   const parts = [];
   for await (const part of request) parts.push(part);
   return Buffer.concat(parts);
-}
-
-/** Asks, and gives the result; an error is thrown. */
-export async function rpc(url, method, ...params) {
-  const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params });
-  const response = await fetch(url, { method: "POST", headers: { "content-type": "application/json" }, body });
-  const { result, error } = await response.json();
-  if (error) throw new Error(`${method}: ${error.code} ${error.message}`);
-  return result;
-}
-
-/** Starts the program, and waits until its output has said all of `facts`. */
-async function start(args, facts) {
-  const child = spawn(PROGRAM, args, { stdio: ["ignore", "pipe", "pipe"] });
-  const ended = new Promise((resolve) => child.once("exit", resolve));
-  const said = [];
-  const found = {};
-  const complete = new Promise((resolve, reject) => {
-    for (const output of [child.stdout, child.stderr]) {
-      createInterface({ input: output }).on("line", (line) => {
-        if (said.length < 200) said.push(line);
-        for (const [name, pattern] of Object.entries(facts)) found[name] ??= line.match(pattern)?.[1];
-        if (Object.keys(facts).every((name) => found[name] !== undefined)) resolve();
-      });
-    }
-    child.once("error", reject);
-    ended.then((code) => reject(new Error(`zk-replica ${args[0]} ended with ${code}:\n${said.join("\n")}`)));
-    setTimeout(() => reject(new Error(`zk-replica ${args[0]} did not start:\n${said.join("\n")}`)), PATIENCE).unref();
-  });
-  await complete.catch((error) => {
-    child.kill("SIGKILL");
-    throw error;
-  });
-  return { ...found, stop: () => (child.kill("SIGTERM"), ended) };
 }
