@@ -11,6 +11,12 @@ const FIRST = 12;
 /** Lies about the end of a batch: its last block is true. */
 const BEHIND = ["batch-state-root", "local-exit-root"];
 
+/**
+ * What a replica that catches up meets in another form than one that is at the tip: a closed batch has the leaf in its data,
+ * and the block's exit root contradicts it.
+ */
+const CONTRADICTION = { "global-exit-root": "globalExitRoot: expected that of the leaf in its data" };
+
 const reason = hasPackage ? false : "SKIPPED: the package in wasm/npm is not built";
 
 describe("a lie over JSON-RPC", { skip: reason }, () => {
@@ -57,8 +63,8 @@ describe("a lie over JSON-RPC", { skip: reason }, () => {
   };
 
   test("is shown for what it is, of each kind", async (suite) => {
-    for (const { kind, overRpc } of kinds.filter(({ overRpc }) => overRpc === "told")) {
-      await suite.test(`${kind}, ${overRpc}`, () =>
+    for (const { kind } of kinds.filter(({ kind, overRpc }) => overRpc === "told" && !CONTRADICTION[kind])) {
+      await suite.test(kind, () =>
         meet(kind, async (page, lie) => {
           await page.getByRole("heading", { level: 1, name: `The main node is wrong about block ${lie.caughtAt}.` }).waitFor();
           assert.equal(await page.locator(".mismatch .where strong").innerText(), lie.claim);
@@ -78,10 +84,12 @@ describe("a lie over JSON-RPC", { skip: reason }, () => {
   });
 
   test("that contradicts itself leaves nothing to check, and says so", async (suite) => {
-    for (const { kind, overRpc } of kinds.filter(({ overRpc }) => overRpc.unsound)) {
+    for (const { kind, overRpc } of kinds) {
+      const words = CONTRADICTION[kind] ?? overRpc.unsound;
+      if (!words) continue;
       await suite.test(kind, () =>
         meet(kind, async (page, lie) => {
-          await page.locator(".notice").filter({ hasText: overRpc.unsound }).waitFor();
+          await page.locator(".notice").filter({ hasText: words }).waitFor();
           assert.ok((await verified(page)) < lie.toldAt);
           assert.match(await page.locator("#state").innerText(), /^Not connected/);
         }),

@@ -173,7 +173,7 @@ function timeLeft(session: Session): string {
   const { behind, halted, status } = session;
   if (halted) return "halted";
   if (!status.verified) return "–";
-  return status.rate > 0 && behind > 0 ? span(behind / status.rate) : "–";
+  return status.rate > 0 && behind > 0 && !status.trouble ? span(behind / status.rate) : "–";
 }
 
 function percent(done: number, all: number | null): string {
