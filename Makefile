@@ -69,7 +69,7 @@ page: setup ## The page, in Chromium
 	cd www && $(NPM) ci --no-audit --no-fund --loglevel=error && $(NPM) run --silent check && $(NPM) test --silent
 	cd tests/browser && $(NPM) ci --no-audit --no-fund --loglevel=error
 	ZK_REPLICA="$(TARGET_DIR)/release/zk-replica" CHROMIUM="$(CHROMIUM)" \
-		$(NODE) --test --test-force-exit --test-reporter=spec tests/browser/page.test.mjs
+		$(NODE) --test --test-force-exit --test-reporter=spec tests/browser/page.test.mjs tests/browser/lies.test.mjs
 
 conformance: setup ## Published vectors with known results: all, or those that VECTORS= names
 	$(CARGO) run --locked --release -p zk-replica-tests --bin conformance -- $(VECTORS)

@@ -33,7 +33,12 @@ const common = {
 
 rmSync(out, { recursive: true, force: true });
 mkdirSync(join(out, "fonts"), { recursive: true });
-await build({ ...common, entryPoints: ["src/main.ts"], outfile: join(out, "main.js"), alias: { "zk-replica": engine } });
+await build({
+  ...common,
+  entryPoints: ["src/main.ts"],
+  outfile: join(out, "main.js"),
+  alias: { "zk-replica": engine },
+});
 await build({ ...common, entryPoints: ["style.css"], outfile: join(out, "style.css"), external: ["fonts/*"] });
 
 for (const name of ["index.html", "icon.svg", "manifest.webmanifest"]) cpSync(join(here, name), join(out, name));
@@ -58,7 +63,11 @@ const files = readdirSync(out, { recursive: true, withFileTypes: true })
   .map((entry) => relative(out, join(entry.parentPath, entry.name)).replaceAll("\\", "/"))
   .sort();
 const hash = createHash("sha256");
-for (const name of files) hash.update(name).update("\0").update(readFileSync(join(out, name)));
+for (const name of files)
+  hash
+    .update(name)
+    .update("\0")
+    .update(readFileSync(join(out, name)));
 await build({
   ...common,
   entryPoints: ["src/sw.ts"],

@@ -66,7 +66,9 @@ describe("a lie over JSON-RPC", { skip: reason }, () => {
     for (const { kind } of kinds.filter(({ kind, overRpc }) => overRpc === "told" && !CONTRADICTION[kind])) {
       await suite.test(kind, () =>
         meet(kind, async (page, lie) => {
-          await page.getByRole("heading", { level: 1, name: `The main node is wrong about block ${lie.caughtAt}.` }).waitFor();
+          await page
+            .getByRole("heading", { level: 1, name: `The main node is wrong about block ${lie.caughtAt}.` })
+            .waitFor();
           assert.equal(await page.locator(".mismatch .where strong").innerText(), lie.claim);
           const [said, found] = await page.locator(".mismatch .difference dd").allInnerTexts();
           assert.notEqual(said, found);
@@ -74,9 +76,15 @@ describe("a lie over JSON-RPC", { skip: reason }, () => {
           assert.equal(await verified(page), last);
           await page.goto(`${world.url}#/evidence/now`);
           await page.locator(".judgement .difference").waitFor();
-          assert.deepEqual((await page.locator(".judgement .difference dd").allInnerTexts()).slice(0, 2), [said, found]);
+          assert.deepEqual((await page.locator(".judgement .difference dd").allInnerTexts()).slice(0, 2), [
+            said,
+            found,
+          ]);
           await page.goto(`${world.url}#/block/${last + 1}`);
-          await page.locator(".view-head .badge").filter({ hasText: /Refused|Not verified/ }).waitFor();
+          await page
+            .locator(".view-head .badge")
+            .filter({ hasText: /Refused|Not verified/ })
+            .waitFor();
           await page.goto(`${world.url}#/`);
         }),
       );

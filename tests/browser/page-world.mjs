@@ -96,7 +96,11 @@ async function world(pages, folder, files, devnet, source, mainNode) {
   const site = { mainNode };
   const serve = async (page) => {
     const server = createServer((request, response) => {
-      answer({ page, files, evidence, folder, replica: replica.http, mainNode: site.mainNode }, request, response).catch((error) => {
+      answer(
+        { page, files, evidence, folder, replica: replica.http, mainNode: site.mainNode },
+        request,
+        response,
+      ).catch((error) => {
         response.writeHead(500).end(String(error));
       });
     });
@@ -132,21 +136,28 @@ async function world(pages, folder, files, devnet, source, mainNode) {
 
 async function answer({ page, files, evidence, folder, replica, mainNode }, request, response) {
   const { pathname } = new URL(request.url, "http://127.0.0.1");
-  const send = (status, type, body) => response.writeHead(status, { "content-type": type, "cache-control": "no-store" }).end(body);
+  const send = (status, type, body) =>
+    response.writeHead(status, { "content-type": type, "cache-control": "no-store" }).end(body);
   if (pathname === "/engine/rpc") {
     const body = await bytes(request);
     const found = await fetch(replica, { method: "POST", headers: { "content-type": "application/json" }, body });
     return send(200, "application/json", await found.text());
   }
-  if (pathname === "/engine/status") return send(200, "application/json", await (await fetch(`${replica}/status`)).text());
+  if (pathname === "/engine/status")
+    return send(200, "application/json", await (await fetch(`${replica}/status`)).text());
   if (pathname === "/engine/evidence") {
     const file = evidence();
     return file ? send(200, "application/json", readFileSync(file)) : send(404, "text/plain", "none");
   }
-  if (pathname === "/engine/check") return send(200, "application/json", JSON.stringify(judge(await bytes(request), folder)));
+  if (pathname === "/engine/check")
+    return send(200, "application/json", JSON.stringify(judge(await bytes(request), folder)));
   if (pathname === "/config.json") {
     if (mainNode === null) return send(404, "text/plain", "none");
-    return send(200, "application/json", JSON.stringify({ mainNode, chain: "chain/chainspec.json", genesis: "chain/genesis-allocs.json" }));
+    return send(
+      200,
+      "application/json",
+      JSON.stringify({ mainNode, chain: "chain/chainspec.json", genesis: "chain/genesis-allocs.json" }),
+    );
   }
   const from = pathname.startsWith("/chain/") ? [files, pathname.slice("/chain".length)] : [page, pathname];
   const path = join(from[0], normalize(from[1] === "/" ? "/index.html" : from[1]));
@@ -164,12 +175,27 @@ function judge(file, folder) {
     execFileSync(PROGRAM, ["evidence", "check", path], { stdio: ["ignore", "pipe", "pipe"] });
   } catch (error) {
     code = error.status;
-    if (code === 2) return { ...nothing, verdict: "refused", reason: String(error.stderr).trim().replace(/^error: /, "") };
+    if (code === 2)
+      return {
+        ...nothing,
+        verdict: "refused",
+        reason: String(error.stderr)
+          .trim()
+          .replace(/^error: /, ""),
+      };
     if (code !== 4) throw error;
   }
   const { chain, mismatch, parent } = JSON.parse(file);
-  const anchors = parent ? [{ kind: "parent", number: parent.number, hash: parent.hash, stateRoot: parent.stateRoot }] : [];
-  return { ...nothing, verdict: code === 0 ? "wrong" : "true", mismatch: code === 0 ? mismatch : null, chainId: chain.chainId, anchors };
+  const anchors = parent
+    ? [{ kind: "parent", number: parent.number, hash: parent.hash, stateRoot: parent.stateRoot }]
+    : [];
+  return {
+    ...nothing,
+    verdict: code === 0 ? "wrong" : "true",
+    mismatch: code === 0 ? mismatch : null,
+    chainId: chain.chainId,
+    anchors,
+  };
 }
 
 function newest(folder) {

@@ -9,7 +9,16 @@ import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { buildPages, hasPackage, hasRecording, openBrowser, openDevnet, openRecording, rpc, until as is } from "./page-world.mjs";
+import {
+  buildPages,
+  hasPackage,
+  hasRecording,
+  openBrowser,
+  openDevnet,
+  openRecording,
+  rpc,
+  until as is,
+} from "./page-world.mjs";
 
 /** The first account of the devnet with seed 0, and the token that its traffic moves. */
 const HOLDER = "0x178f5b2A069A8c7da332AB03F641e8bE68f331dB";
@@ -24,7 +33,8 @@ const worlds = [];
 
 before(async () => {
   pages = buildPages();
-  if (!hasPackage) console.log("SKIPPED: the page as it is shipped: the package in wasm/npm is not built; the test engine stands in");
+  if (!hasPackage)
+    console.log("SKIPPED: the page as it is shipped: the package in wasm/npm is not built; the test engine stands in");
   browser = await openBrowser();
 });
 
@@ -49,7 +59,8 @@ async function visit(world, path = "", { viewport = DESK, colorScheme = "light",
   const page = await context.newPage();
   const wrongs = [];
   page.on("console", (message) => {
-    if (["error", "warning"].includes(message.type())) wrongs.push(`console: ${message.text()} ${message.location().url}`);
+    if (["error", "warning"].includes(message.type()))
+      wrongs.push(`console: ${message.text()} ${message.location().url}`);
   });
   page.on("pageerror", (error) => wrongs.push(`page: ${error.stack}`));
   context.on("request", (request) => {
@@ -60,7 +71,9 @@ async function visit(world, path = "", { viewport = DESK, colorScheme = "light",
   await page.goto(home + path);
   page.leave = async () => {
     await context.close();
-    const unexpected = wrongs.filter((wrong) => !allow.some((pattern) => pattern instanceof RegExp && pattern.test(wrong)));
+    const unexpected = wrongs.filter(
+      (wrong) => !allow.some((pattern) => pattern instanceof RegExp && pattern.test(wrong)),
+    );
     assert.deepEqual(unexpected, []);
   };
   return page;
@@ -88,7 +101,9 @@ async function sound(page, what) {
   assert.deepEqual(wide, [], `${what} is wider than its window`);
   await page.evaluate(`${axe.source}; undefined`).catch(() => undefined);
   const { violations } = await page.evaluate(() => globalThis.axe.run(document));
-  const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join("; ")}`);
+  const found = violations.map(
+    ({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join("; ")}`,
+  );
   assert.deepEqual(found, [], `${what} is not accessible`);
 }
 
@@ -129,21 +144,24 @@ describe("a chain that is verified", () => {
     const balance = BigInt(await rpc(world.devnet, "eth_getBalance", HOLDER, "latest")).toString();
     await until(async () => (await text(page, ".balance")).includes("ETH"));
     assert.equal(await text(page, ".balance"), `${decimal(balance, 18)} ETH`);
-    assert.equal((await text(page, ".rows")).replace(/\s+/g, " "), `Nonce ${Number(await rpc(world.devnet, "eth_getTransactionCount", HOLDER, "latest"))} Verified here Code None Verified here`);
+    assert.equal(
+      (await text(page, ".rows")).replace(/\s+/g, " "),
+      `Nonce ${Number(await rpc(world.devnet, "eth_getTransactionCount", HOLDER, "latest"))} Verified here Code None Verified here`,
+    );
     const steps = await page.locator(".trail > li h3").allInnerTexts();
-    assert.deepEqual(steps.map((step) => step.replace(/\s+/g, " ")), [
-      "Genesis Your choice",
-      "L1 Not asked",
-      "Batch 5 Open",
-      "Block 40 Executed here",
-      "Proof Hashes fit",
-    ]);
+    assert.deepEqual(
+      steps.map((step) => step.replace(/\s+/g, " ")),
+      ["Genesis Your choice", "L1 Not asked", "Batch 5 Open", "Block 40 Executed here", "Proof Hashes fit"],
+    );
     const head = await rpc(world.devnet, "eth_getBlockByNumber", "latest", false);
     assert.equal(await text(page, ".trail .exact code"), head.stateRoot);
     await page.getByText("The paths, node by node").focus();
     await page.keyboard.press("Enter");
     const proof = await rpc(world.replica, "zkevm_getProof", HOLDER, [], "latest");
-    assert.deepEqual(await page.locator(".trail details div:first-of-type li code").allInnerTexts(), proof.balanceProof);
+    assert.deepEqual(
+      await page.locator(".trail details div:first-of-type li code").allInnerTexts(),
+      proof.balanceProof,
+    );
     await page.leave();
   });
 
@@ -160,7 +178,12 @@ describe("a chain that is verified", () => {
     await field.press("Enter");
     const row = page.locator(".tokens li").filter({ hasText: "DEV" });
     await row.waitFor();
-    const held = await rpc(world.devnet, "eth_call", { to: TOKEN, data: `0x70a08231${HOLDER.slice(2).padStart(64, "0")}` }, "latest");
+    const held = await rpc(
+      world.devnet,
+      "eth_call",
+      { to: TOKEN, data: `0x70a08231${HOLDER.slice(2).padStart(64, "0")}` },
+      "latest",
+    );
     assert.equal(await row.locator(".token-amount").innerText(), `${decimal(BigInt(held).toString(), 18)} DEV`);
     assert.match(await row.innerText(), /Verified here/);
     await page.reload();
@@ -197,7 +220,10 @@ describe("a chain that is verified", () => {
     const claims = page.locator("table.claims tbody tr");
     await until(async () => (await claims.count()) === 12);
     assert.equal(await claims.filter({ hasText: "State root" }).locator("code").innerText(), block.stateRoot);
-    assert.equal(await claims.filter({ hasText: "Gas used" }).locator("code").innerText(), String(Number(block.gasUsed)));
+    assert.equal(
+      await claims.filter({ hasText: "Gas used" }).locator("code").innerText(),
+      String(Number(block.gasUsed)),
+    );
     await page.getByRole("button", { name: "Ask the main node again" }).click();
     await page.getByText("claims what was computed here: 12 of 12 values.").waitFor();
     const logged = block.transactions.find(({ receipt }) => receipt.logs.length > 0);
@@ -206,7 +232,14 @@ describe("a chain that is verified", () => {
     await item.locator("dl").first().waitFor();
     assert.equal(await page.evaluate(() => document.activeElement.tagName), "SUMMARY");
     const words = await item.innerText();
-    for (const part of [logged.hash, logged.from, logged.to, logged.input, ...logged.receipt.logs[0].topics, logged.receipt.logs[0].data]) {
+    for (const part of [
+      logged.hash,
+      logged.from,
+      logged.to,
+      logged.input,
+      ...logged.receipt.logs[0].topics,
+      logged.receipt.logs[0].data,
+    ]) {
       assert.ok(words.includes(part), part);
     }
     assert.match(words, /Transfer, if the contract keeps to ERC-20/);
@@ -225,7 +258,10 @@ describe("a chain that is verified", () => {
       if (!route.request().postData().includes("zkevm_getFullBlockByNumber")) return route.continue();
       const answer = await (await route.fetch()).json();
       const [one] = answer.result.transactions;
-      answer.result.transactions = Array.from({ length: 120 }, (_, index) => ({ ...one, transactionIndex: `0x${index.toString(16)}` }));
+      answer.result.transactions = Array.from({ length: 120 }, (_, index) => ({
+        ...one,
+        transactionIndex: `0x${index.toString(16)}`,
+      }));
       await route.fulfill({ json: answer });
     });
     await lookUp(page, String(number));
@@ -245,11 +281,13 @@ describe("a chain that is verified", () => {
     const walked = [];
     for (let step = 0; step < 9; step += 1) {
       await page.keyboard.press("Tab");
-      walked.push(await page.evaluate(() => {
-        const { activeElement: element } = document;
-        const { outlineStyle } = getComputedStyle(element);
-        return [(element.getAttribute("aria-label") ?? element.innerText).trim() || element.id, outlineStyle];
-      }));
+      walked.push(
+        await page.evaluate(() => {
+          const { activeElement: element } = document;
+          const { outlineStyle } = getComputedStyle(element);
+          return [(element.getAttribute("aria-label") ?? element.innerText).trim() || element.id, outlineStyle];
+        }),
+      );
     }
     assert.deepEqual(walked, [
       ["Skip to content", "solid"],
@@ -271,10 +309,13 @@ describe("a chain that is verified", () => {
   });
 
   test("compares with the main node only when asked to, and shows exactly where it lies", async () => {
-    const liar = await proxy(world.devnet, (method, result) => (method === "eth_getBalance" ? `0x${(BigInt(result) + 1n).toString(16)}` : result));
+    const liar = await proxy(world.devnet, (method, result) =>
+      method === "eth_getBalance" ? `0x${(BigInt(result) + 1n).toString(16)}` : result,
+    );
     const page = await visit(world, `?mainNode=${query(world, liar.url)}#/address/${HOLDER}`, { allow: [liar.url] });
     await until(async () => (await text(page, ".as-of")).startsWith("State after block 40"));
-    const personal = () => liar.asked.filter((method) => /^eth_get(Balance|TransactionCount|Code)|^eth_call/.test(method));
+    const personal = () =>
+      liar.asked.filter((method) => /^eth_get(Balance|TransactionCount|Code)|^eth_call/.test(method));
     assert.deepEqual(personal(), []);
     await page.getByRole("button", { name: "Ask the main node too" }).click();
     await page.getByText("The main node says the same nonce.").waitFor();
@@ -322,7 +363,9 @@ describe("a chain that is verified", () => {
   });
 
   test("says that the disk is full, and that light mode proves", async () => {
-    const page = await visit(world, `?test-status=${encodeURIComponent('{"mode":"light"}')}&test-problem=quota`, { scripted: true });
+    const page = await visit(world, `?test-status=${encodeURIComponent('{"mode":"light"}')}&test-problem=quota`, {
+      scripted: true,
+    });
     await heading(page, /is verified/);
     await page.getByText("This browser has no more room.").waitFor();
     await page.getByText("light: proofs from a checkpoint").waitFor();
@@ -382,13 +425,20 @@ describe("a chain that is verified", () => {
     await page.leave();
   });
 
-  for (const [viewport, size] of [[DESK, "a desk"], [PHONE, "a phone"]]) {
+  for (const [viewport, size] of [
+    [DESK, "a desk"],
+    [PHONE, "a phone"],
+  ]) {
     for (const colorScheme of ["light", "dark"]) {
       test(`is readable on ${size} in ${colorScheme}`, async () => {
         const page = await visit(world, "", { viewport, colorScheme });
         await heading(page, /is verified/);
         await page.locator("table.blocks tbody tr").first().waitFor();
-        const [red, green, blue] = (await page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor)).match(/\d+/g).map(Number);
+        const [red, green, blue] = (
+          await page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor)
+        )
+          .match(/\d+/g)
+          .map(Number);
         assert.equal(red + green + blue > 384, colorScheme === "light");
         await sound(page, "the chain");
         await page.goto(`${world.url}#/address/${HOLDER}`);
@@ -400,9 +450,16 @@ describe("a chain that is verified", () => {
         await sound(page, "an account");
         await page.goto(`${world.url}#/block/${await blockWithLog(world)}`);
         await page.locator(".transactions details").first().waitFor();
-        await page.locator(".transactions details").evaluateAll((all) => all.forEach((element) => (element.open = true)));
+        await page
+          .locator(".transactions details")
+          .evaluateAll((all) => all.forEach((element) => (element.open = true)));
         await sound(page, "a block");
-        for (const [place, name] of [["#/evidence", "evidence"], ["#/about", "how it works"], ["#/setup", "the set-up"], ["#/nowhere", "nothing"]]) {
+        for (const [place, name] of [
+          ["#/evidence", "evidence"],
+          ["#/about", "how it works"],
+          ["#/setup", "the set-up"],
+          ["#/nowhere", "nothing"],
+        ]) {
           await page.goto(world.url + place);
           await page.locator("h1").waitFor();
           await sound(page, name);
@@ -438,7 +495,9 @@ describe("a main node that lies", () => {
     assert.equal(await text(page, "#state"), "Main node is wrong");
     assert.deepEqual(await page.locator(".mismatch .difference dd").allInnerTexts(), [lie.expected, lie.computed]);
     const title = page.locator("h1");
-    const [red, green, blue] = (await title.evaluate((element) => getComputedStyle(element).color)).match(/\d+/g).map(Number);
+    const [red, green, blue] = (await title.evaluate((element) => getComputedStyle(element).color))
+      .match(/\d+/g)
+      .map(Number);
     assert.ok(red > 2 * green && red > 2 * blue);
     assert.equal(await figure(page, "Verified"), "40");
     const waiting = page.waitForEvent("download");
@@ -479,7 +538,9 @@ describe("a main node that lies", () => {
     await page.goto(`${world.url}#/`);
     await page.goto(`${world.url}#/evidence`);
     await page.getByLabel("Drop an evidence file here").focus();
-    await page.getByLabel("Drop an evidence file here").setInputFiles({ name: "chosen.json", mimeType: "application/json", buffer: world.evidence() });
+    await page
+      .getByLabel("Drop an evidence file here")
+      .setInputFiles({ name: "chosen.json", mimeType: "application/json", buffer: world.evidence() });
     await page.getByText("chosen.json, ").waitFor();
     assert.deepEqual(await page.locator(".judgement .difference dd").allInnerTexts(), [lie.expected, lie.computed]);
     const altered = world.evidence().toString().replace('"block": 41', '"block": 42');
@@ -567,7 +628,10 @@ describe("a chain whose main node is gone", () => {
   test("is verified from its recording", { skip: missing && `SKIPPED: ${missing}` }, async () => {
     const world = await openRecording(pages);
     worlds.push(world);
-    const page = await visit(world, "?stream=chain/data-stream.bin.gz&chain=chain/chainspec.json&genesis=chain/genesis-allocs.json");
+    const page = await visit(
+      world,
+      "?stream=chain/data-stream.bin.gz&chain=chain/chainspec.json&genesis=chain/genesis-allocs.json",
+    );
     await heading(page, /^Verifying block [\d,]+\.$/);
     assert.match(await text(page, "#state"), /^Verifying block/);
     assert.equal(await figure(page, "Main node"), "–");
@@ -575,7 +639,9 @@ describe("a chain whose main node is gone", () => {
     await row.waitFor();
     const number = Number((await row.locator("th").innerText()).replaceAll(",", ""));
     await until(async () => Number(await rpc(world.replica, "eth_blockNumber").catch(() => 0)) >= number);
-    await page.goto(`${world.url}?stream=chain/data-stream.bin.gz&chain=chain/chainspec.json&genesis=chain/genesis-allocs.json#/block/${number}`);
+    await page.goto(
+      `${world.url}?stream=chain/data-stream.bin.gz&chain=chain/chainspec.json&genesis=chain/genesis-allocs.json#/block/${number}`,
+    );
     await page.locator("table.claims tbody tr").first().waitFor();
     const block = await rpc(world.replica, "eth_getBlockByNumber", `0x${number.toString(16)}`, false);
     assert.equal(await text(page, "table.claims tbody tr code"), block.hash);
@@ -590,7 +656,9 @@ function query(world, mainNode = world.devnet) {
 }
 
 async function figure(page, name) {
-  const found = page.locator(".figures > div").filter({ has: page.locator("dt", { hasText: new RegExp(`^${name}$`) }) });
+  const found = page
+    .locator(".figures > div")
+    .filter({ has: page.locator("dt", { hasText: new RegExp(`^${name}$`) }) });
   return found.locator("dd").innerText();
 }
 
@@ -616,7 +684,9 @@ async function proxy(target, alter) {
     let body = "";
     for await (const part of request) body += part;
     const questions = JSON.parse(body);
-    const answers = await (await fetch(target, { method: "POST", headers: { "content-type": "application/json" }, body })).json();
+    const answers = await (
+      await fetch(target, { method: "POST", headers: { "content-type": "application/json" }, body })
+    ).json();
     for (const { id, method } of [questions].flat()) {
       asked.push(method);
       const answer = [answers].flat().find((other) => other.id === id);
@@ -625,5 +695,9 @@ async function proxy(target, alter) {
     response.writeHead(200, { ...headers, "content-type": "application/json" }).end(JSON.stringify(answers));
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return { url: `http://127.0.0.1:${server.address().port}`, asked, close: () => (server.closeAllConnections(), server.close()) };
+  return {
+    url: `http://127.0.0.1:${server.address().port}`,
+    asked,
+    close: () => (server.closeAllConnections(), server.close()),
+  };
 }

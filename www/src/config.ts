@@ -50,7 +50,8 @@ function fromFile(found: unknown): Config {
     if (typeof value === "object" && value !== null) return value;
     throw new ConfigError(`config.json beside this page has no ${what}.`);
   };
-  if (named.length === 0 && typeof stream !== "string") throw new ConfigError("config.json beside this page has no mainNode.");
+  if (named.length === 0 && typeof stream !== "string")
+    throw new ConfigError("config.json beside this page has no mainNode.");
   return {
     mainNodes: named.map(mainNode),
     chain: part(chain, "chain"),

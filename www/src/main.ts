@@ -32,7 +32,15 @@ async function start(): Promise<void> {
   try {
     config = await findConfig();
     if (config) {
-      fill(main, h("article", {}, h("h1", { tabindex: "-1" }, "Starting the replica…"), h("p", { class: "lead" }, "Reading the chain’s specification and its genesis.")));
+      fill(
+        main,
+        h(
+          "article",
+          {},
+          h("h1", { tabindex: "-1" }, "Starting the replica…"),
+          h("p", { class: "lead" }, "Reading the chain’s specification and its genesis."),
+        ),
+      );
       const { mainNodes, stream } = config;
       const [chain, genesis] = await Promise.all([load(config.chain, "chain"), load(config.genesis, "genesis")]);
       const replica = await create({ mainNode: mainNodes, chain, genesis, ...(stream ? { stream } : {}) });
@@ -101,7 +109,8 @@ async function route(path: string): Promise<View> {
   if (kind === "address" && isAddress(argument)) return accountView(session, argument.toLowerCase());
   if (kind === "block" && /^\d{1,15}$/.test(argument)) return blockView(session, Number(argument), null);
   if (kind === "evidence") return evidenceView(session, argument === "now");
-  if ((kind === "tx" || kind === "hash") && /^0x[0-9a-f]{64}$/i.test(argument)) return byHash(session, argument.toLowerCase());
+  if ((kind === "tx" || kind === "hash") && /^0x[0-9a-f]{64}$/i.test(argument))
+    return byHash(session, argument.toLowerCase());
   return missingView("There is no such place on this page.");
 }
 
@@ -119,7 +128,11 @@ async function byHash(session: Session, hash: string): Promise<View> {
 }
 
 function missingView(words: string): View {
-  const element = h("article", {}, h("header", { class: "view-head" }, h("h1", { tabindex: "-1" }, "Not found"), h("p", { class: "lead" }, words)));
+  const element = h(
+    "article",
+    {},
+    h("header", { class: "view-head" }, h("h1", { tabindex: "-1" }, "Not found"), h("p", { class: "lead" }, words)),
+  );
   return { title: "Not found", element };
 }
 
@@ -206,7 +219,9 @@ async function destination(text: string): Promise<string> {
   }
   if (/^0x[0-9a-f]{64}$/i.test(text)) return `#/hash/${text.toLowerCase()}`;
   if (/^[\d,]{1,19}$/.test(text)) return `#/block/${text.replaceAll(",", "")}`;
-  throw new Error("An address is 0x and 40 hexadecimal digits, a transaction or block hash 0x and 64, a block a number.");
+  throw new Error(
+    "An address is 0x and 40 hexadecimal digits, a transaction or block hash 0x and 64, a block a number.",
+  );
 }
 
 /** The address bar names views: skipping to the content must not change it. */

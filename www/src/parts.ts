@@ -85,17 +85,31 @@ export function facts(...rows: (readonly [string, Node | string] | null)[]): HTM
 }
 
 /** Both sides of a disagreement, and exactly where they differ. */
-export function difference({ claim, expected, computed }: Pick<Mismatch, "claim" | "expected" | "computed">): HTMLElement {
+export function difference({
+  claim,
+  expected,
+  computed,
+}: Pick<Mismatch, "claim" | "expected" | "computed">): HTMLElement {
   const [said, found] = marked(expected, computed);
   const distance = numeric(expected) && numeric(computed) ? BigInt(expected) - BigInt(computed) : null;
   return h(
     "dl",
     { class: "difference" },
     h("div", { class: "claimed" }, h("dt", {}, `The main node says: ${claim}`), h("dd", {}, said)),
-    h("div", { class: "computed" }, h("dt", {}, valueLike(computed) ? "Computed on this device" : "Found on this device"), h("dd", {}, found)),
+    h(
+      "div",
+      { class: "computed" },
+      h("dt", {}, valueLike(computed) ? "Computed on this device" : "Found on this device"),
+      h("dd", {}, found),
+    ),
     distance === null
       ? null
-      : h("div", {}, h("dt", {}, "Difference"), h("dd", {}, h("code", {}, `${distance > 0n ? "+" : ""}${whole(distance)}`))),
+      : h(
+          "div",
+          {},
+          h("dt", {}, "Difference"),
+          h("dd", {}, h("code", {}, `${distance > 0n ? "+" : ""}${whole(distance)}`)),
+        ),
   );
 }
 
@@ -118,7 +132,12 @@ function marked(left: string, right: string): [HTMLElement, HTMLElement] {
 
 /** A box with something that a person has to know. */
 export function notice(kind: "wrong" | "word" | "plain", title: string, ...content: (Node | string)[]): HTMLElement {
-  return h("div", { class: `notice ${kind}` }, h("p", { class: "notice-title" }, title), ...content.map((part) => h("div", {}, part)));
+  return h(
+    "div",
+    { class: `notice ${kind}` },
+    h("p", { class: "notice-title" }, title),
+    ...content.map((part) => h("div", {}, part)),
+  );
 }
 
 /** Says it to screen readers, once. */

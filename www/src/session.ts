@@ -98,7 +98,9 @@ export class Session {
     const numbers = Array.from({ length: Math.min(RECALLED, last + 1) }, (_, back) => last - back);
     const found = await Promise.all(numbers.map((number) => this.chain.summary(number)));
     const oldest = this.recent.at(-1)?.number ?? Infinity;
-    this.recent.push(...found.filter((block) => block !== null && block.number < oldest).map((block) => block as VerifiedBlock));
+    this.recent.push(
+      ...found.filter((block) => block !== null && block.number < oldest).map((block) => block as VerifiedBlock),
+    );
     this.changed();
   }
 

@@ -36,7 +36,9 @@ worker.addEventListener("install", (event) => {
 worker.addEventListener("activate", (event) => {
   const tidy = async () => {
     const names = await caches.keys();
-    await Promise.all(names.filter((name) => name.startsWith("zk-replica-page-") && name !== STORE).map((name) => caches.delete(name)));
+    await Promise.all(
+      names.filter((name) => name.startsWith("zk-replica-page-") && name !== STORE).map((name) => caches.delete(name)),
+    );
     await worker.clients.claim();
   };
   event.waitUntil(tidy());

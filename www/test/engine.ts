@@ -2,7 +2,17 @@
 // the test's own server (tests/browser/world.mjs), and blocks are given out one after the other at a set pace.
 // It is built into the page that tests open, and into no other.
 
-import type { Events, Head, Judgement, Mismatch, Options, Provider, Replica, Status, VerifiedBlock } from "../src/contract";
+import type {
+  Events,
+  Head,
+  Judgement,
+  Mismatch,
+  Options,
+  Provider,
+  Replica,
+  Status,
+  VerifiedBlock,
+} from "../src/contract";
 
 /** How often the native replica is looked at, in milliseconds. */
 const PACE = 100;
@@ -34,7 +44,12 @@ export async function createReplica(options: Options): Promise<Replica> {
 }
 
 class Engine implements Replica {
-  private readonly listeners: Listeners = { block: new Set(), status: new Set(), mismatch: new Set(), error: new Set() };
+  private readonly listeners: Listeners = {
+    block: new Set(),
+    status: new Set(),
+    mismatch: new Set(),
+    error: new Set(),
+  };
   private current: Status;
   private closed = false;
   private transactions = 0;
@@ -131,7 +146,8 @@ class Engine implements Replica {
     const done = (this.current.verified?.number ?? -1) >= native.height;
     const before = this.current.halted;
     const halted = done && native.mismatch ? plain(native.mismatch) : null;
-    const trouble = native.connected || native.mismatch ? null : (native.upstreams[0]?.last_trouble ?? "it does not answer");
+    const trouble =
+      native.connected || native.mismatch ? null : (native.upstreams[0]?.last_trouble ?? "it does not answer");
     const highest = Math.max(native.main_node_height ?? 0, native.height);
     const stored = 40_000 + 900 * (this.current.verified?.number ?? 0);
     const synced = done && highest === native.height;
@@ -184,4 +200,10 @@ class Engine implements Replica {
   }
 }
 
-const plain = ({ block, batch, claim, expected, computed }: Mismatch): Mismatch => ({ block, batch, claim, expected, computed });
+const plain = ({ block, batch, claim, expected, computed }: Mismatch): Mismatch => ({
+  block,
+  batch,
+  claim,
+  expected,
+  computed,
+});

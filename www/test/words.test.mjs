@@ -26,7 +26,15 @@ test("amounts are exact", () => {
 });
 
 test("times, rates and sizes are as coarse as they are known", () => {
-  assert.deepEqual([0, 59, 60, 3599, 3600, 90000, 864000].map(span), ["0 s", "59 s", "1 min", "60 min", "1 h 0 min", "1 day", "10 days"]);
+  assert.deepEqual([0, 59, 60, 3599, 3600, 90000, 864000].map(span), [
+    "0 s",
+    "59 s",
+    "1 min",
+    "60 min",
+    "1 h 0 min",
+    "1 day",
+    "10 days",
+  ]);
   assert.deepEqual([0, Number.NaN, 0.25, 3.14159, 42, 412.4].map(rate), ["0", "0", "0.3", "3.1", "42", "412"]);
   assert.deepEqual([0, 900, 1_100_000, 123_000_000].map(size), ["0 kB", "1 kB", "1.1 MB", "123 MB"]);
 });

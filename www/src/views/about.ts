@@ -6,11 +6,23 @@ import { badge, facts, type Trust } from "../parts";
 import type { View } from "./view";
 
 const LEVELS: [Trust, string][] = [
-  ["verified", "This device executed every block since genesis, and the answer is read from the state that came out. Nobody was asked, and nobody can make it another one."],
+  [
+    "verified",
+    "This device executed every block since genesis, and the answer is read from the state that came out. Nobody was asked, and nobody can make it another one.",
+  ],
   ["final", "The same, and the state root is the one that was proved on L1: no roll-back can undo it."],
-  ["proved", "Light mode: the answer came with a proof, and the proof leads to a state root that follows from your checkpoint."],
-  ["given", "Genesis, chain id and forks, or the checkpoint. You choose to believe them; if they are wrong, another chain is verified."],
-  ["word", "The main node says so, and it cannot be checked here: what it has not yet put into a block, or a block that was refused."],
+  [
+    "proved",
+    "Light mode: the answer came with a proof, and the proof leads to a state root that follows from your checkpoint.",
+  ],
+  [
+    "given",
+    "Genesis, chain id and forks, or the checkpoint. You choose to believe them; if they are wrong, another chain is verified.",
+  ],
+  [
+    "word",
+    "The main node says so, and it cannot be checked here: what it has not yet put into a block, or a block that was refused.",
+  ],
   ["wrong", "The main node says so, and executing it on this device gives something else."],
 ];
 
@@ -23,13 +35,21 @@ export function aboutView(config: Config | null): View {
       { class: "view-head" },
       h("p", { class: "eyebrow" }, "How it works"),
       h("h1", { tabindex: "-1" }, "A replica that believes nothing"),
-      h("p", { class: "lead" }, "A rollup’s sequencer, the main node, says what every block did. This page runs each block again, in your browser, and compares: state root, block hash, receipts, logs, gas. What is not equal is refused."),
+      h(
+        "p",
+        { class: "lead" },
+        "A rollup’s sequencer, the main node, says what every block did. This page runs each block again, in your browser, and compares: state root, block hash, receipts, logs, gas. What is not equal is refused.",
+      ),
     ),
     h(
       "section",
       { "aria-labelledby": "levels" },
       h("h2", { id: "levels" }, "What the marks mean"),
-      h("dl", { class: "levels" }, ...LEVELS.map(([trust, words]) => h("div", {}, h("dt", {}, badge(trust)), h("dd", {}, words)))),
+      h(
+        "dl",
+        { class: "levels" },
+        ...LEVELS.map(([trust, words]) => h("div", {}, h("dt", {}, badge(trust)), h("dd", {}, words))),
+      ),
     ),
     h(
       "section",
@@ -41,14 +61,22 @@ export function aboutView(config: Config | null): View {
         h("li", {}, "That the sequencer is fair. It may leave out transactions, or order them to its gain."),
         h("li", {}, "That the chain goes on. A main node that falls silent makes answers old, not wrong."),
         h("li", {}, "That a bridge’s exit root exists on L1, until a proof on L1 covers the block that uses it."),
-        h("li", {}, "That this page is the one its authors wrote. Serve it from a place that you trust: your own replica, or a copy of your own."),
+        h(
+          "li",
+          {},
+          "That this page is the one its authors wrote. Serve it from a place that you trust: your own replica, or a copy of your own.",
+        ),
       ),
     ),
     h(
       "section",
       { "aria-labelledby": "privacy" },
       h("h2", { id: "privacy" }, "Who learns what"),
-      h("p", {}, "The main node sees that you fetch blocks: all of them, in order, like everybody else. Which addresses, blocks and tokens you look at stays on this device, unless you press a button that says otherwise. There are no cookies, no analytics and nothing from other servers."),
+      h(
+        "p",
+        {},
+        "The main node sees that you fetch blocks: all of them, in order, like everybody else. Which addresses, blocks and tokens you look at stays on this device, unless you press a button that says otherwise. There are no cookies, no analytics and nothing from other servers.",
+      ),
     ),
     h(
       "section",

@@ -46,7 +46,10 @@ export function accountView(session: Session, address: string): View {
   const compare = h("button", { type: "button" }, "Ask the main node too");
   const tokenForm = addTokenForm();
 
-  void chain.checksummed(address).then((form) => fill(title, full(form))).catch(() => undefined);
+  void chain
+    .checksummed(address)
+    .then((form) => fill(title, full(form)))
+    .catch(() => undefined);
 
   const element = h(
     "article",
@@ -81,7 +84,11 @@ export function accountView(session: Session, address: string): View {
           "section",
           { class: "card quiet", "aria-labelledby": "compare-title" },
           h("h2", { id: "compare-title" }, "What does the main node say?"),
-          h("p", {}, "Nothing above was asked of anybody. If you ask the main node to compare, it learns that you look at this address."),
+          h(
+            "p",
+            {},
+            "Nothing above was asked of anybody. If you ask the main node to compare, it learns that you look at this address.",
+          ),
           compare,
           compared,
         ),
@@ -155,7 +162,14 @@ export function accountView(session: Session, address: string): View {
     return h(
       "li",
       {},
-      h("span", { class: "token-amount" }, held.whole, held.fraction && h("span", { class: "fraction" }, `.${held.fraction}`), " ", h("bdi", { class: "symbol" }, symbol)),
+      h(
+        "span",
+        { class: "token-amount" },
+        held.whole,
+        held.fraction && h("span", { class: "fraction" }, `.${held.fraction}`),
+        " ",
+        h("bdi", { class: "symbol" }, symbol),
+      ),
       badge(trust()),
       h("span", { class: "token-from" }, "contract ", brief(token.address, `#/address/${token.address}`, 6)),
       removeButton(token.address, symbol),
@@ -217,11 +231,22 @@ export function accountView(session: Session, address: string): View {
   }
 
   function show({ head, proof, code: bytes, batch, proved }: Reading): void {
-    fill(asOf, "State after ", h("a", { href: `#/block/${head.number}` }, `block ${whole(head.number)}`), ", ", moment(head.timestamp));
+    fill(
+      asOf,
+      "State after ",
+      h("a", { href: `#/block/${head.number}` }, `block ${whole(head.number)}`),
+      ", ",
+      moment(head.timestamp),
+    );
     const coin = units(proof.balance, 18);
     fill(
       balance,
-      h("span", { class: "digits" }, coin.whole, coin.fraction ? h("span", { class: "fraction" }, `.${coin.fraction}`) : null),
+      h(
+        "span",
+        { class: "digits" },
+        coin.whole,
+        coin.fraction ? h("span", { class: "fraction" }, `.${coin.fraction}`) : null,
+      ),
       " ",
       h("span", { class: "currency" }, tame(config.currency, 12)),
     );
@@ -230,7 +255,8 @@ export function accountView(session: Session, address: string): View {
     else fill(code, `${count(proof.codeLength, "byte")}, hash `, brief(proof.codeHash, undefined, 6));
     for (const place of [balanceTrust, nonceTrust, codeTrust]) fill(place, badge(trust()));
     const open = trail.querySelector("details")?.open ?? false;
-    if (!trail.contains(document.activeElement)) fill(trail, ...steps(session, { head, proof, code: bytes, batch, proved }, open));
+    if (!trail.contains(document.activeElement))
+      fill(trail, ...steps(session, { head, proof, code: bytes, batch, proved }, open));
   }
 
   compare.addEventListener("click", async () => {
@@ -285,9 +311,14 @@ export function accountView(session: Session, address: string): View {
 }
 
 function comparison(claim: string, expected: string, computed: string): HTMLElement[] {
-  if (expected === computed) return [h("p", { class: "agrees" }, badge("verified", "Equal"), ` The main node says the same ${claim}.`)];
+  if (expected === computed)
+    return [h("p", { class: "agrees" }, badge("verified", "Equal"), ` The main node says the same ${claim}.`)];
   return [
-    notice("wrong", `The main node says another ${claim}. That is not true of the verified state.`, difference({ claim, expected, computed })),
+    notice(
+      "wrong",
+      `The main node says another ${claim}. That is not true of the verified state.`,
+      difference({ claim, expected, computed }),
+    ),
   ];
 }
 
@@ -295,9 +326,23 @@ function steps(session: Session, { head, proof, batch, proved }: Reading, open: 
   const covered = proved !== null && proved.block >= head.number;
   const light = session.status.mode === "light";
   const step = (trust: Trust, name: string, mark: string | null, ...content: (Node | string)[]) =>
-    h("li", { class: trust }, h("h3", {}, name, mark ? badge(trust, mark) : null), ...content.map((part) => h("div", {}, part)));
+    h(
+      "li",
+      { class: trust },
+      h("h3", {}, name, mark ? badge(trust, mark) : null),
+      ...content.map((part) => h("div", {}, part)),
+    );
   const path = (what: string, nodes: string[]) =>
-    h("div", {}, h("h4", {}, `${what}: ${count(nodes.length, "node")}`), h("ol", { tabindex: "0", "aria-label": `Path to the ${what.toLowerCase()}` }, ...nodes.map((node) => h("li", {}, full(node)))));
+    h(
+      "div",
+      {},
+      h("h4", {}, `${what}: ${count(nodes.length, "node")}`),
+      h(
+        "ol",
+        { tabindex: "0", "aria-label": `Path to the ${what.toLowerCase()}` },
+        ...nodes.map((node) => h("li", {}, full(node))),
+      ),
+    );
   return [
     step(
       "given",

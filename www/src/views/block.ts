@@ -83,7 +83,12 @@ export function blockView(session: Session, which: number | string, transaction:
     fill(
       body,
       neighbours(block.number, session.status.verified?.number ?? block.number),
-      mismatch && notice("wrong", "The main node is wrong about what follows this block.", mismatchPanel(session, mismatch, false)),
+      mismatch &&
+        notice(
+          "wrong",
+          "The main node is wrong about what follows this block.",
+          mismatchPanel(session, mismatch, false),
+        ),
       facts(
         ["Batch", batch ? `${whole(batch.number)}, ${batch.closed ? "closed" : "open"}` : "not known"],
         ["Fork", batch ? String(batch.forkId) : "not known"],
@@ -136,8 +141,12 @@ function neighbours(number: number, last: number): HTMLElement {
   return h(
     "nav",
     { class: "neighbours", "aria-label": "Neighbouring blocks" },
-    number > 0 ? h("a", { class: "button", href: `#/block/${number - 1}`, rel: "prev" }, `← Block ${whole(number - 1)}`) : h("span"),
-    number < last ? h("a", { class: "button", href: `#/block/${number + 1}`, rel: "next" }, `Block ${whole(number + 1)} →`) : h("span"),
+    number > 0
+      ? h("a", { class: "button", href: `#/block/${number - 1}`, rel: "prev" }, `← Block ${whole(number - 1)}`)
+      : h("span"),
+    number < last
+      ? h("a", { class: "button", href: `#/block/${number + 1}`, rel: "next" }, `Block ${whole(number + 1)} →`)
+      : h("span"),
   );
 }
 
@@ -147,15 +156,20 @@ function claims(session: Session, block: Block): HTMLElement {
   const summary = h(
     "p",
     { class: "claims-summary", role: "status" },
-    light ? "Each value is part of what was proved." : "When this block was verified, each claim was equal to what executing it here gave. Otherwise it would have been refused.",
+    light
+      ? "Each value is part of what was proved."
+      : "When this block was verified, each claim was equal to what executing it here gave. Otherwise it would have been refused.",
   );
   const rows = h("tbody");
   const compared = CLAIMS.filter(([field]) => typeof block.fields[field] === "string");
   const draw = (said: Fields | null) => {
-    fill(rows, ...compared.map(([field, name]) => {
-      const claimed = said === null || said[field] === undefined ? null : shown(field, said[field]);
-      return row(name, claimed, shown(field, block.fields[field]));
-    }));
+    fill(
+      rows,
+      ...compared.map(([field, name]) => {
+        const claimed = said === null || said[field] === undefined ? null : shown(field, said[field]);
+        return row(name, claimed, shown(field, block.fields[field]));
+      }),
+    );
   };
   draw(null);
   const again = h("button", { type: "button" }, "Ask the main node again");
@@ -168,8 +182,18 @@ function claims(session: Session, block: Block): HTMLElement {
       const asked = compared.filter(([field]) => said?.[field] !== undefined);
       const wrong = asked.filter(([field]) => shown(field, said?.[field]) !== shown(field, block.fields[field]));
       if (asked.length === 0) fill(summary, "The main node does not have this block any more.");
-      else if (wrong.length === 0) fill(summary, badge("verified", "Equal"), ` Asked just now, the main node claims what was computed here: ${whole(asked.length)} of ${count(asked.length, "value")}.`);
-      else fill(summary, badge("wrong", "Different"), ` Asked just now, the main node does not claim what was computed here: ${whole(wrong.length)} of ${count(asked.length, "value")} differ.`);
+      else if (wrong.length === 0)
+        fill(
+          summary,
+          badge("verified", "Equal"),
+          ` Asked just now, the main node claims what was computed here: ${whole(asked.length)} of ${count(asked.length, "value")}.`,
+        );
+      else
+        fill(
+          summary,
+          badge("wrong", "Different"),
+          ` Asked just now, the main node does not claim what was computed here: ${whole(wrong.length)} of ${count(asked.length, "value")} differ.`,
+        );
     } catch (error) {
       fill(summary, `The main node has no answer. ${reason(error)}`);
     } finally {
@@ -184,8 +208,16 @@ function claims(session: Session, block: Block): HTMLElement {
     h(
       "table",
       { class: "claims" },
-      h("caption", { class: "visually-hidden" }, "Each value of the block: as computed here, and as the main node claims"),
-      h("thead", {}, h("tr", {}, ...["Value", "Computed here", "Main node"].map((name) => h("th", { scope: "col" }, name)))),
+      h(
+        "caption",
+        { class: "visually-hidden" },
+        "Each value of the block: as computed here, and as the main node claims",
+      ),
+      h(
+        "thead",
+        {},
+        h("tr", {}, ...["Value", "Computed here", "Main node"].map((name) => h("th", { scope: "col" }, name))),
+      ),
       rows,
     ),
     session.config.mainNodes.length > 0 && h("div", { class: "actions" }, again),
@@ -203,7 +235,9 @@ async function claimedBy(session: Session, number: number): Promise<Fields | nul
 function row(name: string, claimed: string | null, computed: string): HTMLElement {
   const same = claimed === computed;
   const long = computed.length > 200;
-  const value = long ? h("code", {}, `${count(bytesOf(computed), "byte")}: ${computed.slice(0, 18)}…${computed.slice(-8)}`) : full(computed);
+  const value = long
+    ? h("code", {}, `${count(bytesOf(computed), "byte")}: ${computed.slice(0, 18)}…${computed.slice(-8)}`)
+    : full(computed);
   if (claimed === null || same) {
     return h(
       "tr",
@@ -217,7 +251,11 @@ function row(name: string, claimed: string | null, computed: string): HTMLElemen
     "tr",
     { class: "wrong" },
     h("th", { scope: "row" }, name),
-    h("td", { "data-name": "Computed here", colspan: "2" }, difference({ claim: name.toLowerCase(), expected: claimed, computed })),
+    h(
+      "td",
+      { "data-name": "Computed here", colspan: "2" },
+      difference({ claim: name.toLowerCase(), expected: claimed, computed }),
+    ),
   );
 }
 
@@ -239,7 +277,11 @@ function refused(session: Session, number: number, halted: Mismatch): HTMLElemen
           "tr",
           { class: accused && "wrong" },
           h("th", { scope: "row" }, name),
-          h("td", { "data-name": "Main node" }, text.length > 200 ? h("code", {}, `${text.slice(0, 18)}…${text.slice(-8)}`) : full(text)),
+          h(
+            "td",
+            { "data-name": "Main node" },
+            text.length > 200 ? h("code", {}, `${text.slice(0, 18)}…${text.slice(-8)}`) : full(text),
+          ),
           h("td", { "data-name": "Trust" }, accused ? badge("wrong") : badge("word")),
         );
       });
@@ -251,12 +293,18 @@ function refused(session: Session, number: number, halted: Mismatch): HTMLElemen
               "table",
               { class: "claims" },
               h("caption", { class: "visually-hidden" }, "What the main node claims about the refused block"),
-              h("thead", {}, h("tr", {}, ...["Value", "Main node", "Trust"].map((name) => h("th", { scope: "col" }, name)))),
+              h(
+                "thead",
+                {},
+                h("tr", {}, ...["Value", "Main node", "Trust"].map((name) => h("th", { scope: "col" }, name))),
+              ),
               h("tbody", {}, ...rows),
             ),
       );
     })
-    .catch((error: unknown) => fill(place, h("p", { class: "empty" }, `The main node has no answer. ${reason(error)}`)));
+    .catch((error: unknown) =>
+      fill(place, h("p", { class: "empty" }, `The main node has no answer. ${reason(error)}`)),
+    );
   return h(
     "section",
     { "aria-labelledby": "claims-title" },
@@ -271,7 +319,9 @@ function transactions(session: Session, block: Block, chosen: number | null): HT
   const more = h("button", { type: "button" });
   let shown = 0;
   const show = (upTo: number) => {
-    list.append(...block.transactions.slice(shown, upTo).map((entry) => transactionItem(session, entry, entry.index === chosen)));
+    list.append(
+      ...block.transactions.slice(shown, upTo).map((entry) => transactionItem(session, entry, entry.index === chosen)),
+    );
     shown = Math.min(upTo, block.transactions.length);
     more.hidden = shown >= block.transactions.length;
     more.textContent = `Show ${whole(Math.min(PAGE, block.transactions.length - shown))} more`;
@@ -297,7 +347,13 @@ function transactionItem(session: Session, entry: Transaction, open: boolean): H
       "summary",
       {},
       h("span", { class: "index" }, whole(entry.index)),
-      h("span", { class: "parties" }, party(entry.from), entry.to ? " to " : " creates a contract", entry.to && party(entry.to)),
+      h(
+        "span",
+        { class: "parties" },
+        party(entry.from),
+        entry.to ? " to " : " creates a contract",
+        entry.to && party(entry.to),
+      ),
       h("span", { class: "value" }, coins(entry.value, coin)),
       badge(entry.succeeded ? "verified" : "unknown", entry.succeeded ? "Succeeded" : "Failed"),
     ),
@@ -312,7 +368,8 @@ function transactionItem(session: Session, entry: Transaction, open: boolean): H
       ["Call data", data(entry.input, entry.to ? SELECTOR : 0)],
     ),
     h("h3", {}, count(entry.logs.length, "log")),
-    entry.logs.length > 0 && h("ol", { class: "logs" }, ...entry.logs.map((log) => h("li", { value: log.index }, logItem(log)))),
+    entry.logs.length > 0 &&
+      h("ol", { class: "logs" }, ...entry.logs.map((log) => h("li", { value: log.index }, logItem(log)))),
   );
 }
 
@@ -320,14 +377,30 @@ const TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523
 const APPROVAL = "0x8c5be1e5ebec7d5bd14f71427d1e84f3dd0314c0f7b2291e5b200ac8c7c3b925";
 
 function logItem(log: Log): HTMLElement {
-  const name = log.topics.length === 3 && log.data.length === 66 ? { [TRANSFER]: "Transfer", [APPROVAL]: "Approval" }[log.topics[0] ?? ""] : undefined;
+  const name =
+    log.topics.length === 3 && log.data.length === 66
+      ? { [TRANSFER]: "Transfer", [APPROVAL]: "Approval" }[log.topics[0] ?? ""]
+      : undefined;
   const party = (topic: string | undefined) => `0x${(topic ?? "").slice(-40)}`;
   return facts(
     ["Contract", exact(log.address, "contract", `#/address/${log.address}`)],
     name
-      ? ["Event", h("span", {}, `${name}, if the contract keeps to ERC-20: ${whole(BigInt(log.data))} units from `, brief(party(log.topics[1])), " to ", brief(party(log.topics[2])))]
+      ? [
+          "Event",
+          h(
+            "span",
+            {},
+            `${name}, if the contract keeps to ERC-20: ${whole(BigInt(log.data))} units from `,
+            brief(party(log.topics[1])),
+            " to ",
+            brief(party(log.topics[2])),
+          ),
+        ]
       : null,
-    ["Topics", h("span", { class: "stack" }, ...log.topics.map((topic) => full(topic)), log.topics.length === 0 ? "none" : "")],
+    [
+      "Topics",
+      h("span", { class: "stack" }, ...log.topics.map((topic) => full(topic)), log.topics.length === 0 ? "none" : ""),
+    ],
     ["Data", data(log.data, 0)],
   );
 }
@@ -337,5 +410,10 @@ function data(hexText: string, head: number): HTMLElement {
   const bytes = bytesOf(hexText);
   if (bytes === 0) return h("span", {}, "none");
   const cut = hexText.slice(0, 2 + 2 * LONGEST);
-  return h("span", { class: "stack" }, h("span", {}, count(bytes, "byte")), full(cut.length < hexText.length ? `${cut}…` : cut, WORD, head));
+  return h(
+    "span",
+    { class: "stack" },
+    h("span", {}, count(bytes, "byte")),
+    full(cut.length < hexText.length ? `${cut}…` : cut, WORD, head),
+  );
 }

@@ -49,8 +49,25 @@ export function homeView(session: Session): View {
   const element = h(
     "div",
     { class: "home" },
-    h("section", { class: "verdict", "aria-label": "What is verified" }, eyebrow, title, lead, wrong, trouble, progress, ribbon.element, figures),
-    h("section", { "aria-labelledby": "blocks-title" }, h("h2", { id: "blocks-title" }, "The last verified blocks"), empty, table),
+    h(
+      "section",
+      { class: "verdict", "aria-label": "What is verified" },
+      eyebrow,
+      title,
+      lead,
+      wrong,
+      trouble,
+      progress,
+      ribbon.element,
+      figures,
+    ),
+    h(
+      "section",
+      { "aria-labelledby": "blocks-title" },
+      h("h2", { id: "blocks-title" }, "The last verified blocks"),
+      empty,
+      table,
+    ),
   );
 
   const known = new Map<string, HTMLTableRowElement>();
@@ -85,7 +102,10 @@ export function homeView(session: Session): View {
     const { verified, highest } = status;
     element.dataset.phase = phase;
     const light = status.mode === "light";
-    say(eyebrow, `${tame(status.chainName) || "Chain"} ${status.chainId} · ${light ? "light: proofs from a checkpoint" : "full: every block executed again"}`);
+    say(
+      eyebrow,
+      `${tame(status.chainName) || "Chain"} ${status.chainId} · ${light ? "light: proofs from a checkpoint" : "full: every block executed again"}`,
+    );
     say(title, headline(session));
     say(lead, explanation(session));
 
@@ -106,7 +126,14 @@ export function homeView(session: Session): View {
     } else {
       bar.removeAttribute("value");
     }
-    say(from, !verified ? "Preparing" : endKnown ? `${percent(verified.number, highest)} of the chain` : "How far the recording goes is not known yet");
+    say(
+      from,
+      !verified
+        ? "Preparing"
+        : endKnown
+          ? `${percent(verified.number, highest)} of the chain`
+          : "How far the recording goes is not known yet",
+    );
     say(to, highest === null || !endKnown ? "" : `Main node: block ${whole(highest)}`);
     ribbon.draw(session.blocks, behind, halted !== null);
 
@@ -160,11 +187,24 @@ function explanation(session: Session): string {
 function difficulty(session: Session): HTMLElement | null {
   const { problem, status } = session;
   const { verified } = status;
-  const since = verified ? `Answers are from block ${whole(verified.number)}, made ${age(verified.timestamp)}. They stay true; newer ones are missing.` : "";
+  const since = verified
+    ? `Answers are from block ${whole(verified.number)}, made ${age(verified.timestamp)}. They stay true; newer ones are missing.`
+    : "";
   if (session.offline) return notice("plain", "You are offline.", since);
-  if (status.trouble) return notice("word", "The main node cannot be followed.", `${reason(status.trouble)} It is tried again by itself. ${since}`);
-  if (problem?.kind === "quota") return notice("word", "This browser has no more room.", `What is verified from now on is lost when this page is closed. ${reason(problem)}`);
-  if (problem?.kind === "storage") return notice("word", "This browser does not keep what is verified.", reason(problem));
+  if (status.trouble)
+    return notice(
+      "word",
+      "The main node cannot be followed.",
+      `${reason(status.trouble)} It is tried again by itself. ${since}`,
+    );
+  if (problem?.kind === "quota")
+    return notice(
+      "word",
+      "This browser has no more room.",
+      `What is verified from now on is lost when this page is closed. ${reason(problem)}`,
+    );
+  if (problem?.kind === "storage")
+    return notice("word", "This browser does not keep what is verified.", reason(problem));
   if (problem?.kind === "engine") return notice("word", "The replica failed, and was started again.", reason(problem));
   return null;
 }

@@ -12,14 +12,20 @@ export function mismatchPanel(session: Session, mismatch: Mismatch, linked: bool
   return h(
     "section",
     { class: "mismatch", "aria-label": "The mismatch" },
-    h("p", { class: "where" }, `Block ${whole(mismatch.block)}, batch ${whole(mismatch.batch)}: `, h("strong", {}, mismatch.claim)),
+    h(
+      "p",
+      { class: "where" },
+      `Block ${whole(mismatch.block)}, batch ${whole(mismatch.batch)}: `,
+      h("strong", {}, mismatch.claim),
+    ),
     difference(mismatch),
     h(
       "div",
       { class: "actions" },
       downloadButton(session, mismatch, outcome),
       h("a", { class: "button", href: "#/evidence/now" }, "Execute it again"),
-      linked && h("a", { class: "button", href: `#/block/${mismatch.block}` }, `Look at block ${whole(mismatch.block)}`),
+      linked &&
+        h("a", { class: "button", href: `#/block/${mismatch.block}` }, `Look at block ${whole(mismatch.block)}`),
     ),
     outcome,
   );
@@ -34,7 +40,10 @@ export function downloadButton(session: Session, mismatch: Mismatch, outcome: HT
       const file = await session.replica.evidence();
       if (!file) throw new Error("there is none of this mismatch");
       download(file, `evidence-block-${mismatch.block}.json`);
-      say(outcome, `Saved ${whole(file.length)} bytes. Anyone can execute them again, without a network and without believing you.`);
+      say(
+        outcome,
+        `Saved ${whole(file.length)} bytes. Anyone can execute them again, without a network and without believing you.`,
+      );
     } catch (error) {
       say(outcome, `The evidence cannot be had. ${reason(error)}`);
     } finally {

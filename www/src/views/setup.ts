@@ -25,14 +25,28 @@ export function setupView(problem: string | null): View {
     });
     return {
       input,
-      element: h("div", { class: "line" }, h("label", { for: input.id }, label), h("p", { class: "hint", id: `setup-${name}-hint` }, hint), input),
+      element: h(
+        "div",
+        { class: "line" },
+        h("label", { for: input.id }, label),
+        h("p", { class: "hint", id: `setup-${name}-hint` }, hint),
+        input,
+      ),
     };
   };
   const part = (name: string, label: string, hint: string, placeholder: string) => {
     const { input, element } = line(name, label, hint, placeholder);
-    const file = h("input", { type: "file", id: `setup-${name}-file`, accept: ".json,application/json", "aria-label": `${label}: choose a file` });
+    const file = h("input", {
+      type: "file",
+      id: `setup-${name}-file`,
+      accept: ".json,application/json",
+      "aria-label": `${label}: choose a file`,
+    });
     const earlier = value(name).startsWith("kept/") ? value(name) : null;
-    if (earlier) element.append(h("p", { class: "hint" }, "The file that you chose last time is used unless you name another one."));
+    if (earlier)
+      element.append(
+        h("p", { class: "hint" }, "The file that you chose last time is used unless you name another one."),
+      );
     element.append(h("div", { class: "or" }, h("span", {}, "or"), file));
     const chosen = async () => {
       if (file.files?.[0]) return keep(file.files[0], name);
@@ -44,11 +58,40 @@ export function setupView(problem: string | null): View {
     return { input, element, chosen };
   };
 
-  const mainNode = line("mainNode", "Main node", "Its JSON-RPC over https. It is asked for blocks, and believed in nothing.", "https://rpc.example.org");
-  const chain = part("chain", "Chain specification", "chainspec.json, as cdk-erigon has it: chain id and forks. You choose to believe it.", "https://…/chainspec.json");
-  const genesis = part("genesis", "Genesis", "genesis-allocs.json: the accounts that the chain begins with. You choose to believe it.", "https://…/genesis-allocs.json");
-  const stream = line("stream", "Recording", "Not needed: a data-stream.bin over https, for catching up faster, or for a chain whose main node is gone.", "https://…/data-stream.bin");
-  const form = h("form", { class: "setup", novalidate: true }, mainNode.element, chain.element, genesis.element, stream.element, wrong, h("button", { type: "submit", class: "primary" }, "Verify this chain"));
+  const mainNode = line(
+    "mainNode",
+    "Main node",
+    "Its JSON-RPC over https. It is asked for blocks, and believed in nothing.",
+    "https://rpc.example.org",
+  );
+  const chain = part(
+    "chain",
+    "Chain specification",
+    "chainspec.json, as cdk-erigon has it: chain id and forks. You choose to believe it.",
+    "https://…/chainspec.json",
+  );
+  const genesis = part(
+    "genesis",
+    "Genesis",
+    "genesis-allocs.json: the accounts that the chain begins with. You choose to believe it.",
+    "https://…/genesis-allocs.json",
+  );
+  const stream = line(
+    "stream",
+    "Recording",
+    "Not needed: a data-stream.bin over https, for catching up faster, or for a chain whose main node is gone.",
+    "https://…/data-stream.bin",
+  );
+  const form = h(
+    "form",
+    { class: "setup", novalidate: true },
+    mainNode.element,
+    chain.element,
+    genesis.element,
+    stream.element,
+    wrong,
+    h("button", { type: "submit", class: "primary" }, "Verify this chain"),
+  );
 
   form.addEventListener("submit", async (event: SubmitEvent) => {
     event.preventDefault();
@@ -87,11 +130,21 @@ export function setupView(problem: string | null): View {
       { class: "view-head" },
       h("p", { class: "eyebrow" }, "Set up"),
       h("h1", { tabindex: "-1" }, "Which chain do you want to check?"),
-      h("p", { class: "lead" }, "This page executes every block of a Polygon zkEVM or CDK chain again, on this device, and shows only what came out equal. It needs to know where the blocks come from and how the chain begins."),
+      h(
+        "p",
+        { class: "lead" },
+        "This page executes every block of a Polygon zkEVM or CDK chain again, on this device, and shows only what came out equal. It needs to know where the blocks come from and how the chain begins.",
+      ),
     ),
     problem ? notice("word", "This set-up cannot be used.", problem) : "",
     form,
-    h("p", { class: "hint" }, "To see it work without a chain of your own: ", h("code", {}, "make demo"), " runs one on your machine, and prints the address of this page, ready to use."),
+    h(
+      "p",
+      { class: "hint" },
+      "To see it work without a chain of your own: ",
+      h("code", {}, "make demo"),
+      " runs one on your machine, and prints the address of this page, ready to use.",
+    ),
   );
   return { title: "Set up", element };
 }
