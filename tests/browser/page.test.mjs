@@ -376,6 +376,15 @@ describe("a chain that is verified", () => {
     await page.leave();
   });
 
+  test("says that the main node contradicts itself", async () => {
+    const status = { trouble: "batch 6 has no block", unsound: true };
+    const page = await visit(world, `?test-status=${encodeURIComponent(JSON.stringify(status))}`, { scripted: true });
+    await page.locator(".notice.wrong").filter({ hasText: "Batch 6 has no block. It is tried again" }).waitFor();
+    await until(async () => (await text(page, "#state")) === "Main node is wrong");
+    await sound(page, "a contradiction");
+    await page.leave();
+  });
+
   test("runs no script but its own", async () => {
     const page = await visit(world, "", { allow: [/Content Security Policy|TrustedHTML|TrustedScript/] });
     await heading(page, /is verified/);
@@ -614,7 +623,7 @@ describe("a page that nobody has set up", () => {
     await heading(page, "Block 40 is verified.");
     await world.stopDevnet();
     await page.getByText("The main node cannot be followed.").waitFor();
-    assert.equal(await text(page, "#state"), "Not connected, block 40");
+    await until(async () => (await text(page, "#state")) === "Not connected, block 40");
     await sound(page, "a main node that is silent");
     await page.goto(`${world.url}#/address/${HOLDER}`);
     await until(async () => (await text(page, ".balance")).includes("ETH"));

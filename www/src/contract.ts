@@ -41,6 +41,8 @@ export interface Status {
   stored: number;
   /** Why the main node cannot be followed at the moment. */
   trouble: string | null;
+  /** The trouble is that its answers contradict each other: what it says cannot be true. */
+  unsound?: boolean;
 }
 
 /** A block that was just verified: every claim about it is equal to what was computed. */

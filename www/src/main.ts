@@ -154,7 +154,8 @@ let phase = "";
 function refresh(): void {
   if (!session) return;
   const { status, offline, endKnown } = session;
-  const now = session.halted ? "wrong" : offline ? "offline" : status.trouble ? "trouble" : session.phase;
+  const trouble = status.unsound ? "unsound" : "trouble";
+  const now = session.halted ? "wrong" : offline ? "offline" : status.trouble ? trouble : session.phase;
   const place = byId("state");
   place.dataset.state = now;
   const block = `block ${whole(status.verified?.number ?? 0)}`;
@@ -162,6 +163,7 @@ function refresh(): void {
   const words: Record<string, string> = {
     wrong: "Main node is wrong",
     offline: `Offline, ${block}`,
+    unsound: "Main node is wrong",
     trouble: `Not connected, ${block}`,
     starting: "Preparing",
     syncing: endKnown ? `Verifying, ${done}%` : `Verifying ${block}`,
@@ -172,7 +174,8 @@ function refresh(): void {
     const news: Record<string, string> = {
       synced: "Everything that the main node has is verified.",
       offline: "You are offline. Answers are from the last verified block.",
-      trouble: "The main node does not answer. Answers are from the last verified block.",
+      unsound: "What the main node says cannot be true: it contradicts itself.",
+      trouble: "The main node cannot be followed. Answers are from the last verified block.",
     };
     announce(news[now] ?? headline(session));
     phase = now;

@@ -53,12 +53,21 @@ class Engine implements Replica {
   private current: Status;
   private closed = false;
   private transactions = 0;
+  private given = JSON.parse(asked("test-status") ?? "{}") as Partial<Status>;
   private speed = Number(asked("test-speed") ?? Infinity);
 
   constructor(chainId: number) {
     const nothing = { verified: null, highest: null, synced: false, halted: null, trouble: null };
-    const given = JSON.parse(asked("test-status") ?? "{}") as Partial<Status>;
-    this.current = { chainId, chainName: "", mode: "full", rate: 0, storage: "opfs", stored: 0, ...nothing, ...given };
+    this.current = {
+      chainId,
+      chainName: "",
+      mode: "full",
+      rate: 0,
+      storage: "opfs",
+      stored: 0,
+      ...nothing,
+      ...this.given,
+    };
   }
 
   get status(): Status {
@@ -96,7 +105,7 @@ class Engine implements Replica {
   }
 
   private change(news: Partial<Status>): void {
-    this.current = { ...this.current, ...news };
+    this.current = { ...this.current, ...news, ...this.given };
     localStorage.setItem(DISK, JSON.stringify(this.current));
     this.emit("status", this.current);
   }

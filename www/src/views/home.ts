@@ -191,22 +191,24 @@ function difficulty(session: Session): HTMLElement | null {
     ? `Answers are from block ${whole(verified.number)}, made ${age(verified.timestamp)}. They stay true; newer ones are missing.`
     : "";
   if (session.offline) return notice("plain", "You are offline.", since);
-  if (status.trouble)
-    return notice(
-      "word",
-      "The main node cannot be followed.",
-      `${reason(status.trouble)} It is tried again by itself. ${since}`,
-    );
-  if (problem?.kind === "quota")
-    return notice(
-      "word",
-      "This browser has no more room.",
-      `What is verified from now on is lost when this page is closed. ${reason(problem)}`,
-    );
-  if (problem?.kind === "storage")
-    return notice("word", "This browser does not keep what is verified.", reason(problem));
-  if (problem?.kind === "engine") return notice("word", "The replica failed, and was started again.", reason(problem));
-  return null;
+  if (status.trouble) {
+    const words = `${reason(status.trouble)} It is tried again by itself. ${since}`;
+    return status.unsound
+      ? notice("wrong", "What the main node says cannot be true: it contradicts itself.", words)
+      : notice("word", "The main node cannot be followed.", words);
+  }
+  switch (problem?.kind) {
+    case "quota": {
+      const lost = "What is verified from now on is lost when this page is closed.";
+      return notice("word", "This browser has no more room.", `${lost} ${reason(problem)}`);
+    }
+    case "storage":
+      return notice("word", "This browser does not keep what is verified.", reason(problem));
+    case "engine":
+      return notice("word", "The replica failed, and was started again.", reason(problem));
+    default:
+      return null;
+  }
 }
 
 function timeLeft(session: Session): string {
