@@ -622,7 +622,7 @@ describe("a page that nobody has set up", () => {
     const page = await visit(world, "", { allow: [/ERR_CONNECTION_REFUSED/] });
     await heading(page, "Block 40 is verified.");
     await world.stopDevnet();
-    await page.getByText("The main node cannot be followed.").waitFor();
+    await page.getByText("The main node cannot be followed.", { exact: true }).waitFor();
     await until(async () => (await text(page, "#state")) === "Not connected, block 40");
     await sound(page, "a main node that is silent");
     await page.goto(`${world.url}#/address/${HOLDER}`);
