@@ -53,7 +53,11 @@ async function open() {
 }
 
 /** A tab of a person who has never been here. What must not happen is looked at when it is closed. */
-async function visit(world, path = "", { viewport = DESK, colorScheme = "light", allow = [], scripted = false } = {}) {
+async function visit(
+  world,
+  path = "",
+  { viewport = DESK, colorScheme = "light", allow = [], scripted = false, prepare } = {},
+) {
   const home = scripted ? world.scripted : world.url;
   const context = await browser.newContext({ viewport, colorScheme, acceptDownloads: true });
   const page = await context.newPage();
@@ -68,6 +72,7 @@ async function visit(world, path = "", { viewport = DESK, colorScheme = "light",
     if (protocol === "blob:" || protocol === "data:") return;
     if (![new URL(home).origin, world.devnet, ...allow].includes(origin)) wrongs.push(`asked ${request.url()}`);
   });
+  await prepare?.(page);
   await page.goto(home + path);
   page.leave = async () => {
     await context.close();
@@ -251,19 +256,20 @@ describe("a chain that is verified", () => {
   });
 
   test("shows a block of many transactions piece by piece", async () => {
-    const page = await visit(world, "", { scripted: true });
+    const prepare = (page) =>
+      page.route("**/engine/rpc", async (route) => {
+        if (!route.request().postData().includes("zkevm_getFullBlockByNumber")) return route.continue();
+        const answer = await (await route.fetch()).json();
+        const [one] = answer.result.transactions;
+        answer.result.transactions = Array.from({ length: 120 }, (_, index) => ({
+          ...one,
+          transactionIndex: `0x${index.toString(16)}`,
+        }));
+        await route.fulfill({ json: answer });
+      });
+    const page = await visit(world, "", { scripted: true, prepare });
     await heading(page, /is verified/);
     const number = await blockWithLog(world);
-    await page.route("**/engine/rpc", async (route) => {
-      if (!route.request().postData().includes("zkevm_getFullBlockByNumber")) return route.continue();
-      const answer = await (await route.fetch()).json();
-      const [one] = answer.result.transactions;
-      answer.result.transactions = Array.from({ length: 120 }, (_, index) => ({
-        ...one,
-        transactionIndex: `0x${index.toString(16)}`,
-      }));
-      await route.fulfill({ json: answer });
-    });
     await lookUp(page, String(number));
     const items = page.locator(".transactions > details");
     await until(async () => (await items.count()) === 50);
@@ -330,14 +336,15 @@ describe("a chain that is verified", () => {
 
   test("takes text from outside as text", async () => {
     const hostile = "<img src=x onerror=alert(1)>\u202e\u0000evil";
-    const page = await visit(world, `#/address/${HOLDER}`, { scripted: true });
-    await page.route("**/engine/rpc", async (route) => {
-      if (!(route.request().postData() ?? "").includes("0x95d89b41")) return route.continue();
-      const bytes = Buffer.from(hostile);
-      const word = (value) => value.toString(16).padStart(64, "0");
-      const result = `0x${word(32)}${word(bytes.length)}${bytes.toString("hex").padEnd(64 * Math.ceil(bytes.length / 32), "0")}`;
-      await route.fulfill({ json: { jsonrpc: "2.0", id: 1, result } });
-    });
+    const prepare = (page) =>
+      page.route("**/engine/rpc", async (route) => {
+        if (!(route.request().postData() ?? "").includes("0x95d89b41")) return route.continue();
+        const bytes = Buffer.from(hostile);
+        const word = (value) => value.toString(16).padStart(64, "0");
+        const result = `0x${word(32)}${word(bytes.length)}${bytes.toString("hex").padEnd(64 * Math.ceil(bytes.length / 32), "0")}`;
+        await route.fulfill({ json: { jsonrpc: "2.0", id: 1, result } });
+      });
+    const page = await visit(world, `#/address/${HOLDER}`, { scripted: true, prepare });
     const field = page.getByLabel("Add a token by the address of its contract");
     await field.fill(TOKEN);
     await field.press("Enter");
@@ -348,13 +355,14 @@ describe("a chain that is verified", () => {
   });
 
   test("says what L1 has proved", async () => {
-    const page = await visit(world, "", { scripted: true });
+    const answers = { zkevm_verifiedBatchNumber: "0x5", zkevm_consolidatedBlockNumber: "0x28" };
+    const prepare = (page) =>
+      page.route("**/engine/rpc", async (route) => {
+        const result = answers[JSON.parse(route.request().postData()).method];
+        await (result ? route.fulfill({ json: { jsonrpc: "2.0", id: 1, result } }) : route.continue());
+      });
+    const page = await visit(world, "", { scripted: true, prepare });
     await heading(page, /is verified/);
-    await page.route("**/engine/rpc", async (route) => {
-      const { method } = JSON.parse(route.request().postData());
-      const result = { zkevm_verifiedBatchNumber: "0x5", zkevm_consolidatedBlockNumber: "0x28" }[method];
-      await (result ? route.fulfill({ json: { jsonrpc: "2.0", id: 1, result } }) : route.continue());
-    });
     await lookUp(page, HOLDER);
     await page.getByText("Batch 5, up to block 40, is proved on L1").waitFor();
     assert.equal((await text(page, ".card-head .badge")).trim(), "Proved on L1");

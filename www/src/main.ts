@@ -46,6 +46,8 @@ async function start(): Promise<void> {
       const replica = await create({ mainNode: mainNodes, chain, genesis, ...(stream ? { stream } : {}) });
       session = new Session(replica, config);
       session.watch(refresh);
+      // Ages grow, and what failed is tried again, also while nothing happens.
+      setInterval(refresh, 1000);
       window.addEventListener("pagehide", (event) => {
         if (!event.persisted) void replica.close();
       });

@@ -154,9 +154,8 @@ export function homeView(session: Session): View {
     }
   }
 
-  const ticking = setInterval(update, 1000);
   update();
-  return { title: "The chain", element, update, close: () => clearInterval(ticking) };
+  return { title: "The chain", element, update };
 }
 
 export function headline(session: Session): string {
