@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
-import { createReplica, MismatchError, ProviderRpcError } from "../../wasm/npm/dist/index.js";
+import { checkEvidence, createReplica, MismatchError, ProviderRpcError } from "../../wasm/npm/dist/index.js";
 import { createReplica as createInline } from "../../wasm/npm/dist/inline.js";
 import { answer, devnet, until } from "./world.mjs";
 
@@ -124,6 +124,8 @@ describe("a main node that lies", () => {
     const altered = file.slice();
     altered[altered.length >> 1] ^= 1;
     assert.equal((await replica.checkEvidence(altered)).verdict, "refused");
+    assert.deepEqual(await checkEvidence(file), judgement);
+    assert.equal((await checkEvidence(altered)).verdict, "refused");
 
     await world.rpc("devnet_honest");
     await until("it goes on with what is true", () => replica.status.halted === null && replica.status.verified.number >= 20);

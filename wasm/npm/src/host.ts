@@ -1,10 +1,10 @@
 import { nameOf, openDisk, type Disk } from './disk.js';
-import { __wbg_reset_state as reset, checkEvidence, default as init, Engine, panicForTest } from './engine.js';
+import { __wbg_reset_state as reset, checkEvidence as check, default as init, Engine, panicForTest } from './engine.js';
 import { inWords } from './errors.js';
 import { load } from './load.js';
 import type { Call, EngineOptions, FromEngine, Listener } from './messages.js';
 import { pieces } from './stream.js';
-import type { Mismatch, ReplicaProblem, Status, VerifiedBlock } from './types.js';
+import type { Judgement, Mismatch, ReplicaProblem, Status, VerifiedBlock } from './types.js';
 
 /** Milliseconds between two questions for what is new, at the tip. */
 const POLL = 500;
@@ -95,8 +95,22 @@ export class Host {
       host.#begin();
     }
     hosts.add(host);
+    // The height is of use from the beginning, also while a stream is read.
+    host.#askHeight();
     host.#schedule(0);
     return host;
+  }
+
+  /** Repeats the check of an evidence file in this thread, without a replica. */
+  static async check(file: Uint8Array, options: Pick<EngineOptions, 'wasmUrl' | 'wasmBytes'>): Promise<Judgement> {
+    const module = await load(options);
+    await init({ module_or_path: module });
+    try {
+      return JSON.parse(check(file));
+    } catch (error) {
+      if (isDefect(error)) Host.#renew(module, inWords(error));
+      throw error;
+    }
   }
 
   private constructor(options: EngineOptions, module: WebAssembly.Module) {
@@ -110,7 +124,8 @@ export class Host {
   #begin() {
     const secret = crypto.getRandomValues(new Uint8Array(32));
     this.#engine = new Engine(this.#options.chain, this.#options.genesis, secret, this.#disk);
-    this.#status = this.#look({ synced: false, trouble: null, highest: null });
+    const highest = this.#status?.highest ?? null;
+    this.#status = this.#look({ synced: false, trouble: null, unsound: false, highest });
   }
 
   /** A tab is there: it is told everything from now on. */
@@ -144,7 +159,7 @@ export class Host {
       case 'evidence':
         return this.#try(() => this.#engine.evidence() ?? null);
       case 'checkEvidence':
-        return JSON.parse(this.#try(() => checkEvidence(call.file)));
+        return JSON.parse(this.#try(() => check(call.file)));
       case 'panic':
         return this.#try(() => panicForTest());
     }
@@ -224,7 +239,7 @@ export class Host {
           this.#mismatch(event.mismatch);
           break;
         case 'lost':
-          this.#lost(event.reason);
+          this.#lost(event.reason, event.contradiction);
           break;
         case 'storage':
           this.#problem({ kind: event.quota ? 'quota' : 'storage', message: event.message });
@@ -241,10 +256,10 @@ export class Host {
     }
     if (blocks.length > 0) {
       [this.#failures, this.#verified] = [0, this.#verified + blocks.length];
-      this.#status.trouble = null;
+      [this.#status.trouble, this.#status.unsound] = [null, false];
       this.#post({ type: 'blocks', blocks });
     }
-    if (tipped) [this.#failures, this.#status.trouble] = [0, null];
+    if (tipped) [this.#failures, this.#status.trouble, this.#status.unsound] = [0, null, false];
     for (const { id, body } of report.asks) void this.#tell(id, body);
     this.#notifyAll();
     this.#changed(tipped);
@@ -328,11 +343,11 @@ export class Host {
     this.#post({ type: 'mismatch', mismatch });
   }
 
-  #lost(reason: string) {
+  #lost(reason: string, contradiction: boolean) {
     this.#failures += 1;
     this.#status.synced = false;
     if (this.#status.trouble === reason) return;
-    this.#status.trouble = reason;
+    [this.#status.trouble, this.#status.unsound] = [reason, contradiction];
     this.#problem({ kind: 'source', message: reason });
   }
 
@@ -425,7 +440,7 @@ export class Host {
     this.#post({ type: 'status', status: this.#status });
   }
 
-  #look({ synced, trouble, highest }: Pick<Status, 'synced' | 'trouble' | 'highest'>): Status {
+  #look({ synced, trouble, unsound, highest }: Pick<Status, 'synced' | 'trouble' | 'unsound' | 'highest'>): Status {
     const { kept, ...engine }: EngineStatus = JSON.parse(this.#engine.status());
     const verified = engine.verified?.number ?? null;
     return {
@@ -437,6 +452,7 @@ export class Host {
       memory: this.#memory.buffer.byteLength,
       storage: kept ? (this.#disk?.storage ?? 'memory') : 'memory',
       trouble,
+      unsound,
       restarts: this.#restarts.length,
     };
   }
@@ -456,7 +472,7 @@ export class Host {
     try {
       return call();
     } catch (error) {
-      if (error instanceof WebAssembly.RuntimeError || error instanceof RangeError) {
+      if (isDefect(error)) {
         this.#restart(inWords(error));
         throw new Error('internal error: the engine was started again');
       }
@@ -482,11 +498,15 @@ export class Host {
       void this.close();
       return;
     }
-    // The module is everybody's in this thread.
+    Host.#renew(this.#module, reason);
+  }
+
+  /** Another instance of the module, which is everybody's in this thread. */
+  static #renew(module: WebAssembly.Module, reason: string) {
     reset();
     for (const host of hosts) host.#again(reason);
     // It is there already: this only asks for it.
-    const instance = init({ module_or_path: this.#module });
+    const instance = init({ module_or_path: module });
     for (const host of hosts) void instance.then(({ memory }) => (host.#memory = memory));
   }
 
@@ -560,4 +580,9 @@ function soon(callback: () => void) {
 /** In Node a timer keeps the process alive; this one does not. */
 function unref(timer: unknown) {
   if (typeof timer === 'object' && timer !== null && 'unref' in timer) (timer as { unref(): void }).unref();
+}
+
+/** A panic, or no more stack or memory: no error of the engine, which throws others. */
+function isDefect(error: unknown): boolean {
+  return error instanceof WebAssembly.RuntimeError || error instanceof RangeError;
 }

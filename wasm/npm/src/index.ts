@@ -1,7 +1,7 @@
 /** A replica of a Polygon zkEVM or CDK chain that re-executes every block where it runs. */
 
-import { create } from './replica.js';
-import type { Replica, ReplicaOptions } from './types.js';
+import { checkEvidence as check, create } from './replica.js';
+import type { Judgement, ModuleOptions, Replica, ReplicaOptions } from './types.js';
 
 export { announce, withWallet, type ProviderInfo } from './announce.js';
 export { MismatchError, ProviderRpcError } from './errors.js';
@@ -14,4 +14,12 @@ export type * from './types.js';
  */
 export function createReplica(options: ReplicaOptions): Promise<Replica> {
   return create(options, () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'zk-replica' }));
+}
+
+/**
+ * Repeats the check of an evidence file, whichever chain it is about. It needs no replica, and works in this thread;
+ * {@link Replica.checkEvidence} works where the engine runs.
+ */
+export function checkEvidence(file: Uint8Array, options?: ModuleOptions): Promise<Judgement> {
+  return check(file, options);
 }

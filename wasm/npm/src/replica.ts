@@ -5,7 +5,7 @@ import { loadText } from './load.js';
 import type { EngineOptions, FromEngine } from './messages.js';
 import { receive, type Broadcast, type FromWorker, type ToWorker } from './serve.js';
 import { Session } from './session.js';
-import type { ChainFile, Replica, ReplicaOptions } from './types.js';
+import type { ChainFile, Judgement, ModuleOptions, Replica, ReplicaOptions } from './types.js';
 
 /** Milliseconds of work at a time: in a worker, where requests wait meanwhile, and in a page, where everything does. */
 const BUDGET = { worker: 50, page: 12 };
@@ -20,8 +20,7 @@ export async function create(options: ReplicaOptions, makeWorker: () => Worker):
     genesis,
     stream: typeof options.stream === 'object' && 'href' in options.stream ? options.stream.href : options.stream,
     storage: options.storage ?? 'auto',
-    wasmUrl: options.wasmUrl === undefined ? undefined : new URL(options.wasmUrl, here()).href,
-    wasmBytes: options.wasmBytes,
+    ...moduleOf(options),
     budget: BUDGET.worker,
   };
   if (typeof engine.stream === 'string') engine.stream = new URL(engine.stream, here()).href;
@@ -32,6 +31,17 @@ export async function create(options: ReplicaOptions, makeWorker: () => Worker):
   else await alone(session, engine, threads ? makeWorker : undefined);
   await session.opened;
   return session;
+}
+
+/** The wasm module's place, as it can be sent to a worker. */
+function moduleOf(options: ModuleOptions): Pick<EngineOptions, 'wasmUrl' | 'wasmBytes'> {
+  const { wasmUrl, wasmBytes } = options;
+  return { wasmUrl: wasmUrl === undefined ? undefined : new URL(wasmUrl, here()).href, wasmBytes };
+}
+
+/** Repeats the check of an evidence file in this thread. */
+export function checkEvidence(file: Uint8Array, options: ModuleOptions = {}): Promise<Judgement> {
+  return Host.check(file, moduleOf(options));
 }
 
 async function text(file: ChainFile): Promise<string> {

@@ -46,6 +46,8 @@ export class Session implements Replica {
     if (!this.#link) return;
     this.#link = undefined;
     this.#reset();
+    // The next one has to find out anew how far the main node is.
+    if (this.#status) this.#status = { ...this.#status, synced: false, rate: 0 };
   }
 
   /** What {@link close} does at last. */

@@ -4,8 +4,16 @@ export type ChainFile = object | string | URL;
 /** Where verified records are kept. */
 export type Storage = 'opfs' | 'indexeddb' | 'memory';
 
+/** Where the engine is. */
+export interface ModuleOptions {
+  /** Where the wasm file is, if not beside the script. */
+  wasmUrl?: string | URL;
+  /** The wasm file's bytes. */
+  wasmBytes?: BufferSource;
+}
+
 /** What to verify, and how. */
-export interface ReplicaOptions {
+export interface ReplicaOptions extends ModuleOptions {
   /** JSON-RPC addresses of main nodes; the first is asked until it fails. None: what the stream has, and no more. */
   mainNode?: string | string[];
   /** The chain specification: the object itself, or where it is. */
@@ -22,10 +30,6 @@ export interface ReplicaOptions {
   storage?: Storage | 'auto';
   /** One engine for all tabs of the origin. Default: true where there are Web Locks and a worker. */
   shared?: boolean;
-  /** Where the wasm file is, if not beside the script. */
-  wasmUrl?: string | URL;
-  /** The wasm file's bytes. */
-  wasmBytes?: BufferSource;
 }
 
 /** What a block says of itself, as far as it can be compared. */
@@ -108,6 +112,8 @@ export interface Status {
   evidence: boolean;
   /** The last trouble with a source, in words, until it is over. */
   trouble: string | null;
+  /** The trouble is that the answers contradict each other: what the source says cannot be true. */
+  unsound: boolean;
   /** Times that the engine was started again after it had failed. */
   restarts: number;
 }
