@@ -29,9 +29,9 @@ setup: ## Install the rustup targets and components that builds need
 	@$(RUSTUP) --quiet component add clippy rustfmt
 	@$(RUSTUP) --quiet target add $(WASM_TARGETS)
 
-# Cargo is all it takes.
-demo: ## A main node with traffic, and a replica that verifies it and serves Web3, until ctrl-c
-	@exec $(CARGO) run --locked --release -p zk-replica -- demo
+# Without the page, `cargo run --release -p zk-replica -- demo` does.
+demo: page ## A main node with traffic, a replica that verifies it and serves Web3, and a page that does the same in a tab
+	@exec $(CARGO) run --locked --release -p zk-replica -- demo --page www/dist
 
 replay: ## Verify the recorded chain, or the one that STREAM= names
 	@if [ ! -e "$(STREAM)" ]; then \

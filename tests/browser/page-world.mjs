@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 import { start } from "../clients/world.mjs";
 
-export { rpc, until } from "../clients/world.mjs";
+export { rpc, start, until } from "../clients/world.mjs";
 
 const PROGRAM = process.env.ZK_REPLICA ?? fileURLToPath(new URL("../../target/release/zk-replica", import.meta.url));
 const WWW = fileURLToPath(new URL("../../www", import.meta.url));
