@@ -97,9 +97,9 @@ describe("a lie over JSON-RPC", { skip: reason }, () => {
       if (!words) continue;
       await suite.test(kind, () =>
         meet(kind, async (page, lie) => {
-          await page.locator(".notice").filter({ hasText: words }).waitFor();
+          await page.locator(".notice.wrong").filter({ hasText: words }).waitFor();
           assert.ok((await verified(page)) < lie.toldAt);
-          assert.match(await page.locator("#state").innerText(), /^Not connected/);
+          assert.equal(await page.locator("#state").innerText(), "Main node is wrong");
         }),
       );
     }

@@ -406,6 +406,10 @@ fn the_page_is_served_with_what_it_is_to_verify() {
     {
         assert_eq!(node.get(path).status, 404, "{path}");
     }
+    // Without another one the tab asks this server.
+    let own = Node::start(&main, &["--page", folder]);
+    assert_eq!(own.get("/config.json").json()["mainNode"], json!(["./"]));
+    assert_eq!(own.stop(), Some(130));
     // It is the same address as before for everybody else.
     assert_eq!(node.call("eth_blockNumber", &json!([]))["result"], "0x3");
     assert_eq!(node.get("/livez").status, 200);

@@ -24,10 +24,10 @@ pub(crate) struct ServerOptions {
     #[arg(long, value_name = "DIR")]
     pub(crate) page: Option<PathBuf>,
 
-    /// A main node's JSON-RPC for whoever opens the page: the browser asks it itself; may be given several times
+    /// The main node that the page verifies; may be given several times. Without it, it is this server
     ///
-    /// Everybody who opens the page learns it, and it has to admit pages of this origin (CORS). The page gets --chain and
-    /// --genesis, too. Without all three it asks its reader which chain to verify.
+    /// The browser asks it itself: everybody who opens the page learns it, and it has to admit pages of this origin (CORS).
+    /// The page gets --chain and --genesis, too; without these it asks its reader which chain to verify.
     #[arg(long = "page-main-node", value_name = "URL", value_parser = parse_public)]
     pub(crate) page_main_nodes: Vec<String>,
 

@@ -18,6 +18,9 @@ const CONFIG: &str = "/config.json";
 const CHAIN: &str = "/chainspec.json";
 const GENESIS: &str = "/genesis-allocs.json";
 
+/// This server, as the page sees it: it has all that a replica asks of a main node.
+const OWN: &str = "./";
+
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SiteError {
@@ -60,12 +63,15 @@ impl Site {
             return Err(SiteError::Unlike { path: folder.clone(), reason: "it has no index.html" });
         }
         // Without them the page asks its reader.
-        if let (main_nodes @ [_, ..], Some(chain), Some(genesis)) =
-            (&*options.server.page_main_nodes, &options.chain, &options.genesis)
-        {
+        if let (Some(chain), Some(genesis)) = (&options.chain, &options.genesis) {
             for (name, path) in [(CHAIN, chain), (GENESIS, genesis)] {
                 site.put(name.to_owned(), read(path)?);
             }
+            let own = [OWN.to_owned()];
+            let main_nodes = match &*options.server.page_main_nodes {
+                [] => &own,
+                named => named,
+            };
             let config =
                 serde_json::json!({ "mainNode": main_nodes, "chain": &CHAIN[1..], "genesis": &GENESIS[1..] });
             site.put(CONFIG.to_owned(), config.to_string().into_bytes());
