@@ -571,6 +571,19 @@ describe("a main node that lies", () => {
     await page.leave();
   });
 
+  test("is judged from a file by a page that knows no chain", async () => {
+    world.setMainNode(null);
+    const page = await visit(world, "#/evidence", { allow: [/404 \(Not Found\).*config\.json/] });
+    await page
+      .getByLabel("Drop an evidence file here")
+      .setInputFiles({ name: "chosen.json", mimeType: "application/json", buffer: world.evidence() });
+    await page.getByText("Not known here").waitFor();
+    assert.deepEqual(await page.locator(".judgement .difference dd").allInnerTexts(), [lie.expected, lie.computed]);
+    await sound(page, "a judgement without a chain");
+    await page.leave();
+    world.setMainNode(world.devnet);
+  });
+
   test("is followed again when it tells the truth", async () => {
     const page = await visit(world);
     await heading(page, "The main node is wrong about block 41.");

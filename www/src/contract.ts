@@ -110,3 +110,6 @@ export interface Replica {
 }
 
 export type CreateReplica = (options: Options) => Promise<Replica>;
+
+/** The same without a replica. */
+export type CheckEvidence = (file: Uint8Array) => Promise<Judgement>;

@@ -1,8 +1,8 @@
 // The page: finds out which chain, starts the replica, and shows the view that the address bar names.
 
-import { createReplica } from "zk-replica";
+import { checkEvidence, createReplica } from "zk-replica";
 import { type Config, ConfigError, findConfig, load } from "./config";
-import type { CreateReplica } from "./contract";
+import type { CheckEvidence, CreateReplica } from "./contract";
 import { byId, fill, h, say } from "./dom";
 import { whole } from "./format";
 import { announce, notice, reason } from "./parts";
@@ -17,6 +17,7 @@ import { setupView } from "./views/setup";
 import type { View } from "./views/view";
 
 const create: CreateReplica = createReplica;
+const check: CheckEvidence = checkEvidence;
 
 const main = byId("view");
 let session: Session | null = null;
@@ -104,13 +105,13 @@ async function navigate(moved: boolean): Promise<void> {
 async function route(path: string): Promise<View> {
   const [kind, argument = ""] = path.split("/");
   if (kind === "about") return aboutView(config);
+  if (kind === "evidence") return evidenceView(session, check, argument === "now");
   if (kind === "setup" || problem?.kind === "setup") return setupView(problem?.words ?? null);
   if (problem) return failedView(problem.words);
   if (!session) return setupView(null);
   if (kind === "" || kind === undefined) return homeView(session);
   if (kind === "address" && isAddress(argument)) return accountView(session, argument.toLowerCase());
   if (kind === "block" && /^\d{1,15}$/.test(argument)) return blockView(session, Number(argument), null);
-  if (kind === "evidence") return evidenceView(session, argument === "now");
   if ((kind === "tx" || kind === "hash") && /^0x[0-9a-f]{64}$/i.test(argument))
     return byHash(session, argument.toLowerCase());
   return missingView("There is no such place on this page.");

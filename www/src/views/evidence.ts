@@ -1,6 +1,6 @@
 // A file of evidence is executed again, here: who is right?
 
-import type { Anchor, Judgement, Mismatch } from "../contract";
+import type { Anchor, CheckEvidence, Judgement, Mismatch } from "../contract";
 import { fill, h } from "../dom";
 import { count, sentence, whole } from "../format";
 import { announce, badge, difference, exact, facts, notice, reason } from "../parts";
@@ -11,8 +11,11 @@ import type { View } from "./view";
 /** `MAX_LEN` of docs/evidence.md, in bytes. */
 const LONGEST = 64 << 20;
 
-/** `now`: the evidence of what the main node is wrong about is executed at once. */
-export function evidenceView(session: Session, now: boolean): View {
+/**
+ * Without a session no chain is known here, and a file is judged all the same. `now`: the evidence of what the main node is
+ * wrong about is executed at once.
+ */
+export function evidenceView(session: Session | null, check: CheckEvidence, now: boolean): View {
   const input = h("input", {
     type: "file",
     id: "evidence-file",
@@ -71,7 +74,7 @@ export function evidenceView(session: Session, now: boolean): View {
       if (file.size > LONGEST)
         throw new Error(`the file has ${whole(file.size)} bytes; no evidence is longer than ${whole(LONGEST)}`);
       const bytes = new Uint8Array(await file.arrayBuffer());
-      const judgement = await session.replica.checkEvidence(bytes);
+      const judgement = await (session ? session.replica.checkEvidence(bytes) : check(bytes));
       const anchors = await Promise.all(judgement.anchors.map((anchor) => anchorItem(session, judgement, anchor)));
       fill(outcome, result(file, judgement, anchors));
       announce(outcome.querySelector(".notice-title")?.textContent ?? "");
@@ -82,20 +85,21 @@ export function evidenceView(session: Session, now: boolean): View {
 
   let shown = "";
   function update(): void {
+    if (!session) return;
     const { halted } = session;
     const state = JSON.stringify(halted);
     if (state === shown) return;
     shown = state;
-    fill(present, halted && presentNotice(halted));
+    fill(present, halted && presentNotice(session, halted));
     if (halted && now) {
       now = false;
-      void judgePresent();
+      void judgePresent(session);
     }
   }
 
-  function presentNotice(halted: Mismatch): HTMLElement {
+  function presentNotice(session: Session, halted: Mismatch): HTMLElement {
     const saved = h("p", { class: "outcome", role: "status" });
-    const again = h("button", { type: "button", click: () => void judgePresent() }, "Execute it again");
+    const again = h("button", { type: "button", click: () => void judgePresent(session) }, "Execute it again");
     const words = `The main node is wrong about block ${whole(halted.block)}: ${halted.claim}.`;
     return notice(
       "wrong",
@@ -106,7 +110,7 @@ export function evidenceView(session: Session, now: boolean): View {
     );
   }
 
-  async function judgePresent(): Promise<void> {
+  async function judgePresent(session: Session): Promise<void> {
     const block = session.halted?.block ?? 0;
     const bytes = await session.replica.evidence().catch(() => null);
     if (bytes) await judge(new File([bytes as BlobPart], `evidence-block-${block}.json`));
@@ -169,7 +173,7 @@ function chainLine({ chainId }: Judgement): HTMLElement {
   );
 }
 
-async function anchorItem(session: Session, { chainId }: Judgement, anchor: Anchor): Promise<HTMLElement> {
+async function anchorItem(session: Session | null, { chainId }: Judgement, anchor: Anchor): Promise<HTMLElement> {
   if (anchor.kind === "genesis")
     return h("li", {}, `The chain begins with the ${count(anchor.accounts, "account")} in the file.`);
   if (anchor.kind === "repeated")
@@ -179,7 +183,7 @@ async function anchorItem(session: Session, { chainId }: Judgement, anchor: Anch
       h("p", {}, `Batch ${whole(anchor.batch)} was verified earlier, and this was the state behind it.`),
       facts(["State root", exact(anchor.stateRoot, "state root")]),
     );
-  const ours = chainId === session.status.chainId;
+  const ours = session && chainId === session.status.chainId;
   const known = ours ? await session.chain.block(anchor.number).catch(() => null) : null;
   const verdict =
     known === null
