@@ -126,8 +126,7 @@ struct Callers {
     stop: Arc<AtomicBool>,
     asking: JoinHandle<BTreeSet<Heard>>,
     listening: JoinHandle<Vec<Value>>,
-    /// When listening began, no head was left to hear of, or there was none yet: those that are verified before the first
-    /// look at the chain are where hearing begins.
+    /// When listening began, no head was left to hear of.
     late: bool,
 }
 
@@ -154,7 +153,7 @@ impl Callers {
         let listening = thread::spawn(move || listen(&listener, &begin, &done));
         begun.recv().expect("it subscribes");
         let late = call(&address, "eth_blockNumber", &json!([]))
-            .is_none_or(|answer| answer["result"].is_null() || answer["result"] == json!(quantity(LAST)));
+            .is_none_or(|answer| answer["result"] == json!(quantity(LAST)));
         Self { stop, asking, listening, late }
     }
 

@@ -88,6 +88,12 @@ impl Pages {
         }
     }
 
+    /// How many writes and syncs there were.
+    #[cfg(test)]
+    pub(super) fn writes(&self) -> u64 {
+        u64::MAX - self.permits.load(Ordering::Relaxed)
+    }
+
     /// A value that must be there.
     pub(super) fn part(&self, kind: Kind, id: u64, part: u32) -> Result<IVec, Failure> {
         match self.get(name(kind, id, part))? {
@@ -144,13 +150,28 @@ impl Pages {
         })
     }
 
-    /// Names of a kind with `from <= id < to`.
-    pub(super) fn names(&self, kind: Kind, from: u64, to: u64) -> Result<Vec<[u8; 13]>, Failure> {
+    /// At most `limit` names of a kind with `from <= id < to`.
+    pub(super) fn names(
+        &self,
+        kind: Kind,
+        from: u64,
+        to: u64,
+        limit: usize,
+    ) -> Result<Vec<[u8; 13]>, Failure> {
         guarded(|| {
             let keys = self.db.range(name(kind, from, 0)..name(kind, to, 0)).keys();
             let names = keys.map(|key| Ok(key?.as_ref().try_into().unwrap_or([0; 13])));
-            names.collect()
+            names.take(limit).collect()
         })
+    }
+
+    /// Removes a run, or at most `limit` parts of it: `true` if that was all.
+    pub(super) fn remove_run(&self, id: u64, limit: usize) -> Result<bool, Failure> {
+        let mut names = self.names(Kind::Page, id, id + 1, limit)?;
+        names.extend(self.names(Kind::Index, id, id + 1, limit - names.len())?);
+        let all = names.len() < limit;
+        self.remove(names.into_iter())?;
+        Ok(all)
     }
 
     /// Returns when everything written so far is on the disk.

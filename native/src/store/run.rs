@@ -1,10 +1,12 @@
 //! A run: many records, sorted by key, in pages. It is written once and never changes.
 
-use super::record::{self, Kind, PIECE, Value, name};
+use super::record::{self, Kind, Value, name};
 use super::{Damage, Failure, Pages};
 use serde::{Deserialize, Serialize};
+use sled::IVec;
 use std::cmp::Ordering;
 use std::mem;
+use std::ops::Range;
 
 /// A page is closed when it has this many bytes. Smaller pages cost more to write, larger ones more to read.
 pub(super) const PAGE: usize = 4096;
@@ -29,13 +31,6 @@ pub(super) struct RunInfo {
 impl RunInfo {
     fn index_len(&self) -> usize {
         self.pages as usize * size_of::<u128>() + self.filter_blocks as usize * size_of::<FilterBlock>()
-    }
-
-    /// Names of all that is stored for the run.
-    pub(super) fn names(&self) -> impl Iterator<Item = [u8; 13]> {
-        let parts = u32::try_from(self.index_len().div_ceil(PIECE)).expect("an index has less than 16 TB");
-        let pages = (0..self.pages).map(|part| name(Kind::Page, self.id, part));
-        pages.chain((0..parts).map(|part| name(Kind::Index, self.id, part)))
     }
 }
 
@@ -91,31 +86,25 @@ impl Run {
     }
 }
 
+/// So many pages' names are written before the first of these pages.
+const ROOM: u32 = 64;
+
 /// Writes a run. Nothing of it counts until the manifest names it.
 #[derive(Debug)]
-pub(super) struct RunWriter<'a> {
-    pages: &'a Pages,
+pub(super) struct RunWriter {
     info: RunInfo,
     fences: Vec<u128>,
     filter: Filter,
     page: Vec<u8>,
-    /// How many names have been written.
+    /// About how many pages will come.
     room: u32,
+    /// How many names have been written.
+    named: u32,
 }
 
-impl<'a> RunWriter<'a> {
+impl RunWriter {
     /// At least as many records must be announced as will come, and about as many pages.
-    ///
-    /// The pages' names are written first, with empty values. When sled splits a node it writes all of it again, which
-    /// costs next to nothing while the values are empty: without this each page would be written three times.
-    pub(super) fn new(
-        pages: &'a Pages,
-        id: u64,
-        level: u32,
-        records: u64,
-        room: u32,
-    ) -> Result<Self, Failure> {
-        (0..room).try_for_each(|part| pages.put(Kind::Page, id, part, &[]))?;
+    pub(super) fn new(id: u64, level: u32, records: u64, room: u32) -> Self {
         let filter = Filter::with_capacity(records);
         let info = RunInfo {
             id,
@@ -125,18 +114,17 @@ impl<'a> RunWriter<'a> {
             records: 0,
             sum: 0,
         };
-        Ok(Self {
-            pages,
-            info,
-            fences: Vec::new(),
-            filter,
-            page: Vec::with_capacity(PAGE + record::LONG + 64),
-            room,
-        })
+        let page = Vec::with_capacity(PAGE + record::LONG + 64);
+        Self { info, fences: Vec::new(), filter, page, room, named: 0 }
+    }
+
+    /// Number of the run.
+    pub(super) fn id(&self) -> u64 {
+        self.info.id
     }
 
     /// Adds a record; keys must come in ascending order.
-    pub(super) fn push(&mut self, key: &[u8], value: Value<'_>) -> Result<(), Failure> {
+    pub(super) fn push(&mut self, key: &[u8], value: Value<'_>, pages: &Pages) -> Result<(), Failure> {
         if self.page.is_empty() {
             self.fences.push(fence(key));
         }
@@ -144,115 +132,136 @@ impl<'a> RunWriter<'a> {
         self.filter.insert(hash(key));
         self.info.records += 1;
         if self.page.len() >= PAGE {
-            self.close_page()?;
+            self.close_page(pages)?;
         }
         Ok(())
     }
 
     /// Writes what is left. The run is not durable yet.
-    pub(super) fn finish(mut self) -> Result<Run, Failure> {
-        self.close_page()?;
-        let Self { pages, info, .. } = &self;
-        pages.remove((info.pages..self.room).map(|part| name(Kind::Page, info.id, part)))?;
-        let mut index = Vec::with_capacity(self.info.index_len());
-        index.extend(self.fences.iter().flat_map(|fence| fence.to_be_bytes()));
-        self.filter.encode(&mut index);
-        self.info.sum = self.pages.write_joined(Kind::Index, self.info.id, &index)?;
-        Ok(Run { info: self.info, fences: self.fences, filter: self.filter })
+    pub(super) fn finish(mut self, pages: &Pages) -> Result<Run, Failure> {
+        self.close_page(pages)?;
+        let Self { mut info, fences, filter, named, .. } = self;
+        pages.remove((info.pages..named).map(|part| name(Kind::Page, info.id, part)))?;
+        let mut index = Vec::with_capacity(info.index_len());
+        index.extend(fences.iter().flat_map(|fence| fence.to_be_bytes()));
+        filter.encode(&mut index);
+        info.sum = pages.write_joined(Kind::Index, info.id, &index)?;
+        Ok(Run { info, fences, filter })
     }
 
-    fn close_page(&mut self) -> Result<(), Failure> {
+    fn close_page(&mut self, pages: &Pages) -> Result<(), Failure> {
         if self.page.is_empty() {
             return Ok(());
         }
-        let Self { pages, info, page, .. } = self;
+        let Self { info, page, room, named, .. } = self;
+        if info.pages == *named {
+            // With empty values. When sled splits a node it writes all of it again, which costs next to nothing while
+            // the values are empty: without this each page would be written three times.
+            let end = (*named + ROOM).min(*room).max(*named + 1);
+            (*named..end).try_for_each(|part| pages.put(Kind::Page, info.id, part, &[]))?;
+            *named = end;
+        }
         record::seal(Kind::Page, info.id, info.pages, page);
         pages.put(Kind::Page, info.id, info.pages, page)?;
         info.pages += 1;
-        self.page.clear();
+        page.clear();
         Ok(())
     }
 }
 
 /// A page's records.
-fn page(pages: &Pages, id: u64, part: u32) -> Result<sled::IVec, Failure> {
+fn page(pages: &Pages, id: u64, part: u32) -> Result<IVec, Failure> {
     let bytes = pages.part(Kind::Page, id, part)?;
     let len = record::unseal(Kind::Page, id, part, &bytes)?;
     Ok(bytes.subslice(0, len))
 }
 
-/// Merges runs, oldest first, into one: of records with the same key the youngest stays.
-pub(super) fn merge(runs: &[Run], pages: &Pages, id: u64, level: u32) -> Result<Run, Failure> {
-    let records = runs.iter().map(|run| run.info.records).sum();
-    let room = runs.iter().map(|run| run.info.pages).sum();
-    let mut writer = RunWriter::new(pages, id, level, records, room)?;
-    let mut cursors = Vec::with_capacity(runs.len());
-    for run in runs {
-        cursors.push(Cursor::new(&run.info, pages)?);
+/// Runs that become one, a piece at a time.
+#[derive(Debug)]
+pub(super) struct Merge {
+    cursors: Vec<Cursor>,
+    writer: RunWriter,
+}
+
+impl Merge {
+    /// Begins to merge runs of a level, oldest first, into one of the next.
+    pub(super) fn new(runs: &[RunInfo], id: u64) -> Self {
+        let records = runs.iter().map(|run| run.records).sum();
+        let room = runs.iter().map(|run| run.pages).sum();
+        let level = runs.iter().map(|run| run.level).max().unwrap_or_default() + 1;
+        let writer = RunWriter::new(id, level, records, room);
+        Self { cursors: runs.iter().map(Cursor::new).collect(), writer }
     }
-    loop {
-        let mut least: Option<usize> = None;
-        for (index, cursor) in cursors.iter().enumerate() {
-            let Some(key) = cursor.key() else { continue };
-            // `<=`: the later run is the younger one.
-            if least.and_then(|other| cursors[other].key()).is_none_or(|other| key <= other) {
-                least = Some(index);
+
+    /// Number of the run that is being written.
+    pub(super) fn id(&self) -> u64 {
+        self.writer.id()
+    }
+
+    /// The run is one of those that are read.
+    pub(super) fn reads(&self, run: &RunInfo) -> bool {
+        self.cursors.iter().any(|cursor| cursor.id == run.id)
+    }
+
+    /// Merges about so many records more; `false` when all have been.
+    pub(super) fn step(&mut self, records: u64, pages: &Pages) -> Result<bool, Failure> {
+        let Self { cursors, writer } = self;
+        for cursor in cursors.iter_mut().filter(|cursor| cursor.at.is_none()) {
+            cursor.advance(pages)?;
+        }
+        for _ in 0..records {
+            let mut least: Option<&Cursor> = None;
+            for cursor in cursors.iter().filter(|cursor| !cursor.ended) {
+                // `<=`: of records with the same key the youngest stays, and the later run is the younger one.
+                if least.is_none_or(|least| cursor.key <= least.key) {
+                    least = Some(cursor);
+                }
+            }
+            let Some(least) = least else { return Ok(false) };
+            let key = least.key.clone();
+            writer.push(&key, least.value(), pages)?;
+            for cursor in cursors.iter_mut().filter(|cursor| !cursor.ended && cursor.key == key) {
+                cursor.advance(pages)?;
             }
         }
-        let Some(least) = least else { break };
-        let key = cursors[least].key.clone();
-        writer.push(&key, cursors[least].value())?;
-        for cursor in &mut cursors {
-            if cursor.key() == Some(key.as_slice()) {
-                cursor.advance()?;
-            }
-        }
+        Ok(true)
     }
-    writer.finish()
+
+    /// The run, which is not durable yet.
+    pub(super) fn finish(self, pages: &Pages) -> Result<Run, Failure> {
+        self.writer.finish(pages)
+    }
 }
 
 /// The records of a run in order, one page in memory at a time.
-struct Cursor<'a> {
-    pages: &'a Pages,
+#[derive(Debug)]
+struct Cursor {
     id: u64,
-    left: std::ops::Range<u32>,
-    page: sled::IVec,
-    /// Where the present record and the one after it begin.
-    at: usize,
+    left: Range<u32>,
+    page: IVec,
+    /// Where the present record begins: none before the first.
+    at: Option<usize>,
+    /// Where the one after it does.
     next: usize,
     key: Vec<u8>,
     ended: bool,
 }
 
-impl<'a> Cursor<'a> {
-    fn new(info: &RunInfo, pages: &'a Pages) -> Result<Self, Failure> {
-        let mut cursor = Self {
-            pages,
-            id: info.id,
-            left: 0..info.pages,
-            page: sled::IVec::default(),
-            at: 0,
-            next: 0,
-            key: Vec::new(),
-            ended: false,
-        };
-        cursor.advance()?;
-        Ok(cursor)
-    }
-
-    fn key(&self) -> Option<&[u8]> {
-        (!self.ended).then_some(self.key.as_slice())
+impl Cursor {
+    fn new(run: &RunInfo) -> Self {
+        let (page, key) = (IVec::default(), Vec::new());
+        Self { id: run.id, left: 0..run.pages, page, at: None, next: 0, key, ended: false }
     }
 
     fn value(&self) -> Value<'_> {
-        let present = record::decode(&mut &self.page[self.at..]);
-        present.ok().flatten().expect("`advance` has decoded this record").1
+        let present = self.at.and_then(|at| record::decode(&mut &self.page[at..]).ok().flatten());
+        present.expect("`advance` has decoded this record").1
     }
 
-    fn advance(&mut self) -> Result<(), Failure> {
+    fn advance(&mut self, pages: &Pages) -> Result<(), Failure> {
         loop {
-            self.at = self.next;
-            let mut rest = &self.page[self.at..];
+            self.at = Some(self.next);
+            let mut rest = &self.page[self.next..];
             if let Some((key, _)) = record::decode(&mut rest)? {
                 self.key.clear();
                 self.key.extend_from_slice(key);
@@ -263,7 +272,7 @@ impl<'a> Cursor<'a> {
                 self.ended = true;
                 return Ok(());
             };
-            self.page = page(self.pages, self.id, part)?;
+            self.page = page(pages, self.id, part)?;
             self.next = 0;
         }
     }

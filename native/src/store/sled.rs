@@ -1,11 +1,13 @@
 use super::record::{self, Kind, LONG, PIECE, Value, name};
-use super::run::{self, PAGE, Run, RunInfo, RunWriter};
+use super::run::{self, Merge, PAGE, Run, RunInfo, RunWriter};
 use super::{Failure, OpenError, Pages, REMEDY};
 use alloy_primitives::{B256, Bytes};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Seek as _, SeekFrom, Write as _};
+use std::mem;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
@@ -13,7 +15,7 @@ use std::time::{Duration, Instant};
 use zk_replica_core::store::{Commit, Key, Store, StoreError};
 
 /// Version of everything that is written.
-pub(crate) const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 5;
 
 /// The logs become a run when they have this many records, bytes, or commits.
 const LOG_RECORDS: usize = 16_384;
@@ -22,6 +24,10 @@ const LOG_COMMITS: usize = 256;
 
 /// So many runs of a level become one of the next.
 const FANOUT: usize = 16;
+
+/// With each commit, every merge goes on by this many records and twice those of the commit. So it has ended when half as
+/// many records have come as it has to merge, and no commit waits for a whole merge.
+const STRIDE: usize = 64;
 
 /// A log of at most so many bytes is part of the batch that makes it count; a longer one is written and synced before.
 const LOG_IN_BATCH: usize = 128 << 10;
@@ -93,6 +99,8 @@ struct Log {
 #[derive(Debug)]
 struct Writer {
     manifest: Manifest,
+    /// At most one of a level. They are not kept: after an opening they begin anew.
+    merges: Vec<Merge>,
     /// A write failed. What the files hold is known again when they have been opened anew.
     failed: bool,
 }
@@ -111,8 +119,9 @@ struct Manifest {
     logs: Vec<LogInfo>,
     /// Oldest first.
     runs: Vec<RunInfo>,
-    /// Runs that were merged into others and may not have been removed yet.
-    dead: Vec<RunInfo>,
+    /// Numbers of runs of which something may be there and does not count: those that were merged into others, and those
+    /// that others are being merged into.
+    dead: Vec<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,7 +175,7 @@ impl SledStore {
             pages,
             counter,
             view: RwLock::new(view),
-            writer: Mutex::new(Writer { manifest, failed: false }),
+            writer: Mutex::new(Writer { manifest, merges: Vec::new(), failed: false }),
             log_records,
             _lock: lock,
         })))
@@ -213,6 +222,11 @@ impl SledStore {
     pub(super) fn runs(&self) -> Vec<RunInfo> {
         self.0.view().runs.iter().map(|run| run.info.clone()).collect()
     }
+
+    #[cfg(test)]
+    pub(super) fn writes(&self) -> u64 {
+        self.0.pages.writes()
+    }
 }
 
 impl Store for SledStore {
@@ -232,7 +246,7 @@ impl Store for SledStore {
         }
         // Stays set when the lines below return early, or panic.
         writer.failed = true;
-        self.0.write(&mut writer.manifest, commit).map_err(|failure| host(&failure))?;
+        self.0.write(&mut writer, commit).map_err(|failure| host(&failure))?;
         writer.failed = false;
         Ok(())
     }
@@ -259,7 +273,8 @@ impl Inner {
         self.view.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self, manifest: &mut Manifest, commit: &Commit) -> Result<(), Failure> {
+    fn write(&self, writer: &mut Writer, commit: &Commit) -> Result<(), Failure> {
+        let manifest = &mut writer.manifest;
         let (heads, records): (Vec<_>, Vec<_>) = commit
             .records()
             .iter()
@@ -276,11 +291,11 @@ impl Inner {
             && log_bytes + bytes <= LOG_BYTES
             && manifest.logs.len() < LOG_COMMITS;
         if fits {
-            self.write_log(manifest, &records, head)
+            self.write_log(manifest, &records, head)?;
         } else {
             self.write_run(manifest, &records, head)?;
-            self.merge_runs(manifest)
         }
+        self.tidy(writer, STRIDE + 2 * records.len())
     }
 
     fn write_log(
@@ -334,22 +349,22 @@ impl Inner {
             let lens = records.iter().map(|(key, record)| record::most(key, record));
             let room =
                 u32::try_from(lens.sum::<usize>().div_ceil(PAGE)).expect("a commit has less than 16 TB");
-            let mut writer = RunWriter::new(&self.pages, id, 0, records.len() as u64, room)?;
+            let mut writer = RunWriter::new(id, 0, records.len() as u64, room);
             for (key, record) in records {
                 if record.len() <= LONG {
-                    writer.push(key, Value::Short(record))?;
+                    writer.push(key, Value::Short(record), &self.pages)?;
                 } else {
                     let id = manifest.take_id();
                     let sum = self.pages.write_joined(Kind::Long, id, record)?;
                     let len = u32::try_from(record.len()).expect("records are shorter than 4 GB");
-                    writer.push(key, Value::Long { id, len, sum })?;
+                    writer.push(key, Value::Long { id, len, sum }, &self.pages)?;
                 }
             }
-            writer.finish()?
+            writer.finish(&self.pages)?
         };
         self.pages.sync()?;
         manifest.runs.push(run.info.clone());
-        let logs = std::mem::take(&mut manifest.logs);
+        let logs = mem::take(&mut manifest.logs);
         self.make_count(manifest, head, sled::Batch::default())?;
 
         let mut view = self.view_mut();
@@ -360,25 +375,41 @@ impl Inner {
         self.pages.remove(logs.iter().flat_map(LogInfo::names))
     }
 
-    /// Merges the youngest runs as long as there are [`FANOUT`] of a level.
-    fn merge_runs(&self, manifest: &mut Manifest) -> Result<(), Failure> {
-        while let Some((first, level)) = manifest.mergeable() {
+    /// Goes on with what keeps runs few: merges, and the removal of runs that were merged.
+    fn tidy(&self, writer: &mut Writer, work: usize) -> Result<(), Failure> {
+        let Writer { manifest, merges, .. } = writer;
+        while let Some(runs) = manifest.mergeable(merges) {
             let id = manifest.take_id();
-            let merged = run::merge(&self.view().runs[first..], &self.pages, id, level)?;
-            self.pages.sync()?;
-            manifest.dead = manifest.runs.split_off(first);
-            manifest.runs.push(merged.info.clone());
-            self.make_count(manifest, None, sled::Batch::default())?;
-
-            let mut view = self.view_mut();
-            view.runs.truncate(first);
-            view.runs.push(merged);
-            drop(view);
-            // Nobody reads them any more: a reader keeps the view locked while it reads.
-            self.pages.remove(manifest.dead.iter().flat_map(RunInfo::names))?;
-            // Written with the next commit; to remove what is not there does no harm.
-            manifest.dead.clear();
+            merges.push(Merge::new(&manifest.runs[runs], id));
+            manifest.dead.push(id);
         }
+        for mut merge in mem::take(merges) {
+            if merge.step(work as u64, &self.pages)? {
+                merges.push(merge);
+            } else {
+                self.end_merge(manifest, merge)?;
+            }
+        }
+        // Nobody reads them any more: a reader keeps the view locked while it reads.
+        if let Some(at) = manifest.dead.iter().position(|id| merges.iter().all(|merge| merge.id() != *id))
+            && self.pages.remove_run(manifest.dead[at], work)?
+        {
+            manifest.dead.remove(at);
+        }
+        Ok(())
+    }
+
+    /// The run that was written takes the place of those that it was made of.
+    fn end_merge(&self, manifest: &mut Manifest, merge: Merge) -> Result<(), Failure> {
+        let count = manifest.runs.iter().filter(|run| merge.reads(run)).count();
+        let first = manifest.runs.iter().take_while(|run| !merge.reads(run)).count();
+        let run = merge.finish(&self.pages)?;
+        self.pages.sync()?;
+        manifest.dead.retain(|id| *id != run.info.id);
+        let merged = manifest.runs.splice(first..first + count, [run.info.clone()]);
+        manifest.dead.extend(merged.map(|run| run.id));
+        self.make_count(manifest, None, sled::Batch::default())?;
+        self.view_mut().runs.splice(first..first + count, [run]);
         Ok(())
     }
 
@@ -502,14 +533,18 @@ impl Manifest {
         id
     }
 
-    /// Where the runs begin that are to be merged into one of which level. Only neighbours in age may be merged, or an
-    /// older record would replace a younger one.
-    fn mergeable(&self) -> Option<(usize, u32)> {
-        let deepest = self.runs.iter().map(|run| run.level).max()?;
-        (0..=deepest).find_map(|level| {
-            let count = self.runs.iter().rev().take_while(|run| run.level <= level).count();
-            (count >= FANOUT).then(|| (self.runs.len() - count, level + 1))
-        })
+    /// Runs that are to be merged. Only neighbours in age may be, or an older record would replace a younger one: those of
+    /// a level are neighbours, for the older they are the higher is their level.
+    fn mergeable(&self, merges: &[Merge]) -> Option<Range<usize>> {
+        let mut first = 0;
+        for level in self.runs.chunk_by(|older, younger| older.level == younger.level) {
+            let busy = level.iter().any(|run| merges.iter().any(|merge| merge.reads(run)));
+            if level.len() >= FANOUT && !busy {
+                return Some(first..first + level.len());
+            }
+            first += level.len();
+        }
+        None
     }
 }
 
@@ -537,12 +572,14 @@ fn read_manifest(pages: &Pages, known: bool) -> Result<Manifest, Failure> {
 
 /// Removes what a crash left behind.
 fn remove_debris(pages: &Pages, manifest: &Manifest) -> Result<(), Failure> {
-    pages.remove(manifest.dead.iter().flat_map(RunInfo::names))?;
+    for id in &manifest.dead {
+        pages.remove_run(*id, usize::MAX)?;
+    }
     for kind in [Kind::Page, Kind::Index, Kind::Long] {
-        pages.remove(pages.names(kind, manifest.next_id, u64::MAX)?.into_iter())?;
+        pages.remove(pages.names(kind, manifest.next_id, u64::MAX, usize::MAX)?.into_iter())?;
     }
     let live: Vec<_> = manifest.logs.iter().flat_map(LogInfo::names).collect();
-    let mut logs = pages.names(Kind::Log, 0, u64::MAX)?;
+    let mut logs = pages.names(Kind::Log, 0, u64::MAX, usize::MAX)?;
     logs.retain(|name| live.binary_search(name).is_err());
     pages.remove(logs.into_iter())
 }

@@ -320,9 +320,9 @@ fn another_chain_genesis_or_version_is_refused() {
     assert!(matches!(SledStore::open(path, &other), Err(OpenError::Genesis { chain: 779, .. })));
 
     let format = fs::read_to_string(path.join("format")).unwrap();
-    fs::write(path.join("format"), format.replace("version 4", "version 3")).unwrap();
+    fs::write(path.join("format"), format.replace("version 5", "version 4")).unwrap();
     let error = SledStore::open(path, &CHAIN).unwrap_err();
-    assert!(error.to_string().contains("has format 3, this program reads format 4"), "{error}");
+    assert!(error.to_string().contains("has format 4, this program reads format 5"), "{error}");
 }
 
 #[test]
@@ -463,13 +463,33 @@ fn each_write_may_fail() {
 #[test]
 fn each_write_of_a_merge_may_fail() {
     let directory = tempfile::tempdir().unwrap();
-    let commits: Vec<_> = (0..17).map(|number| commit(number, if number < 16 { 501 } else { 3 })).collect();
+    // The sixteenth begins the merge, and the others end it.
+    let commits: Vec<_> = (0..24).map(|number| commit(number, 501)).collect();
     let store = open(directory.path());
     commits[..15].iter().for_each(|commit| store.apply(commit).unwrap());
     assert_eq!(store.runs().len(), 15);
     drop(store);
-    // Its first and last writes, and some of those in between, which are all alike.
-    fail_each(directory.path(), 15, &commits, (0..4).chain((4..).step_by(13)));
+    fail_each(directory.path(), 15, &commits, (0..4).chain((4..).step_by(29)));
+    let store = open(directory.path());
+    commits[15..].iter().for_each(|commit| store.apply(commit).unwrap());
+    assert_eq!(store.runs()[0].level, 1);
+}
+
+#[test]
+fn no_commit_waits_for_a_whole_merge() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    (0..16).for_each(|number| store.apply(&commit(number, 2000)).unwrap());
+    let (mut commits, mut most) = (0, 0);
+    while store.runs().iter().all(|run| run.level == 0) {
+        let before = store.writes();
+        let nodes = (0..8).map(|index| (Key::Node(digest(commits << 8 | index)), record(index, 64)));
+        store.apply(&Commit::for_test(nodes.collect(), Vec::new())).unwrap();
+        most = most.max(store.writes() - before);
+        commits += 1;
+    }
+    assert!(commits > 300, "the merge took {commits} commits");
+    assert!(most < 250, "a commit of eight records made {most} writes");
 }
 
 /// Splitmix64.
