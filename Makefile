@@ -5,6 +5,8 @@ RUSTUP ?= rustup
 NODE ?= node
 NPM ?= npm
 TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
+# The browser of the tests.
+CHROMIUM ?= /usr/bin/chromium
 WASM_TARGETS := wasm32-unknown-unknown wasm32v1-none wasm32-wasip1
 
 # Data with known results, beside the checkout.
@@ -15,7 +17,7 @@ STREAM ?= $(RECORDING)/data-stream.bin.gz
 GENESIS ?= $(dir $(STREAM))genesis-allocs.json
 CHAIN ?= $(dir $(STREAM))chainspec.json
 
-.PHONY: help setup demo replay test check lint doc unit clients conformance portable bench deny clean
+.PHONY: help setup chromium demo replay test check lint doc unit clients conformance portable wasm page browser bench deny clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -27,9 +29,9 @@ setup: ## Install the rustup targets and components that builds need
 	@$(RUSTUP) --quiet component add clippy rustfmt
 	@$(RUSTUP) --quiet target add $(WASM_TARGETS)
 
-# Cargo is all it takes.
-demo: ## A main node with traffic, and a replica that verifies it and serves Web3, until ctrl-c
-	@exec $(CARGO) run --locked --release -p zk-replica -- demo
+# Without the page, `cargo run --release -p zk-replica -- demo` does.
+demo: page ## A main node with traffic, a replica that verifies it and serves Web3, and a page that does the same in a tab
+	@exec $(CARGO) run --locked --release -p zk-replica -- demo --page www/dist
 
 replay: ## Verify the recorded chain, or the one that STREAM= names
 	@if [ ! -e "$(STREAM)" ]; then \
@@ -40,7 +42,7 @@ replay: ## Verify the recorded chain, or the one that STREAM= names
 	fi
 	$(CARGO) run --locked --release -p zk-replica -- replay --stream "$(STREAM)" --genesis "$(GENESIS)" --chain "$(CHAIN)"
 
-test: setup lint doc unit clients portable ## Everything: format, lints, documentation, all tests, clients, wasm
+test: setup lint doc unit clients portable browser ## Everything: format, lints, documentation, all tests, clients, wasm, page
 
 check: lint ## The same as lint
 
@@ -71,6 +73,31 @@ portable: setup ## The core as wasm: its own tests, and a module that imports no
 	$(CARGO) build --locked --release -p zk-replica-portable --target wasm32v1-none
 	PORTABLE_WASM="$(TARGET_DIR)/wasm32v1-none/release/zk_replica_portable.wasm" \
 		$(NODE) --test tests/portable/portable.test.mjs
+
+wasm: setup ## The npm package, in wasm/npm/dist
+	$(CARGO) build --locked --release -p zk-replica-bindgen
+	$(CARGO) build --locked --profile release-wasm -p zk-replica-wasm --target wasm32-unknown-unknown
+	cd wasm/npm && $(NPM) ci --no-audit --no-fund --loglevel=error
+	cd wasm/npm && $(NODE) build.mjs "$(TARGET_DIR)/wasm32-unknown-unknown/release-wasm/zk_replica_wasm.wasm" \
+		"$(TARGET_DIR)/release/zk-replica-bindgen"
+
+page: wasm ## The page, in www/dist
+	cd www && $(NPM) ci --no-audit --no-fund --loglevel=error && $(NPM) run --silent build
+
+# As Debian has it, without what it recommends; root may install it.
+chromium:
+	@command -v "$(CHROMIUM)" >/dev/null || \
+		{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
+			DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null; } || \
+		{ echo "Chromium is missing: apt-get install --no-install-recommends chromium, or name it: CHROMIUM="; exit 1; }
+
+browser: page chromium ## The npm package and the page in Chromium, and the package in Node
+	$(CARGO) build --locked --release -p zk-replica
+	cd www && $(NPM) run --silent check && $(NPM) test --silent
+	cd tests/clients && $(NPM) ci --no-audit --no-fund --loglevel=error
+	cd tests/browser && $(NPM) ci --no-audit --no-fund --loglevel=error
+	ZK_REPLICA="$(TARGET_DIR)/release/zk-replica" CHROMIUM="$(CHROMIUM)" \
+		$(NODE) --test --test-force-exit --test-concurrency=2 --test-reporter=spec tests/browser/*.test.mjs
 
 # Plonky2 uses features of the compiler that are not stable: opened for that crate alone.
 bench: setup ## Benchmarks beside their peers

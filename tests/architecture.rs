@@ -210,12 +210,15 @@ fn is_ours(name: &str) -> bool {
 fn hosts_know_the_core_only() {
     let manifest = |name: &str| fs::read_to_string(package(name).join("Cargo.toml")).expect("a manifest");
     assert_eq!(ingredients(&manifest("native")), ["zk-replica-core"].into());
+    assert_eq!(ingredients(&manifest("wasm")), ["zk-replica-core"].into());
     assert_eq!(ingredients(&manifest("core")), ["revm"].into());
-    for (file, text) in sources(&package("native/src")) {
-        let code = code(&text);
-        let ours = words(&code).filter(|word| word.starts_with("zk_replica") || *word == "revm");
-        let others: BTreeSet<_> = ours.filter(|word| *word != "zk_replica_core").collect();
-        assert!(others.is_empty(), "native/src/{file} names {others:?}");
+    for host in ["native", "wasm"] {
+        for (file, text) in sources(&package(&format!("{host}/src"))) {
+            let code = code(&text);
+            let ours = words(&code).filter(|word| word.starts_with("zk_replica") || *word == "revm");
+            let others: BTreeSet<_> = ours.filter(|word| *word != "zk_replica_core").collect();
+            assert!(others.is_empty(), "{host}/src/{file} names {others:?}");
+        }
     }
 }
 

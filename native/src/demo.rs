@@ -24,6 +24,10 @@ pub(crate) struct Demo {
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) http: Option<SocketAddr>,
 
+    /// Serve the page that is in this directory at `/`, to verify the chain in a browser, too; `make page` builds it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) page: Option<PathBuf>,
+
     /// Seconds between blocks
     #[arg(long, value_name = "SECONDS", default_value = "1")]
     pub(crate) block_time: String,
@@ -77,18 +81,20 @@ pub(crate) fn run(options: &Demo, stop: &Arc<AtomicBool>) -> Result<(), DemoErro
     let main_node = devnet::Running::start(&made)?;
     main_node.introduce(&made);
     let line = format!(
-        "run --stream {} --main-node http://{} --http {}",
+        "run --stream {} --main-node http://{} --page-main-node http://{} --http {}",
         main_node.stream(),
+        main_node.http(),
         main_node.http(),
         options.http.unwrap_or_else(free_address)
     );
     let file = |name: &str| folder.0.join("chain").join(name);
-    let files = [
+    let mut files = vec![
         ("--genesis", file(devnet::ALLOCATIONS)),
         ("--chain", file(devnet::SPECIFICATION)),
         ("--conf", file(devnet::CONFIGURATION)),
         ("--db", folder.0.join("db")),
     ];
+    files.extend(options.page.clone().map(|page| ("--page", page)));
     let Command::Run(followed) = parse(&line, &files)? else { unreachable!("it was asked for") };
     devnet::say(&format!("a replica follows it; its database is in {shown} until ctrl-c"));
     thread::scope(|scope| {

@@ -2,6 +2,7 @@ use crate::chain_files::ChainFileError;
 use crate::discover::DiscoverError;
 use crate::http::StartError;
 use crate::store::OpenError;
+use crate::web3::SiteError;
 use std::io;
 use zk_replica_core::checker::Mismatch;
 use zk_replica_core::store::StoreError;
@@ -21,6 +22,9 @@ pub(crate) enum HostError {
     /// Web3 cannot be served.
     #[error(transparent)]
     Server(#[from] StartError),
+    /// The page, or what it is told.
+    #[error(transparent)]
+    Site(#[from] SiteError),
     /// What the main node says of the chain, or does not say.
     #[error(transparent)]
     Discover(#[from] DiscoverError),
@@ -51,6 +55,7 @@ impl HostError {
             Self::ChainFiles(_)
             | Self::Open(_)
             | Self::Server(_)
+            | Self::Site(_)
             | Self::Discover(_)
             | Self::Genesis { .. } => 2,
         }

@@ -16,7 +16,6 @@ use crate::disk::Disk;
 use crate::error::HostError;
 use crate::events::Events;
 use crate::evidence::Folder;
-use crate::http::StartError;
 use crate::l1::L1Watch;
 use crate::main_node::Asker;
 use crate::metrics::Metrics;
@@ -24,7 +23,7 @@ use crate::output::{Outcome, Summary};
 use crate::pipeline::{self, Layout};
 use crate::store::{Identity, SledStore};
 use crate::upstream::{Source, Upstream, Upstreams, WRONG};
-use crate::web3::Service;
+use crate::web3::{Service, Site};
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -120,13 +119,18 @@ fn serve(
     spec: &ChainSpec,
     store: &SledStore,
     board: &Board,
-) -> Result<Option<Service>, StartError> {
+) -> Result<Option<Service>, HostError> {
     let Some(address) = options.server.http else {
         return Ok(None);
     };
-    let service = Service::start(address, options, spec.clone(), store.clone(), board)?;
+    let site = Site::read(options)?;
+    let has_page = site.is_there();
+    let service = Service::start(address, options, spec.clone(), store.clone(), board, site)?;
     let address = service.address();
     tracing::info!(event = "serving", %address, "serving Web3 at http://{address} and ws://{address}");
+    if has_page {
+        tracing::info!(event = "page", %address, "the page is at http://{address}/");
+    }
     Ok(Some(service))
 }
 

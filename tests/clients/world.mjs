@@ -69,7 +69,7 @@ export async function until(what, holds) {
 }
 
 /** Starts the program, and waits until its output has said all of `facts`. */
-async function start(args, facts) {
+export async function start(args, facts) {
   const child = spawn(PROGRAM, args, { stdio: ["ignore", "pipe", "pipe"] });
   const ended = new Promise((resolve) => child.once("exit", resolve));
   const said = [];

@@ -10,6 +10,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
+    path::Path,
     process::Command,
     sync::{Arc, Mutex},
     thread,
@@ -267,7 +268,10 @@ fn each_page_and_each_verb_has_its_answer() {
     node.await_block(50);
     node.await_that("readiness", |node| node.get("/readyz").status == 200);
     assert_eq!((node.get("/livez").status, node.get("/livez").text().as_str()), (200, "alive\n"));
-    assert_eq!((node.get("/").status, node.get("/").text().as_str()), (200, ""));
+    let home = node.get("/");
+    assert_eq!((home.status, home.headers["content-type"].as_str()), (200, "text/plain; charset=utf-8"));
+    assert!(home.text().starts_with("zk-replica serves Web3 here") && home.text().contains("no page"));
+    assert_eq!(node.get("/config.json").status, 404);
     assert_eq!(node.get("/nothing").status, 404);
     let health = node.get("/health");
     assert_eq!((health.status, &health.json()["status"]), (200, &json!("ready")));
@@ -385,6 +389,80 @@ fn limits_hold() {
     }
     drop(held);
     node.await_that("room", |node| node.status_of("GET /livez") == Some(200));
+}
+
+#[test]
+fn the_page_is_served_with_what_it_is_to_verify() {
+    let main = serve(&chains().0, 3);
+    let page = TempDir::new().expect("a temporary directory");
+    fs::create_dir(page.path().join("fonts")).expect("made");
+    let module = vec![7; 100_000];
+    for (name, bytes) in [
+        ("index.html", b"<!doctype html>".as_slice()),
+        ("main.js", b"0"),
+        ("zk-replica.wasm", &module),
+        ("fonts/sans.woff2", b"1"),
+    ] {
+        fs::write(page.path().join(name), bytes).expect("written");
+    }
+    let folder = page.path().to_str().expect("UTF-8");
+    let main_node = "https://rpc.example.org/v1";
+    let mut node = Node::start(&main, &["--page", folder, "--page-main-node", main_node]);
+    node.await_block(3);
+    for (path, content, bytes) in [
+        ("/", "text/html; charset=utf-8", b"<!doctype html>".as_slice()),
+        ("/index.html", "text/html; charset=utf-8", b"<!doctype html>"),
+        ("/main.js", "text/javascript; charset=utf-8", b"0"),
+        ("/zk-replica.wasm", "application/wasm", &module),
+        ("/fonts/sans.woff2", "font/woff2", b"1"),
+        ("/chainspec.json", "application/json", Made::spec().as_bytes()),
+        ("/genesis-allocs.json", "application/json", b"{}"),
+    ] {
+        let answer = node.get(path);
+        assert_eq!((answer.status, answer.headers["content-type"].as_str()), (200, content), "{path}");
+        assert_eq!(answer.body, bytes, "{path}");
+        assert_eq!(answer.headers["x-content-type-options"], "nosniff", "{path}");
+    }
+    assert_eq!(node.get("/").headers["content-security-policy"], "frame-ancestors 'none'");
+    let config = node.get("/config.json").json();
+    let expected =
+        json!({ "mainNode": [main_node], "chain": "chainspec.json", "genesis": "genesis-allocs.json" });
+    assert_eq!(config, expected);
+    // Files of the directory, as they were: nothing else is looked for.
+    fs::write(page.path().join("later.txt"), "2").expect("written");
+    for path in
+        ["/later.txt", "/fonts", "/fonts/", "/../index.html", "/fonts/../main.js", "//main.js", "/%2e%2e/x"]
+    {
+        assert_eq!(node.get(path).status, 404, "{path}");
+    }
+    // Without another one the tab asks this server.
+    let own = Node::start(&main, &["--page", folder]);
+    assert_eq!(own.get("/config.json").json()["mainNode"], json!(["./"]));
+    assert_eq!(own.stop(), Some(130));
+    // It is the same address as before for everybody else.
+    assert_eq!(node.call("eth_blockNumber", &json!([]))["result"], "0x3");
+    assert_eq!(node.get("/livez").status, 200);
+    assert_eq!(node.stop(), Some(130));
+}
+
+#[test]
+fn a_directory_without_the_page_is_an_error() {
+    let main = serve(&chains().0, 3);
+    let folder = TempDir::new().expect("a temporary directory");
+    let said = |page: &Path, why: &str| {
+        let (genesis, chain) = (folder.path().join("genesis.json"), folder.path().join("chain.json"));
+        fs::write(&genesis, "{}").expect("written");
+        fs::write(&chain, Made::spec()).expect("written");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_zk-replica"));
+        command.arg("run").arg("--genesis").arg(genesis).arg("--chain").arg(chain);
+        command.args(["--http", "127.0.0.1:0", "--stream", &main.address()]).arg("--page").arg(page);
+        let output = command.arg("--db").arg(folder.path().join("db")).output().expect("it runs");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains(why), "{error}");
+    };
+    said(folder.path(), "it has no index.html");
+    said(&folder.path().join("nothing"), "cannot read");
 }
 
 impl Node {

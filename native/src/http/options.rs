@@ -1,11 +1,12 @@
 //! The options of the server.
 
-use super::{Limits, Origins};
+use super::{Endpoint, Limits, Origins};
 use crate::config::parse_duration;
 use clap::Args;
 use hyper::header::HeaderValue;
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Whether and how Web3 is served.
@@ -18,6 +19,17 @@ pub(crate) struct ServerOptions {
     /// takes any that is free; a line on standard error says which.
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) http: Option<SocketAddr>,
+
+    /// Serve the page that is in this directory at `/`; in a checkout, `make page` builds it into `www/dist`
+    #[arg(long, value_name = "DIR")]
+    pub(crate) page: Option<PathBuf>,
+
+    /// The main node that the page verifies; may be given several times. Without it, it is this server
+    ///
+    /// The browser asks it itself: everybody who opens the page learns it, and it has to admit pages of this origin (CORS).
+    /// The page gets --chain and --genesis, too; without these it asks its reader which chain to verify.
+    #[arg(long = "page-main-node", value_name = "URL", value_parser = parse_public)]
+    pub(crate) page_main_nodes: Vec<String>,
 
     /// A web page's origin that may ask, such as <https://app.example.org>; may be repeated. Without it all may
     #[arg(long = "http-origin", value_name = "ORIGIN", value_parser = parse_origin)]
@@ -105,6 +117,15 @@ impl ServerOptions {
     }
 }
 
+/// A URL that everybody may know.
+fn parse_public(text: &str) -> Result<String, String> {
+    text.parse::<Endpoint>().map_err(|error| error.to_string())?;
+    match text.contains('@') {
+        true => Err("browsers are told it: it may not have a name and a password".to_owned()),
+        false => Ok(text.to_owned()),
+    }
+}
+
 fn parse_origin(text: &str) -> Result<HeaderValue, String> {
     let bare = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     match bare.filter(|place| !place.is_empty() && !place.contains('/')) {
@@ -116,6 +137,14 @@ fn parse_origin(text: &str) -> Result<HeaderValue, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_browsers_are_told_is_public() {
+        assert_eq!(parse_public("https://rpc.example.org/v1").unwrap(), "https://rpc.example.org/v1");
+        for bad in ["rpc.example.org", "ws://rpc.example.org", "https://name:password@rpc.example.org"] {
+            assert!(parse_public(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn an_origin_is_scheme_and_place() {

@@ -4,6 +4,7 @@
 
 mod memory;
 mod pages;
+mod site;
 mod upstreams;
 mod workers;
 
@@ -22,6 +23,7 @@ use memory::{Memory, Session};
 use pages::{Health, NodeStatus, Readiness};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+pub(crate) use site::{Site, SiteError};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs;
@@ -82,6 +84,7 @@ impl Service {
         spec: ChainSpec,
         store: SledStore,
         board: &Board,
+        site: Site,
     ) -> Result<Self, StartError> {
         let metrics = Arc::clone(board.metrics());
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
@@ -111,6 +114,7 @@ impl Service {
             methods: Methods::default(),
             started: Instant::now(),
             stale_after: options.stale_after,
+            site,
         });
         let traffic = metrics.traffic.clone();
         let web3 = Arc::new(Web3 { node: Arc::clone(&node) });
@@ -156,6 +160,7 @@ struct Node {
     methods: Methods,
     started: Instant,
     stale_after: Duration,
+    site: Site,
 }
 
 /// Methods that exist, as far as they have been used.
@@ -356,7 +361,7 @@ impl Node {
                 }
                 Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "internal error".to_owned()),
             },
-            _ => return None,
+            _ => return self.site.answer(path),
         })
     }
 

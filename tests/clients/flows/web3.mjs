@@ -7,7 +7,7 @@ import { token } from "../token.mjs";
 const UNKNOWN = `0x${"77".repeat(32)}`;
 const ZERO = `0x${"00".repeat(20)}`;
 
-/** @param provider a URL or an EIP-1193 provider; @param socket a URL of a WebSocket, where there is one */
+/** @param provider a URL or an EIP-1193 provider; @param socket a URL of a WebSocket, or a provider that tells of subscriptions, where there is one */
 export function web3Flow({ provider, socket, key, chainId }) {
   // web3.js sends EIP-1559 transactions unless it is told not to; a rollup whose blocks have no base fee takes none.
   const web3 = new Web3({ provider, config: { defaultTransactionType: "0x0" } });
@@ -90,7 +90,7 @@ export function web3Flow({ provider, socket, key, chainId }) {
         await heads.unsubscribe();
         await logs.unsubscribe();
       } finally {
-        listener.currentProvider.disconnect();
+        listener.currentProvider.disconnect?.();
       }
     },
 
@@ -116,6 +116,8 @@ export function web3Flow({ provider, socket, key, chainId }) {
     },
 
     async "many in one batch"() {
+      // EIP-1193 has none.
+      if (typeof provider !== "string") return;
       const batch = new web3.BatchRequest();
       const answers = [
         batch.add({ jsonrpc: "2.0", id: 1, method: "eth_chainId", params: [] }),

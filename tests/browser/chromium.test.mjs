@@ -1,0 +1,333 @@
+// The package in Chromium: worker, disk, tabs.
+
+import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, beforeEach, describe, it } from "node:test";
+import { gunzipSync } from "node:zlib";
+import { chromium } from "playwright-core";
+import { site } from "./site.mjs";
+import { devnet, until } from "./world.mjs";
+
+const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+const recording = new URL("../../../shared/vectors/recorded-chain/", import.meta.url);
+const missing = existsSync(recording) ? false : `${recording.pathname} is not there`;
+
+const folder = mkdtempSync(join(tmpdir(), "zk-replica-chromium-"));
+let context, pages, world, options;
+
+before(async () => {
+  const files = missing ? {} : { "stream.bin": gunzipSync(readFileSync(new URL("data-stream.bin.gz", recording))) };
+  [pages, world] = await Promise.all([site(files), devnet("--block-time", "0", "--traffic", "50")]);
+  await world.reach(30);
+  // A person's browser: what is on its disk stays there.
+  context = await chromium.launchPersistentContext(folder, { executablePath, headless: true, args: ["--no-sandbox"] });
+  context.setDefaultTimeout(60_000);
+  options = { mainNode: world.url, chain: world.chain, genesis: world.genesis };
+});
+after(async () => {
+  await context?.close();
+  await Promise.all([pages?.close(), world?.close()]);
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** A tab with the package in it, and nothing that it does not say on the console. */
+async function tab(prepare) {
+  const page = await context.newPage();
+  page.said = [];
+  page.on("console", (message) => page.said.push(message.text()));
+  page.on("pageerror", (error) => page.said.push(`error: ${error}`));
+  if (prepare) await page.addInitScript(prepare);
+  await page.goto(pages.url);
+  return page;
+}
+
+/** Opens a replica in a tab; it is `window.replica` there. */
+const open = (page, options, module = "index.js") =>
+  page.evaluate(
+    async ([options, module]) => {
+      const { createReplica } = await import(`/dist/${module}`);
+      window.told = { block: [], mismatch: [], error: [], connect: 0, disconnect: 0 };
+      window.replica = await createReplica(options);
+      for (const event of ["block", "mismatch", "error"]) replica.on(event, (value) => told[event].push(value));
+      for (const event of ["connect", "disconnect"]) replica.provider.on(event, () => (told[event] += 1));
+      return replica.status;
+    },
+    [options, module],
+  );
+const synced = (page) => page.evaluate(() => replica.waitSynced());
+const status = (page) => page.evaluate(() => replica.status);
+const request = (page, method, ...params) =>
+  page.evaluate(([method, params]) => replica.provider.request({ method, params }), [method, params]);
+const close = (page) => page.evaluate(() => replica.close()).then(() => page.close());
+
+/** Closes what a failed test has left, and takes away everything that the origin has on the disk. */
+beforeEach(async () => {
+  for (const page of context.pages()) await page.close();
+  const page = await tab();
+  await page.evaluate(async () => {
+    const root = await navigator.storage.getDirectory();
+    for await (const name of root.keys()) await root.removeEntry(name, { recursive: true });
+    for (const { name } of await indexedDB.databases()) {
+      await new Promise((resolve) => (indexedDB.deleteDatabase(name).onsuccess = resolve));
+    }
+  });
+  await page.close();
+});
+
+describe("a tab", () => {
+  it("verifies in a worker, and answers from what it verified", async () => {
+    const page = await tab();
+    await open(page, { ...options, storage: "memory" });
+    const { verified, storage } = await synced(page);
+    assert.equal(storage, "memory");
+    assert.equal(page.workers().length, 1);
+    const theirs = await world.rpc("eth_getBlockByNumber", `0x${verified.number.toString(16)}`, false);
+    assert.deepEqual([verified.hash, verified.stateRoot], [theirs.hash, theirs.stateRoot]);
+    assert.deepEqual(await request(page, "eth_getBlockByNumber", theirs.number, false), theirs);
+    assert.deepEqual(page.said, []);
+    await close(page);
+  });
+
+  it("verifies without a worker, too", async () => {
+    const page = await tab();
+    await open(page, { ...options, worker: false });
+    const { storage } = await synced(page);
+    // Only workers have files.
+    assert.equal(storage, "indexeddb");
+    assert.equal(page.workers().length, 0);
+    assert.equal(Number(await request(page, "eth_chainId")), world.chain.chainId);
+    await close(page);
+  });
+
+  it("verifies with the single file, under the same policy", async () => {
+    const page = await tab();
+    await open(page, { ...options, storage: "memory" }, "inline.js");
+    await synced(page);
+    assert.equal(page.workers().length, 1);
+    assert.ok(!pages.asked.some(({ path }) => path === "/dist/embedded.js"));
+    await close(page);
+  });
+
+  it("goes on after a panic in the worker", async () => {
+    const page = await tab();
+    await open(page, { ...options, storage: "opfs" });
+    const before = await synced(page);
+    const said = await page.evaluate(() => replica.call({ call: "panic" }).catch((error) => error.message));
+    assert.match(said, /started again/);
+    await until("it is where it was", async () => (await status(page)).verified?.number >= before.verified.number);
+    assert.equal(Number(await request(page, "eth_chainId")), world.chain.chainId);
+    assert.deepEqual(await page.evaluate(() => told.error.map(({ kind }) => kind)), ["engine"]);
+    await close(page);
+  });
+
+  it("announces a provider that lets a wallet sign (EIP-6963)", async () => {
+    const page = await tab();
+    await open(page, { ...options, storage: "memory" });
+    await synced(page);
+    const found = await page.evaluate(async () => {
+      const { announce, withWallet } = await import("/dist/index.js");
+      const signed = [];
+      const wallet = {
+        request: async (args) => (signed.push(args.method), args.method === "eth_chainId" ? "0x1" : ["0x01"]),
+        on() {},
+        removeListener() {},
+      };
+      const end = announce(withWallet(replica.provider, wallet), { name: "Checked" });
+      const details = [];
+      window.addEventListener("eip6963:announceProvider", ({ detail }) => details.push(detail));
+      window.dispatchEvent(new Event("eip6963:requestProvider"));
+      end();
+      window.dispatchEvent(new Event("eip6963:requestProvider"));
+      const [{ info, provider }] = details;
+      return {
+        count: details.length,
+        name: info.name,
+        icon: info.icon.slice(0, 14),
+        chain: await provider.request({ method: "eth_chainId" }),
+        accounts: await provider.request({ method: "eth_requestAccounts" }),
+        sending: await provider.request({ method: "eth_sendTransaction", params: [{}] }).catch(({ code }) => code),
+        signed,
+      };
+    });
+    assert.equal(Number(found.chain), world.chain.chainId);
+    assert.deepEqual(
+      { ...found, chain: 0 },
+      {
+        count: 1,
+        name: "Checked",
+        icon: "data:image/svg",
+        chain: 0,
+        accounts: ["0x01"],
+        sending: 4901,
+        signed: ["eth_requestAccounts", "eth_chainId"],
+      },
+    );
+    await close(page);
+  });
+});
+
+describe("the disk", () => {
+  for (const storage of ["opfs", "indexeddb"]) {
+    it(`lets a reload go on: ${storage}`, async () => {
+      const page = await tab();
+      await open(page, { ...options, storage });
+      const first = await synced(page);
+      assert.equal(first.storage, storage);
+      await page.evaluate(() => replica.close());
+      await page.reload();
+      // Without a main node: what there is comes from the disk.
+      const found = await open(page, { ...options, storage, mainNode: [] });
+      assert.equal(found.storage, storage);
+      assert.deepEqual(found.verified, first.verified);
+      assert.deepEqual(await page.evaluate(() => told.error), []);
+      const { hash } = await request(page, "eth_getBlockByNumber", "0x5", false);
+      assert.equal(hash, (await world.rpc("eth_getBlockByNumber", "0x5", false)).hash);
+      await page.evaluate(() => replica.close());
+      await page.reload();
+      const height = await world.reach(first.verified.number + 3);
+      await open(page, { ...options, storage });
+      await until("it follows again", async () => (await status(page)).verified.number >= height);
+      assert.deepEqual(
+        await page.evaluate(() => told.block.map(({ number }) => number)),
+        Array.from({ length: height - first.verified.number }, (_, index) => first.verified.number + 1 + index),
+      );
+      await close(page);
+    });
+  }
+
+  it("is not believed: what was altered is verified again", async () => {
+    const page = await tab();
+    await open(page, { ...options, storage: "opfs" });
+    const first = await synced(page);
+    await page.evaluate(() => replica.close());
+    await page.evaluate(async () => {
+      const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle("zk-replica");
+      for await (const file of folder.values()) {
+        const bytes = new Uint8Array(await (await file.getFile()).arrayBuffer());
+        bytes[bytes.length >> 1] ^= 1;
+        const writable = await file.createWritable();
+        await writable.write(bytes);
+        await writable.close();
+      }
+    });
+    await page.reload();
+    const found = await open(page, { ...options, storage: "opfs", mainNode: [] });
+    assert.ok((found.verified?.number ?? -1) < first.verified.number);
+    await page.evaluate(() => replica.close());
+    await page.reload();
+    await open(page, { ...options, storage: "opfs" });
+    assert.equal((await synced(page)).verified.number >= first.verified.number, true);
+    await close(page);
+  });
+
+  it("that is full is a problem that is told, and no reason to stop", async () => {
+    const page = await tab();
+    const session = await context.newCDPSession(page);
+    await session.send("Storage.overrideQuotaForOrigin", { origin: pages.url, quotaSize: 60_000 });
+    await open(page, { ...options, storage: "opfs" });
+    await until("it is at the tip", async () => (await status(page)).synced);
+    const now = await status(page);
+    assert.equal(now.storage, "memory");
+    const problems = await page.evaluate(() => told.error);
+    assert.deepEqual(problems.map(({ kind }) => kind), ["quota"], JSON.stringify(problems));
+    assert.equal(Number(await request(page, "eth_blockNumber")), now.verified.number);
+    await session.send("Storage.overrideQuotaForOrigin", { origin: pages.url });
+    await close(page);
+  });
+});
+
+describe("tabs of an origin", () => {
+  it("have one engine, and the next one takes over", async () => {
+    const first = await tab();
+    await open(first, { ...options, storage: "opfs" });
+    await synced(first);
+    const second = await tab();
+    await open(second, { ...options, storage: "opfs" });
+    await synced(second);
+    assert.deepEqual([first.workers().length, second.workers().length], [1, 0]);
+    assert.equal(await request(second, "eth_blockNumber"), await request(first, "eth_blockNumber"));
+    // Each has subscriptions of its own.
+    await second.evaluate(() => {
+      window.heads = [];
+      replica.provider.on("message", ({ data }) => heads.push(data.result.number));
+      return replica.provider.request({ method: "eth_subscribe", params: ["newHeads"] });
+    });
+    const height = await world.reach((await status(first)).verified.number + 1);
+    await until("the second tab is told", () => second.evaluate((height) => heads.map(Number).includes(height), height));
+    await first.close();
+    await until("the second tab has the engine", () => second.workers().length === 1);
+    await synced(second);
+    assert.deepEqual(await second.evaluate(() => told.error), []);
+    assert.ok(Number(await request(second, "eth_blockNumber")) >= height);
+    assert.equal((await synced(second)).storage, "opfs");
+    assert.ok((await second.evaluate(() => told.disconnect)) >= 1);
+    await close(second);
+  });
+
+  it("get another engine when the worker is killed", async () => {
+    const page = await tab(() => {
+      const Real = Worker;
+      window.made = [];
+      window.Worker = class extends Real {
+        constructor(...args) {
+          super(...args);
+          made.push(this);
+        }
+      };
+    });
+    await open(page, { ...options, storage: "opfs" });
+    const { verified } = await synced(page);
+    await page.evaluate(() => made[0].terminate());
+    await until("there is another one", () => page.evaluate(() => made.length === 2));
+    assert.ok(Number(await request(page, "eth_blockNumber")) >= verified.number);
+    assert.ok((await page.evaluate(() => told.disconnect)) >= 1);
+    await close(page);
+  });
+});
+
+it("a lie is told in a tab, with evidence, and not served", async () => {
+  const liar = await devnet("--block-time", "0", "--traffic", "50", "--lie", "gas-used@8");
+  await liar.reach(20);
+  const page = await tab();
+  await open(page, { mainNode: liar.url, chain: liar.chain, genesis: liar.genesis, storage: "memory" });
+  const said = await page.evaluate(() => replica.waitSynced().catch((error) => error.message));
+  assert.match(said, /the main node is wrong: block \d+ .*block hash/);
+  const { halted } = await status(page);
+  assert.equal(Number(await request(page, "eth_blockNumber")), halted.block - 1);
+  const judgement = await page.evaluate(async () => replica.checkEvidence(await replica.evidence()));
+  assert.deepEqual([judgement.verdict, judgement.mismatch], ["wrong", halted]);
+  await close(page);
+  await liar.close();
+});
+
+it("a stream on a static host is verified by ranges, in less than 256 MB", { skip: process.env.CI ? false : missing, timeout: 600_000 }, async () => {
+  const page = await tab();
+  const json = (name) => JSON.parse(readFileSync(new URL(name, recording)));
+  const begun = Date.now();
+  await open(page, {
+    chain: json("chainspec.json"),
+    genesis: json("genesis-allocs.json"),
+    stream: `${pages.url}files/stream.bin`,
+    storage: "opfs",
+  });
+  const opened = Date.now();
+  const { verified, stored, memory } = await synced(page);
+  assert.ok(memory < 256 << 20, `${memory} bytes of memory`);
+  const seconds = (Date.now() - opened) / 1000;
+  assert.deepEqual(
+    [verified.number, verified.hash],
+    [11317, "0xefb07096d6e7c79ff2c0f78617d1ac97e96b6199fc63eb57deda71a6063136c5"],
+  );
+  assert.ok(pages.asked.filter(({ range }) => range !== undefined).length >= 2);
+  await page.evaluate(() => replica.close());
+  await page.reload();
+  const reopened = Date.now();
+  const found = await open(page, { chain: json("chainspec.json"), genesis: json("genesis-allocs.json"), storage: "opfs" });
+  assert.deepEqual(found.verified, verified);
+  console.log(
+    `opened in ${opened - begun} ms; verified in ${seconds} s; ${stored} bytes on the disk, ${memory} in memory, reopened in ${Date.now() - reopened} ms`,
+  );
+  await close(page);
+});

@@ -1,0 +1,39 @@
+// A devnet that a page can speak to.
+
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { rpc, start, until } from "../clients/world.mjs";
+
+export { answer, rpc, until } from "../clients/world.mjs";
+
+/** A main node of its own, and the files that describe its chain. `options` are the devnet's. */
+export async function devnet(...options) {
+  const folder = mkdtempSync(join(tmpdir(), "zk-replica-browser-"));
+  const { http, stop } = await start(
+    ["devnet", "--http", "127.0.0.1:0", "--stream", "127.0.0.1:0", "--genesis-out", folder, ...options],
+    { http: /JSON-RPC (http:\S+)/, stream: /data stream (\S+:\d+)/ },
+  );
+  const read = (name) => JSON.parse(readFileSync(join(folder, name)));
+  const world = {
+    url: http,
+    chain: read("chainspec.json"),
+    genesis: read("genesis-allocs.json"),
+    /** Calls the devnet. */
+    rpc: (method, ...params) => rpc(http, method, ...params),
+    /** Makes blocks until the chain has this one. */
+    async reach(block) {
+      for (;;) {
+        const height = Number(await world.rpc("eth_blockNumber"));
+        if (height >= block) return height;
+        await world.rpc("devnet_mine", block - height);
+      }
+    },
+    async close() {
+      await stop();
+      rmSync(folder, { recursive: true });
+    },
+  };
+  await until("the devnet answers", () => world.rpc("eth_chainId"));
+  return world;
+}

@@ -1,0 +1,588 @@
+import { nameOf, openDisk, type Disk } from './disk.js';
+import { __wbg_reset_state as reset, checkEvidence as check, default as init, Engine, panicForTest } from './engine.js';
+import { inWords } from './errors.js';
+import { load } from './load.js';
+import type { Call, EngineOptions, FromEngine, Listener } from './messages.js';
+import { pieces } from './stream.js';
+import type { Judgement, Mismatch, ReplicaProblem, Status, VerifiedBlock } from './types.js';
+
+/** Milliseconds between two questions for what is new, at the tip. */
+const POLL = 500;
+/** Milliseconds between two questions for the main node's height. */
+const HEIGHT = 5000;
+/** Milliseconds that an answer may take. */
+const PATIENCE = 10_000;
+/** Bytes that an answer may have. */
+const ANSWER = 25 << 20;
+/** Milliseconds before a main node is tried again: the first, and the most. */
+const RETRY: [number, number] = [200, 5000];
+/** Milliseconds between two `status` events. */
+const TELL = 100;
+/** Milliseconds over which the rate is taken. */
+const RATE = 5000;
+/** Times that the engine is started again in a minute before it is given up. */
+const RESTARTS = 5;
+
+type Next = 'work' | 'stream' | 'answers' | 'poll' | 'connect';
+
+interface Report {
+  next: Next;
+  asks: { id: number; body: string }[];
+  events: Event[];
+}
+
+type Event =
+  | ({ type: 'block' } & VerifiedBlock)
+  | { type: 'mismatch'; mismatch: Mismatch; evidence: boolean }
+  | { type: 'corrected' }
+  | { type: 'rolledBack'; from: number; to: number }
+  | { type: 'lost'; reason: string; contradiction: boolean }
+  | { type: 'streamEnd' }
+  | { type: 'tip' }
+  | { type: 'storage'; quota: boolean; message: string };
+
+type EngineStatus = Pick<Status, 'chainId' | 'chainName' | 'verified' | 'halted' | 'evidence' | 'stored'> & { kept: boolean };
+
+/** Those of this thread. */
+const hosts = new Set<Host>();
+
+/** The engine with everything that it does not have: network, clock, disk. It runs in a worker, a page, or Node. */
+export class Host {
+  #engine!: Engine;
+  #disk: Disk | undefined;
+  readonly #options: EngineOptions;
+  readonly #sessions = new Map<Listener, number>();
+  readonly #module: WebAssembly.Module;
+  #memory!: WebAssembly.Memory;
+  #status!: Status;
+  #closed = false;
+  /** Counts connections: answers to those before come too late. */
+  #connection = 0;
+  #mainNode = 0;
+  #failures = 0;
+  #stream: AsyncGenerator<Uint8Array> | undefined;
+  #streamed: boolean;
+  #working = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #tidying: ReturnType<typeof setInterval>;
+  #asked = 0;
+  #told = 0;
+  #telling: ReturnType<typeof setTimeout> | undefined;
+  #counted: [number, number][] = [];
+  #verified = 0;
+  #restarts: number[] = [];
+  readonly #early: ReplicaProblem[] = [];
+
+  /** Resolves when the engine is there, and has begun; rejects when the options cannot be used. */
+  static async open(options: EngineOptions): Promise<Host> {
+    const module = await load(options);
+    const host = new Host(options, module);
+    host.#memory = (await init({ module_or_path: module })).memory;
+    host.#disk = await openDisk(options.storage, nameOf(options.chain, options.genesis), (kind, message) =>
+      host.#early.push({ kind, message }),
+    );
+    try {
+      host.#begin();
+    } catch (error) {
+      await host.#disk?.close();
+      const message = inWords(error);
+      if (!host.#disk || !message.startsWith('storage: ')) {
+        clearInterval(host.#tidying);
+        throw error;
+      }
+      host.#disk = undefined;
+      host.#early.push({ kind: message.includes('no room is left') ? 'quota' : 'storage', message });
+      host.#begin();
+    }
+    hosts.add(host);
+    // The height is of use from the beginning, also while a stream is read.
+    host.#askHeight();
+    host.#schedule(0);
+    return host;
+  }
+
+  /** Repeats the check of an evidence file in this thread, without a replica. */
+  static async check(file: Uint8Array, options: Pick<EngineOptions, 'wasmUrl' | 'wasmBytes'>): Promise<Judgement> {
+    const module = await load(options);
+    await init({ module_or_path: module });
+    try {
+      return JSON.parse(check(file));
+    } catch (error) {
+      if (isDefect(error)) Host.#renew(module, inWords(error));
+      throw error;
+    }
+  }
+
+  private constructor(options: EngineOptions, module: WebAssembly.Module) {
+    this.#module = module;
+    this.#options = options;
+    this.#streamed = options.stream === undefined;
+    this.#tidying = setInterval(() => this.#tidy(), 1000);
+    unref(this.#tidying);
+  }
+
+  #begin() {
+    const secret = crypto.getRandomValues(new Uint8Array(32));
+    this.#engine = new Engine(this.#options.chain, this.#options.genesis, secret, this.#disk);
+    const highest = this.#status?.highest ?? null;
+    this.#status = this.#look({ synced: false, trouble: null, unsound: false, highest });
+  }
+
+  /** A tab is there: it is told everything from now on. */
+  attach(listener: Listener) {
+    this.#guard(() => this.#sessions.set(listener, this.#engine.openSession()));
+    listener.post({ type: 'status', status: this.#status });
+    for (const problem of this.#early) listener.post({ type: 'problem', problem });
+  }
+
+  detach(listener: Listener) {
+    const session = this.#sessions.get(listener);
+    this.#sessions.delete(listener);
+    if (session !== undefined) this.#guard(() => this.#engine.closeSession(session));
+  }
+
+  /** Answers a call of a tab. */
+  async answer(listener: Listener, id: number, call: Call) {
+    try {
+      listener.post({ type: 'result', id, result: await this.#call(listener, call) });
+    } catch (error) {
+      listener.post({ type: 'failure', id, message: inWords(error) });
+    }
+    this.#notify(listener);
+  }
+
+  async #call(listener: Listener, call: Call): Promise<unknown> {
+    if (this.#closed) throw new Error('the replica is closed');
+    switch (call.call) {
+      case 'send':
+        return this.#send(listener, call.body);
+      case 'evidence':
+        return this.#try(() => this.#engine.evidence() ?? null);
+      case 'checkEvidence':
+        return JSON.parse(this.#try(() => check(call.file)));
+      case 'panic':
+        return this.#try(() => panicForTest());
+    }
+  }
+
+  async #send(listener: Listener, body: string): Promise<string> {
+    const session = this.#sessions.get(listener) ?? 0;
+    const engine = this.#engine;
+    const reply: { answer: string } | { forward: { id: number; requests: string[] } } = JSON.parse(
+      this.#try(() => engine.request(session, body)),
+    );
+    if ('answer' in reply) return reply.answer;
+    const answers = await Promise.all(reply.forward.requests.map((request) => this.#askAny(request)));
+    if (engine !== this.#engine) throw new Error('the engine was started again');
+    const answer = this.#try(() => engine.finish(reply.forward.id, answers));
+    // A transaction that was sent is news.
+    this.#notifyAll();
+    return answer ?? '';
+  }
+
+  /** Ends it. */
+  async close() {
+    if (this.#closed) return;
+    this.#closed = true;
+    hosts.delete(this);
+    clearTimeout(this.#timer);
+    clearTimeout(this.#telling);
+    clearInterval(this.#tidying);
+    await this.#stream?.return(undefined);
+    try {
+      this.#engine.flush();
+    } catch {
+      // What was not written is verified again the next time.
+    }
+    this.#engine.free();
+    await this.#disk?.close();
+  }
+
+  // Work
+
+  #schedule(wait: number) {
+    clearTimeout(this.#timer);
+    if (this.#closed) return;
+    if (wait > 0) {
+      this.#timer = setTimeout(() => void this.#work(), wait);
+    } else {
+      soon(() => void this.#work());
+    }
+  }
+
+  async #work() {
+    if (this.#working || this.#closed) return;
+    this.#working = true;
+    let wait: number | undefined;
+    try {
+      wait = this.#digest(JSON.parse(this.#try(() => this.#engine.work(this.#options.budget))));
+    } catch {
+      // It is started again.
+      wait = 0;
+    }
+    this.#working = false;
+    if (wait !== undefined) this.#schedule(wait);
+  }
+
+  /** What came of some work; milliseconds until there is more of it, if that is known. */
+  #digest(report: Report): number | undefined {
+    const blocks: VerifiedBlock[] = [];
+    let tipped = false;
+    for (const event of report.events) {
+      switch (event.type) {
+        case 'block': {
+          const { type, ...block } = event;
+          blocks.push(block);
+          break;
+        }
+        case 'mismatch':
+          this.#mismatch(event.mismatch);
+          break;
+        case 'lost':
+          this.#lost(event.reason, event.contradiction);
+          break;
+        case 'storage':
+          this.#problem({ kind: event.quota ? 'quota' : 'storage', message: event.message });
+          break;
+        case 'streamEnd':
+          this.#streamed = true;
+          if (this.#options.mainNodes.length === 0) this.#status.synced = true;
+          break;
+        case 'tip':
+          this.#status.synced = true;
+          tipped = true;
+          break;
+      }
+    }
+    if (blocks.length > 0) {
+      [this.#failures, this.#verified] = [0, this.#verified + blocks.length];
+      [this.#status.trouble, this.#status.unsound] = [null, false];
+      this.#post({ type: 'blocks', blocks });
+    }
+    if (tipped) [this.#failures, this.#status.trouble, this.#status.unsound] = [0, null, false];
+    for (const { id, body } of report.asks) void this.#tell(id, body);
+    this.#notifyAll();
+    this.#changed(tipped);
+    switch (report.next) {
+      case 'work':
+        return 0;
+      case 'stream':
+        void this.#feed();
+        return undefined;
+      case 'answers':
+        return undefined;
+      case 'poll':
+        this.#timer = setTimeout(() => {
+          if (this.#guard(() => this.#engine.poll())) void this.#work();
+        }, POLL);
+        return undefined;
+      case 'connect':
+        return this.#connect();
+    }
+  }
+
+  #connect(): number | undefined {
+    const { mainNodes, stream } = this.#options;
+    const wait = this.#failures === 0 ? 0 : backoff(this.#failures);
+    const begin = () => {
+      if (!this.#streamed && stream !== undefined) {
+        this.#stream = pieces(stream);
+        return this.#guard(() => this.#engine.beginStream());
+      }
+      if (mainNodes.length === 0) return false;
+      this.#connection += 1;
+      this.#mainNode = this.#failures % mainNodes.length;
+      this.#askHeight();
+      return this.#guard(() => this.#engine.connect());
+    };
+    if (this.#streamed && mainNodes.length === 0) return undefined;
+    if (wait === 0) return begin() ? 0 : undefined;
+    this.#timer = setTimeout(() => {
+      if (begin()) void this.#work();
+    }, wait);
+    return undefined;
+  }
+
+  /** Brings the next bytes of the stream. */
+  async #feed() {
+    const stream = this.#stream;
+    try {
+      const piece = await stream?.next();
+      if (stream !== this.#stream || this.#closed) return;
+      this.#guard(() => (piece?.done === false ? this.#engine.pushStream(piece.value) : this.#engine.endStream()));
+    } catch (error) {
+      if (stream !== this.#stream || this.#closed) return;
+      this.#guard(() => this.#engine.disconnect(inWords(error)));
+    }
+    this.#schedule(0);
+  }
+
+  /** Asks the main node what the engine wants to know. */
+  async #tell(id: number, body: string) {
+    const connection = this.#connection;
+    const url = this.#options.mainNodes[this.#mainNode] ?? '';
+    let done: () => void;
+    try {
+      const { status, bytes } = await post(url, body);
+      done = () => this.#engine.tell(id, status, bytes);
+    } catch (error) {
+      done = () => this.#engine.disconnect(`${url}: ${inWords(error)}`);
+    }
+    if (connection !== this.#connection || this.#closed) return;
+    this.#guard(done);
+    // More may be under way: what is there is worked on, and what is to be asked is asked.
+    this.#schedule(0);
+  }
+
+  #mismatch(mismatch: Mismatch) {
+    this.#failures += 1;
+    this.#status.synced = false;
+    const known = this.#status.halted;
+    if (known && JSON.stringify(known) === JSON.stringify(mismatch)) return;
+    this.#status.halted = mismatch;
+    this.#post({ type: 'mismatch', mismatch });
+  }
+
+  #lost(reason: string, contradiction: boolean) {
+    this.#failures += 1;
+    this.#status.synced = false;
+    if (this.#status.trouble === reason) return;
+    [this.#status.trouble, this.#status.unsound] = [reason, contradiction];
+    this.#problem({ kind: 'source', message: reason });
+  }
+
+  #problem(problem: ReplicaProblem) {
+    this.#post({ type: 'problem', problem });
+  }
+
+  // The main nodes, for questions of callers
+
+  /** The first answer of a main node; `undefined` when there is none. */
+  async #askAny(body: string): Promise<string | undefined> {
+    const { mainNodes } = this.#options;
+    for (let turn = 0; turn < mainNodes.length; turn += 1) {
+      const url = mainNodes[(this.#mainNode + turn) % mainNodes.length] ?? '';
+      try {
+        const text = new TextDecoder().decode((await post(url, body)).bytes);
+        const answer: unknown = JSON.parse(text);
+        if (typeof answer === 'object' && answer !== null && ('result' in answer || 'error' in answer)) return text;
+      } catch {
+        // The next one may know.
+      }
+    }
+    return undefined;
+  }
+
+  #askHeight() {
+    const now = Date.now();
+    if (this.#options.mainNodes.length === 0 || now - this.#asked < HEIGHT) return;
+    this.#asked = now;
+    void this.#askAny('{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber","params":[]}').then((answer) => {
+      const height = Number(answer === undefined ? NaN : (JSON.parse(answer) as { result?: unknown }).result);
+      if (!Number.isSafeInteger(height) || this.#closed) return;
+      this.#status.highest = height;
+      this.#guard(() => this.#engine.setHighest(height));
+      this.#changed(false);
+    });
+  }
+
+  #tidy() {
+    this.#askHeight();
+    let again: [string, string][] = [];
+    this.#guard(() => (again = JSON.parse(this.#engine.tidy())));
+    const engine = this.#engine;
+    for (const [hash, body] of again) {
+      void this.#askAny(body).then((answer) => {
+        if (engine === this.#engine && !this.#closed) this.#guard(() => engine.resent(hash, answer));
+      });
+    }
+    // The rate falls when nothing happens.
+    if (this.#status.rate > 0) this.#changed(false);
+  }
+
+  // What is told
+
+  #post(message: FromEngine) {
+    for (const listener of this.#sessions.keys()) listener.post(message);
+  }
+
+  #notifyAll() {
+    for (const listener of this.#sessions.keys()) this.#notify(listener);
+  }
+
+  #notify(listener: Listener) {
+    const session = this.#sessions.get(listener);
+    if (session === undefined || this.#closed) return;
+    this.#guard(() => {
+      const told = this.#engine.notifications(session);
+      if (told === undefined) {
+        this.#engine.closeSession(session);
+        this.#sessions.set(listener, this.#engine.openSession());
+        listener.post({ type: 'reset' });
+      } else if (told !== '[]') {
+        listener.post({ type: 'notifications', messages: JSON.parse(told) });
+      }
+    });
+  }
+
+  /** The status may be another one. */
+  #changed(now: boolean) {
+    if (this.#closed) return;
+    const wait = this.#told + TELL - Date.now();
+    if (wait > 0 && !now) {
+      this.#telling ??= setTimeout(() => this.#changed(true), wait);
+      return;
+    }
+    clearTimeout(this.#telling);
+    this.#telling = undefined;
+    this.#told = Date.now();
+    if (!this.#guard(() => (this.#status = this.#look(this.#status)))) return;
+    this.#post({ type: 'status', status: this.#status });
+  }
+
+  #look({ synced, trouble, unsound, highest }: Pick<Status, 'synced' | 'trouble' | 'unsound' | 'highest'>): Status {
+    const { kept, ...engine }: EngineStatus = JSON.parse(this.#engine.status());
+    const verified = engine.verified?.number ?? null;
+    return {
+      ...engine,
+      highest: highest === null ? verified : Math.max(highest, verified ?? 0),
+      synced,
+      mode: 'full',
+      rate: this.#rate(),
+      memory: this.#memory.buffer.byteLength,
+      storage: kept ? (this.#disk?.storage ?? 'memory') : 'memory',
+      trouble,
+      unsound,
+      restarts: this.#restarts.length,
+    };
+  }
+
+  #rate(): number {
+    const now = Date.now();
+    this.#counted.push([now, this.#verified]);
+    while (this.#counted.length > 2 && now - (this.#counted[0]?.[0] ?? now) > RATE) this.#counted.shift();
+    const [since, before] = this.#counted[0] ?? [now, this.#verified];
+    return now > since ? ((this.#verified - before) * 1000) / (now - since) : 0;
+  }
+
+  // When the engine fails
+
+  /** Calls the engine; an exception that is not one of its errors is a defect, and it is started again. */
+  #try<T>(call: () => T): T {
+    try {
+      return call();
+    } catch (error) {
+      if (isDefect(error)) {
+        this.#restart(inWords(error));
+        throw new Error('internal error: the engine was started again');
+      }
+      throw error;
+    }
+  }
+
+  /** The same for calls without a result; whether it went well. */
+  #guard(call: () => unknown): boolean {
+    try {
+      this.#try(call);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #restart(reason: string) {
+    const now = Date.now();
+    this.#restarts.push(now);
+    if (this.#restarts.filter((at) => now - at < 60_000).length > RESTARTS) {
+      this.#problem({ kind: 'engine', message: `the engine fails again and again: ${reason}` });
+      void this.close();
+      return;
+    }
+    Host.#renew(this.#module, reason);
+  }
+
+  /** Another instance of the module, which is everybody's in this thread. */
+  static #renew(module: WebAssembly.Module, reason: string) {
+    reset();
+    for (const host of hosts) host.#again(reason);
+    // It is there already: this only asks for it.
+    const instance = init({ module_or_path: module });
+    for (const host of hosts) void instance.then(({ memory }) => (host.#memory = memory));
+  }
+
+  #again(reason: string) {
+    this.#connection += 1;
+    void this.#stream?.return(undefined);
+    this.#stream = undefined;
+    this.#streamed = this.#options.stream === undefined;
+    this.#begin();
+    for (const listener of [...this.#sessions.keys()]) {
+      this.#sessions.set(listener, this.#engine.openSession());
+      listener.post({ type: 'reset' });
+    }
+    this.#problem({ kind: 'engine', message: `the engine was started again: ${reason}` });
+    this.#changed(true);
+    this.#schedule(0);
+  }
+}
+
+async function post(url: string, body: string): Promise<{ status: number; bytes: Uint8Array }> {
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body,
+    signal: AbortSignal.timeout(PATIENCE),
+  });
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  const reader = response.body?.getReader();
+  for (;;) {
+    const next = await reader?.read();
+    if (!next || next.done) break;
+    length += next.value.length;
+    if (length > ANSWER) {
+      void reader?.cancel();
+      throw new Error(`an answer of more than ${ANSWER} bytes`);
+    }
+    chunks.push(next.value);
+  }
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return { status: response.status, bytes };
+}
+
+/** Doubles, and is shortened at random, so that many replicas do not come back in step. */
+function backoff(failures: number): number {
+  const [first, most] = RETRY;
+  return Math.min(most, first * 2 ** (failures - 1)) * (0.5 + Math.random() / 2);
+}
+
+const channel = typeof document === 'undefined' && typeof setImmediate === 'function' ? undefined : new MessageChannel();
+const waiting: (() => void)[] = [];
+if (channel) channel.port1.onmessage = () => waiting.shift()?.();
+
+declare function setImmediate(callback: () => void): void;
+
+/** After what else waits, but without the delay that browsers put on timers. */
+function soon(callback: () => void) {
+  if (channel) {
+    waiting.push(callback);
+    channel.port2.postMessage(null);
+  } else {
+    setImmediate(callback);
+  }
+}
+
+/** In Node a timer keeps the process alive; this one does not. */
+function unref(timer: unknown) {
+  if (typeof timer === 'object' && timer !== null && 'unref' in timer) (timer as { unref(): void }).unref();
+}
+
+/** A panic, or no more stack or memory: no error of the engine, which throws others. */
+function isDefect(error: unknown): boolean {
+  return error instanceof WebAssembly.RuntimeError || error instanceof RangeError;
+}

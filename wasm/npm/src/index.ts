@@ -1,0 +1,25 @@
+/** A replica of a Polygon zkEVM or CDK chain that re-executes every block where it runs. */
+
+import { checkEvidence as check, create } from './replica.js';
+import type { Judgement, ModuleOptions, Replica, ReplicaOptions } from './types.js';
+
+export { announce, withWallet, type ProviderInfo } from './announce.js';
+export { MismatchError, ProviderRpcError } from './errors.js';
+export type * from './types.js';
+
+/**
+ * Begins to verify, and resolves when the engine runs; {@link Replica.waitSynced} says when it is at the tip.
+ *
+ * Rejects when the options cannot be used: files that are not there, or are none.
+ */
+export function createReplica(options: ReplicaOptions): Promise<Replica> {
+  return create(options, () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'zk-replica' }));
+}
+
+/**
+ * Repeats the check of an evidence file, whichever chain it is about. It needs no replica, and works in this thread;
+ * {@link Replica.checkEvidence} works where the engine runs.
+ */
+export function checkEvidence(file: Uint8Array, options?: ModuleOptions): Promise<Judgement> {
+  return check(file, options);
+}

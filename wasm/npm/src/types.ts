@@ -1,0 +1,211 @@
+/** JSON of a chain specification or of genesis, as the native program's `--chain` and `--genesis` files have it. */
+export type ChainFile = object | string | URL;
+
+/** Where verified records are kept. */
+export type Storage = 'opfs' | 'indexeddb' | 'memory';
+
+/** Where the engine is. */
+export interface ModuleOptions {
+  /** Where the wasm file is, if not beside the script. */
+  wasmUrl?: string | URL;
+  /** The wasm file's bytes. */
+  wasmBytes?: BufferSource;
+}
+
+/** What to verify, and how. */
+export interface ReplicaOptions extends ModuleOptions {
+  /** JSON-RPC addresses of main nodes; the first is asked until it fails. None: what the stream has, and no more. */
+  mainNode?: string | string[];
+  /** The chain specification: the object itself, or where it is. */
+  chain: ChainFile;
+  /** The accounts at genesis: the object itself, or where they are. */
+  genesis: ChainFile;
+  /** A stream file (`data-stream.bin`, or `.gz` of it), verified before the main node is followed. */
+  stream?: string | URL | Uint8Array;
+  /** Reserved for the light mode: a block whose hash and state root are known. Refused today. */
+  checkpoint?: { number: number; hash: string; stateRoot: string };
+  /** Run in a worker of its own. Default: true where there are workers, false in Node. */
+  worker?: boolean;
+  /** Default: 'auto', the best that there is. */
+  storage?: Storage | 'auto';
+  /** One engine for all tabs of the origin. Default: true where there are Web Locks and a worker. */
+  shared?: boolean;
+}
+
+/** What a block says of itself, as far as it can be compared. */
+export interface BlockValues {
+  hash: string;
+  stateRoot: string;
+  /** Root of the block info tree. */
+  blockInfoRoot: string;
+  timestamp: number;
+  batch: number;
+}
+
+/** A block that was executed, and whose every claim came out. */
+export interface VerifiedBlock {
+  number: number;
+  hash: string;
+  stateRoot: string;
+  parentHash: string;
+  /** Seconds since the Unix epoch. */
+  timestamp: number;
+  batch: number;
+  forkId: number;
+  /** How many there are. */
+  transactions: number;
+  gasUsed: number;
+  /** What the main node said. */
+  claimed: BlockValues;
+  /** What came out here: the same, or the block would not be verified. */
+  computed: BlockValues;
+}
+
+/** The first claim of the main node that is not true. */
+export interface Mismatch {
+  batch: number;
+  block: number;
+  /** What was claimed, in words. */
+  claim: string;
+  /** What the main node says. */
+  expected: string;
+  /** What came out here. */
+  computed: string;
+}
+
+/** The last verified block. */
+export interface Head {
+  number: number;
+  hash: string;
+  stateRoot: string;
+  timestamp: number;
+  batch: number;
+  forkId: number;
+  /** The end of its batch is verified, too. */
+  batchClosed: boolean;
+  /** Verified since genesis. */
+  totals: { blocks: number; transactions: number; batches: number; gas: number };
+}
+
+/** How far the replica is. */
+export interface Status {
+  chainId: number;
+  /** The chain's name, for people; may be empty. */
+  chainName: string;
+  /** `null` before genesis. */
+  verified: Head | null;
+  /** The main node's last block, as far as it is known. */
+  highest: number | null;
+  /** All that the sources have is verified. */
+  synced: boolean;
+  /** The main node is wrong. What was verified before is served all the same. */
+  halted: Mismatch | null;
+  mode: 'full' | 'light';
+  /** Blocks verified per second, over the last seconds. */
+  rate: number;
+  storage: Storage;
+  /** Bytes of records, on disk or in memory. */
+  stored: number;
+  /** Bytes of memory that the engine has taken. */
+  memory: number;
+  /** {@link Replica.evidence} has something. */
+  evidence: boolean;
+  /** The last trouble with a source, in words, until it is over. */
+  trouble: string | null;
+  /** The trouble is that the answers contradict each other: what the source says cannot be true. */
+  unsound: boolean;
+  /** Times that the engine was started again after it had failed. */
+  restarts: number;
+}
+
+/** What the check of an evidence file comes to. */
+export interface Judgement {
+  /** `wrong`: the main node is. `true`: what it says is true. `refused`: the file is forged, altered, or not whole. */
+  verdict: 'wrong' | 'true' | 'refused';
+  /** What the main node is wrong about. */
+  mismatch: Mismatch | null;
+  /** Why it is refused. */
+  reason: string | null;
+  chainId: number | null;
+  /** What the check takes for granted, and has to be known from elsewhere. */
+  anchors: Anchor[];
+}
+
+export type Anchor =
+  | {
+      kind: 'parent';
+      number: number;
+      hash: string;
+      stateRoot: string;
+      timestamp: number;
+      batch: number;
+      forkId: number;
+      batchClosed: boolean;
+    }
+  | { kind: 'repeated'; batch: number; stateRoot: string }
+  | { kind: 'known'; number: number; hash: string; batch: number; forkId: number; blockInfoRoot: string }
+  | { kind: 'genesis'; accounts: number };
+
+/** Something that goes wrong while nobody waits for an answer. */
+export interface ReplicaProblem {
+  /** `source`: a main node or a stream; `storage`: the disk, of which `quota` is a case; `engine`: it was started again. */
+  kind: 'source' | 'storage' | 'quota' | 'engine';
+  message: string;
+}
+
+export interface ReplicaEvents {
+  block: VerifiedBlock;
+  status: Status;
+  mismatch: Mismatch;
+  error: ReplicaProblem;
+}
+
+/** EIP-1193. */
+export interface RequestArguments {
+  readonly method: string;
+  readonly params?: readonly unknown[] | object;
+}
+
+export interface ProviderMessage {
+  readonly type: string;
+  readonly data: unknown;
+}
+
+export interface ProviderConnectInfo {
+  /** In hexadecimal. */
+  readonly chainId: string;
+}
+
+export interface ProviderEvents {
+  connect: ProviderConnectInfo;
+  disconnect: Error;
+  chainChanged: string;
+  accountsChanged: string[];
+  message: ProviderMessage;
+}
+
+/** An EIP-1193 provider that answers from verified blocks. */
+export interface Provider {
+  request(args: RequestArguments): Promise<any>;
+  on<E extends keyof ProviderEvents>(event: E, listener: (value: ProviderEvents[E]) => void): this;
+  removeListener<E extends keyof ProviderEvents>(event: E, listener: (value: ProviderEvents[E]) => void): this;
+}
+
+/** A replica that runs. */
+export interface Replica {
+  readonly provider: Provider;
+  /** As it last was; `status` events bring each new one. */
+  readonly status: Status;
+  /** Resolves when everything that the sources have now is verified; rejects when the main node is wrong. */
+  waitSynced(): Promise<Status>;
+  /** Returns a function that ends it. */
+  on<E extends keyof ReplicaEvents>(event: E, listener: (value: ReplicaEvents[E]) => void): () => void;
+  /** A JSON-RPC body, a single request or a batch, and its answer, as over HTTP. */
+  send(body: string): Promise<string>;
+  /** The evidence of the last mismatch, as a file. */
+  evidence(): Promise<Uint8Array | null>;
+  /** Repeats the check of an evidence file, whichever chain it is about. */
+  checkEvidence(file: Uint8Array): Promise<Judgement>;
+  /** Ends it. What is not on the disk yet is written first. */
+  close(): Promise<void>;
+}

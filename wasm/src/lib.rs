@@ -1,0 +1,274 @@
+//! The core for browsers and Node: [`Engine`], which a script drives.
+//!
+//! It does no I/O but to the disk that it is given, and nothing in it waits: each call does some work and says what is
+//! needed next. A panic is therefore an exception of the call in which it happens; a future in wasm would just never end.
+
+extern crate alloc;
+
+mod engine;
+mod follow;
+mod message;
+mod store;
+mod stream;
+mod web3;
+
+use alloc::{
+    boxed::Box,
+    collections::BTreeMap,
+    string::{String, ToString},
+    vec::Vec,
+};
+use alloy_primitives::B256;
+use engine::Core;
+use store::{File, FileError};
+use wasm_bindgen::prelude::*;
+use zk_replica_core::source::main_node::Request;
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = performance)]
+    fn now() -> f64;
+
+    /// What the script gives as a disk. Each method may throw; a `QuotaExceededError` is told from the rest.
+    #[wasm_bindgen(typescript_type = "Disk")]
+    pub type Disk;
+    #[wasm_bindgen(method, catch, js_name = size)]
+    fn js_size(this: &Disk) -> Result<f64, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = read)]
+    fn js_read(this: &Disk, at: f64, into: &mut [u8]) -> Result<f64, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = write)]
+    fn js_write(this: &Disk, at: f64, bytes: &[u8]) -> Result<f64, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = flush)]
+    fn js_flush(this: &Disk) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, catch, js_name = truncate)]
+    fn js_truncate(this: &Disk, size: f64) -> Result<(), JsValue>;
+
+    /// What scripts throw.
+    type Thrown;
+    #[wasm_bindgen(method, getter, structural)]
+    fn name(this: &Thrown) -> Option<String>;
+    #[wasm_bindgen(method, getter, structural)]
+    fn message(this: &Thrown) -> Option<String>;
+
+    #[wasm_bindgen(js_namespace = console)]
+    fn error(text: &str);
+}
+
+#[wasm_bindgen(typescript_custom_section)]
+const DISK: &str = r#"
+export interface Disk {
+  size(): number;
+  read(at: number, into: Uint8Array): number;
+  write(at: number, bytes: Uint8Array): number;
+  flush(): void;
+  truncate(size: number): void;
+}
+"#;
+
+/// A replica that a script drives.
+#[wasm_bindgen]
+#[expect(missing_debug_implementations, reason = "scripts do not print it")]
+pub struct Engine {
+    core: Core,
+    /// What the main node was asked, and has not answered yet.
+    asked: BTreeMap<u64, Request>,
+}
+
+#[wasm_bindgen]
+impl Engine {
+    /// Continues the chain that `disk` has, or begins one. `secret` is 32 random bytes.
+    #[wasm_bindgen(constructor)]
+    pub fn new(chain: &str, genesis: &str, secret: &[u8], disk: Option<Disk>) -> Result<Engine, JsError> {
+        std::panic::set_hook(Box::new(|panic| error(&panic.to_string())));
+        let file = disk.map(|disk| Box::new(disk) as Box<dyn File>);
+        let secret = B256::try_from(secret)?;
+        let core = Core::open(chain.as_bytes(), genesis.as_bytes(), secret, file)?;
+        Ok(Self { core, asked: BTreeMap::new() })
+    }
+
+    /// A stream file's bytes come next, by `pushStream`.
+    #[wasm_bindgen(js_name = beginStream)]
+    pub fn begin_stream(&mut self) {
+        self.core.begin_stream();
+    }
+
+    /// The next bytes of the stream.
+    #[wasm_bindgen(js_name = pushStream)]
+    pub fn push_stream(&mut self, bytes: &[u8]) {
+        self.core.push_stream(bytes);
+    }
+
+    /// The stream has no more bytes.
+    #[wasm_bindgen(js_name = endStream)]
+    pub fn end_stream(&mut self) {
+        self.core.end_stream();
+    }
+
+    /// Bytes of the stream, once its first page was read. What the file has behind is no part of it.
+    #[wasm_bindgen(js_name = streamLength)]
+    pub fn stream_length(&self) -> Option<f64> {
+        self.core.stream_length().map(|length| length as f64)
+    }
+
+    /// A main node is to be followed, by `work` and `tell`.
+    pub fn connect(&mut self) {
+        self.asked.clear();
+        self.core.connect();
+    }
+
+    /// The main node does not answer.
+    pub fn disconnect(&mut self, reason: &str) {
+        self.asked.clear();
+        self.core.disconnect(reason);
+    }
+
+    /// What the main node answered, and under which HTTP status.
+    pub fn tell(&mut self, id: f64, status: u16, body: &[u8]) {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it was a whole number")]
+        let id = id as u64;
+        let Some(request) = self.asked.remove(&id) else { return };
+        if (200..300).contains(&status) {
+            self.core.tell(id, request, body);
+        } else {
+            self.core.tell_refusal(id, request, status, body);
+        }
+    }
+
+    /// Time has passed at the tip: asks for what is new.
+    pub fn poll(&mut self) {
+        self.core.poll();
+    }
+
+    /// Verifies for so many milliseconds, or until there is nothing to do. A report, as JSON.
+    pub fn work(&mut self, budget: f64) -> String {
+        let asked = &mut self.asked;
+        let report = self.core.work(now() + budget, &now, &mut |id, request| {
+            asked.insert(id, request);
+        });
+        json(&report)
+    }
+
+    /// Writes what was gathered.
+    pub fn flush(&mut self) {
+        self.core.flush(now());
+    }
+
+    /// How far it is, as JSON.
+    pub fn status(&self) -> String {
+        json(&self.core.status())
+    }
+
+    /// The main node's last block, as it says.
+    #[wasm_bindgen(js_name = setHighest)]
+    pub fn set_highest(&mut self, highest: Option<f64>) {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a block number, or none"
+        )]
+        self.core.set_highest(highest.map(|highest| highest as u64));
+    }
+
+    /// The evidence of the last mismatch, as a file.
+    pub fn evidence(&self) -> Result<Option<Vec<u8>>, JsError> {
+        Ok(self.core.evidence()?)
+    }
+
+    /// Begins a connection: its number.
+    #[wasm_bindgen(js_name = openSession)]
+    pub fn open_session(&mut self) -> u32 {
+        self.core.open_session()
+    }
+
+    /// Ends a connection, and its subscriptions.
+    #[wasm_bindgen(js_name = closeSession)]
+    pub fn close_session(&mut self, session: u32) {
+        self.core.web3().close(session);
+    }
+
+    /// Works on a JSON-RPC body: `{"answer": text}`, or `{"forward": {id, requests}}` for `finish`.
+    pub fn request(&mut self, session: u32, body: &str) -> String {
+        json(&self.core.request(session, body, &now))
+    }
+
+    /// The answer to a forwarded body, given what the main node said to each request; `undefined` where it said nothing.
+    pub fn finish(&mut self, id: u32, answers: Vec<JsValue>) -> Option<String> {
+        let answers = answers.into_iter().map(|answer| answer.as_string().map(String::into_bytes)).collect();
+        self.core.web3().finish(id, answers, now())
+    }
+
+    /// What a connection is told, as a JSON list of messages; `undefined` when it missed something.
+    pub fn notifications(&mut self, session: u32) -> Option<String> {
+        self.core.web3().notifications(session).map(|texts| json(&texts))
+    }
+
+    /// Transactions to send again, as a JSON list of `[hash, body]`. Call it every second.
+    pub fn tidy(&mut self) -> String {
+        let again = self.core.web3().tidy(now());
+        json(&again.into_iter().map(|resend| (resend.hash, resend.request)).collect::<Vec<_>>())
+    }
+
+    /// What the main node said to a transaction that was sent again; `undefined` when it said nothing.
+    pub fn resent(&mut self, hash: &str, answer: Option<String>) {
+        if let Ok(hash) = hash.parse() {
+            self.core.web3().answered(hash, answer.as_ref().map(String::as_bytes), now());
+        }
+    }
+}
+
+/// Repeats the check of an evidence file: a judgement, as JSON.
+#[wasm_bindgen(js_name = checkEvidence)]
+pub fn check_evidence(file: &[u8]) -> String {
+    json(&message::judge(file))
+}
+
+/// Fails as a defect would: for tests of what happens then.
+#[wasm_bindgen(js_name = panicForTest)]
+#[expect(clippy::panic, reason = "that is what it is for")]
+pub fn panic_for_test() {
+    panic!("as asked");
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+impl File for Disk {
+    fn size(&self) -> Result<u64, FileError> {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a file's size")]
+        self.js_size().map(|size| size as u64).map_err(thrown)
+    }
+
+    fn read(&self, at: u64, into: &mut [u8]) -> Result<(), FileError> {
+        let expected = into.len() as f64;
+        match self.js_read(at as f64, into).map_err(thrown)? {
+            count if count == expected => Ok(()),
+            _ => Err(FileError::Other("the file ends before its end".to_string())),
+        }
+    }
+
+    fn write(&self, at: u64, bytes: &[u8]) -> Result<(), FileError> {
+        match self.js_write(at as f64, bytes).map_err(thrown)? {
+            count if count == bytes.len() as f64 => Ok(()),
+            // What browsers do instead of an exception.
+            _ => Err(FileError::Quota("not everything was written".to_string())),
+        }
+    }
+
+    fn flush(&self) -> Result<(), FileError> {
+        self.js_flush().map_err(thrown)
+    }
+
+    fn truncate(&self, size: u64) -> Result<(), FileError> {
+        self.js_truncate(size as f64).map_err(thrown)
+    }
+}
+
+fn thrown(error: JsValue) -> FileError {
+    let error: Thrown = error.unchecked_into();
+    let message = error.message().unwrap_or_default();
+    match error.name().as_deref() {
+        Some("QuotaExceededError") => FileError::Quota(message),
+        _ => FileError::Other(message),
+    }
+}

@@ -1,0 +1,263 @@
+//! What the script is told, as JSON.
+
+use alloc::{
+    string::{String, ToString},
+    vec::Vec,
+};
+use alloy_primitives::B256;
+use serde::Serialize;
+use zk_replica_core::{
+    checker::{self, VerifiedBlock},
+    evidence,
+    types::{self, BlockClaims},
+};
+
+/// What came of some work.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Report {
+    /// What goes on when the time comes.
+    pub(crate) next: Next,
+    /// What to ask the main node.
+    pub(crate) asks: Vec<Ask>,
+    pub(crate) events: Vec<Event>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Next {
+    /// There is more to do.
+    Work,
+    /// Bytes of the stream are needed.
+    Stream,
+    /// Answers are under way.
+    Answers,
+    /// The main node has nothing new: ask again after a while.
+    Poll,
+    /// There is no source.
+    Connect,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Ask {
+    pub(crate) id: u64,
+    pub(crate) body: String,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+#[expect(clippy::large_enum_variant, reason = "most events are blocks")]
+pub(crate) enum Event {
+    Block(Block),
+    Mismatch {
+        mismatch: Mismatch,
+        evidence: bool,
+    },
+    /// The main node was wrong, and is right again.
+    Corrected,
+    RolledBack {
+        from: u64,
+        to: u64,
+    },
+    /// The connection, or the stream, is at an end.
+    Lost {
+        reason: String,
+        contradiction: bool,
+    },
+    /// The stream was verified to its end.
+    StreamEnd,
+    /// Everything that the main node has is verified.
+    Tip,
+    /// The disk does not work: records are in memory from now on.
+    Storage {
+        quota: bool,
+        message: String,
+    },
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Block {
+    number: u64,
+    hash: B256,
+    state_root: B256,
+    parent_hash: B256,
+    timestamp: u64,
+    batch: u64,
+    fork_id: u64,
+    transactions: usize,
+    gas_used: u64,
+    claimed: Values,
+    computed: Values,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Values {
+    hash: B256,
+    state_root: B256,
+    block_info_root: B256,
+    timestamp: u64,
+    batch: u64,
+}
+
+impl Block {
+    pub(crate) fn new(block: &VerifiedBlock, claims: &BlockClaims, timestamp: u64) -> Self {
+        let (head, record) = (block.head(), block.record());
+        let header = &record.header;
+        Self {
+            number: head.number,
+            hash: head.hash,
+            state_root: head.state_root,
+            parent_hash: header.parent_hash,
+            timestamp: header.timestamp,
+            batch: record.batch,
+            fork_id: record.fork_id,
+            transactions: record.transactions.len(),
+            gas_used: header.gas_used,
+            claimed: Values {
+                hash: claims.hash,
+                state_root: claims.state_root,
+                block_info_root: claims.block_info_root,
+                timestamp,
+                batch: claims.batch,
+            },
+            computed: Values {
+                hash: header.hash_slow(),
+                state_root: head.state_root,
+                block_info_root: record.block_info_root,
+                timestamp: header.timestamp,
+                batch: record.batch,
+            },
+        }
+    }
+}
+
+#[derive(Clone, Serialize)]
+pub(crate) struct Mismatch {
+    batch: u64,
+    block: u64,
+    claim: String,
+    expected: String,
+    computed: String,
+}
+
+impl From<&checker::Mismatch> for Mismatch {
+    fn from(mismatch: &checker::Mismatch) -> Self {
+        Self {
+            batch: mismatch.batch,
+            block: mismatch.block,
+            claim: mismatch.claim.to_string(),
+            expected: mismatch.expected.to_string(),
+            computed: mismatch.computed.to_string(),
+        }
+    }
+}
+
+/// How far the engine is.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Status<'a> {
+    pub(crate) chain_id: u64,
+    pub(crate) chain_name: &'a str,
+    pub(crate) verified: Option<&'a types::Head>,
+    pub(crate) halted: Option<&'a Mismatch>,
+    pub(crate) evidence: bool,
+    pub(crate) kept: bool,
+    pub(crate) stored: u64,
+    pub(crate) records: usize,
+}
+
+/// What is to be done for a request.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Reply {
+    Answer(String),
+    /// The main node is asked, and [`crate::Engine::finish`] told.
+    Forward {
+        id: u32,
+        requests: Vec<String>,
+    },
+}
+
+/// What the check of evidence comes to.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Judgement {
+    pub(crate) verdict: &'static str,
+    pub(crate) mismatch: Option<Mismatch>,
+    pub(crate) reason: Option<String>,
+    pub(crate) chain_id: Option<u64>,
+    pub(crate) anchors: Vec<Anchor>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub(crate) enum Anchor {
+    Parent {
+        number: u64,
+        hash: B256,
+        state_root: B256,
+        timestamp: u64,
+        batch: u64,
+        fork_id: u64,
+        batch_closed: bool,
+    },
+    Repeated {
+        batch: u64,
+        state_root: B256,
+    },
+    Known {
+        number: u64,
+        hash: B256,
+        batch: u64,
+        fork_id: u64,
+        block_info_root: B256,
+    },
+    Genesis {
+        accounts: usize,
+    },
+}
+
+impl From<evidence::Anchor> for Anchor {
+    fn from(anchor: evidence::Anchor) -> Self {
+        match anchor {
+            evidence::Anchor::Parent {
+                number,
+                hash,
+                state_root,
+                timestamp,
+                batch,
+                fork_id,
+                batch_closed,
+            } => Self::Parent { number, hash, state_root, timestamp, batch, fork_id, batch_closed },
+            evidence::Anchor::Repeated { batch, state_root } => Self::Repeated { batch, state_root },
+            evidence::Anchor::Known { number, hash, batch, fork_id, block_info_root } => {
+                Self::Known { number, hash, batch, fork_id, block_info_root }
+            }
+            evidence::Anchor::Genesis { accounts } => Self::Genesis { accounts },
+        }
+    }
+}
+
+/// Repeats the check of an evidence file.
+pub(crate) fn judge(file: &[u8]) -> Judgement {
+    let refused = |reason: String| Judgement {
+        verdict: "refused",
+        mismatch: None,
+        reason: Some(reason),
+        chain_id: None,
+        anchors: Vec::new(),
+    };
+    let evidence = match evidence::Evidence::decode(file) {
+        Ok(evidence) => evidence,
+        Err(refusal) => return refused(refusal.to_string()),
+    };
+    let (verdict, mismatch) = match evidence.check() {
+        Ok(evidence::Judgement::MainNodeIsWrong(mismatch)) => ("wrong", Some(Mismatch::from(&mismatch))),
+        Ok(evidence::Judgement::NoMismatch) => ("true", None),
+        Err(refusal) => return refused(refusal.to_string()),
+    };
+    let anchors = evidence.anchors().into_iter().map(Anchor::from).collect();
+    Judgement { verdict, mismatch, reason: None, chain_id: Some(evidence.chain_id()), anchors }
+}

@@ -1,0 +1,150 @@
+// Which chain, and by whose word: the form that fills the address bar.
+
+import { ConfigError, keep, lastUsed, rememberUsed } from "../config";
+import { h, say } from "../dom";
+import { notice, reason } from "../parts";
+import type { View } from "./view";
+
+/** `problem` is why what the address bar says is of no use. */
+export function setupView(problem: string | null): View {
+  const query = new URLSearchParams(location.search);
+  const last = lastUsed();
+  const value = (name: string) => query.get(name) ?? last[name] ?? "";
+  const wrong = h("p", { class: "problem", role: "alert", id: "setup-problem" });
+
+  const line = (name: string, label: string, hint: string, placeholder: string) => {
+    const input = h("input", {
+      id: `setup-${name}`,
+      name,
+      value: value(name).startsWith("kept/") ? "" : value(name),
+      placeholder,
+      inputmode: "url",
+      autocomplete: "off",
+      spellcheck: "false",
+      "aria-describedby": `setup-${name}-hint`,
+    });
+    return {
+      input,
+      element: h(
+        "div",
+        { class: "line" },
+        h("label", { for: input.id }, label),
+        h("p", { class: "hint", id: `setup-${name}-hint` }, hint),
+        input,
+      ),
+    };
+  };
+  const part = (name: string, label: string, hint: string, placeholder: string) => {
+    const { input, element } = line(name, label, hint, placeholder);
+    const file = h("input", {
+      type: "file",
+      id: `setup-${name}-file`,
+      accept: ".json,application/json",
+      "aria-label": `${label}: choose a file`,
+    });
+    const earlier = value(name).startsWith("kept/") ? value(name) : null;
+    if (earlier)
+      element.append(
+        h("p", { class: "hint" }, "The file that you chose last time is used unless you name another one."),
+      );
+    element.append(h("div", { class: "or" }, h("span", {}, "or"), file));
+    const chosen = async () => {
+      if (file.files?.[0]) return keep(file.files[0], name);
+      if (input.value.trim()) return input.value.trim();
+      if (earlier) return earlier;
+      input.setAttribute("aria-invalid", "true");
+      throw new ConfigError(`${label}: give an address, or choose a file.`);
+    };
+    return { input, element, chosen };
+  };
+
+  const mainNode = line(
+    "mainNode",
+    "Main node",
+    "Its JSON-RPC over https. It is asked for blocks, and believed in nothing.",
+    "https://rpc.example.org",
+  );
+  const chain = part(
+    "chain",
+    "Chain specification",
+    "chainspec.json, as cdk-erigon has it: chain id and forks. You choose to believe it.",
+    "https://…/chainspec.json",
+  );
+  const genesis = part(
+    "genesis",
+    "Genesis",
+    "genesis-allocs.json: the accounts that the chain begins with. You choose to believe it.",
+    "https://…/genesis-allocs.json",
+  );
+  const stream = line(
+    "stream",
+    "Recording",
+    "Not needed: a data-stream.bin over https, for catching up faster, or for a chain whose main node is gone.",
+    "https://…/data-stream.bin",
+  );
+  const form = h(
+    "form",
+    { class: "setup", novalidate: true },
+    mainNode.element,
+    chain.element,
+    genesis.element,
+    stream.element,
+    wrong,
+    h("button", { type: "submit", class: "primary" }, "Verify this chain"),
+  );
+
+  form.addEventListener("submit", async (event: SubmitEvent) => {
+    event.preventDefault();
+    for (const { input } of [mainNode, chain, genesis, stream]) input.removeAttribute("aria-invalid");
+    try {
+      const values: Record<string, string> = {};
+      for (const { input } of [mainNode, stream]) {
+        const address = input.value.trim();
+        if (address && !(URL.canParse(address) && /^https?:/.test(address))) {
+          input.setAttribute("aria-invalid", "true");
+          throw new ConfigError("This address has to begin with https:// or http://.");
+        }
+        if (address) values[input.name] = address;
+      }
+      if (!values.mainNode && !values.stream) {
+        mainNode.input.setAttribute("aria-invalid", "true");
+        throw new ConfigError("Name a main node, or a recording of one.");
+      }
+      values.chain = await chain.chosen();
+      values.genesis = await genesis.chosen();
+      rememberUsed(values);
+      const target = new URL(location.pathname, location.origin);
+      target.search = new URLSearchParams(values).toString();
+      location.assign(target);
+    } catch (error) {
+      say(wrong, reason(error));
+      form.querySelector<HTMLElement>("[aria-invalid]")?.focus();
+    }
+  });
+
+  const element = h(
+    "article",
+    { class: "setup-view" },
+    h(
+      "header",
+      { class: "view-head" },
+      h("p", { class: "eyebrow" }, "Set up"),
+      h("h1", { tabindex: "-1" }, "Which chain do you want to check?"),
+      h(
+        "p",
+        { class: "lead" },
+        "This page executes every block of a Polygon zkEVM or CDK chain again, on this device, and shows only what came out equal. It needs to know where the blocks come from and how the chain begins.",
+      ),
+    ),
+    problem ? notice("word", "This set-up cannot be used.", problem) : "",
+    form,
+    h(
+      "p",
+      { class: "hint" },
+      "To see it work without a chain of your own: ",
+      h("code", {}, "make demo"),
+      " runs one on your machine, and prints the address of this page, ready to use.",
+    ),
+  );
+  return { title: "Set up", element };
+}
