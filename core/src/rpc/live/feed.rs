@@ -166,6 +166,15 @@ impl Feed {
         }
     }
 
+    /// Goes to where the view's head is, unless it is there already. What cannot be read at this moment is told later.
+    pub(super) fn reach(&mut self, view: &View<'_>, limits: &LiveLimits, pool: &mut Pool) {
+        let is_behind = |feed: &Self| match (&view.head, feed.chain.back()) {
+            (Some(head), Some(tip)) => tip.header.number < head.number,
+            (head, _) => head.is_some(),
+        };
+        while is_behind(self) && self.update(view, limits, pool).unwrap_or(false) {}
+    }
+
     fn extend(&mut self, block: Arc<Recent>, limits: &LiveLimits) {
         self.from_nothing = false;
         self.chain_bytes += block.bytes();

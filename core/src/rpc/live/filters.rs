@@ -150,7 +150,7 @@ impl View<'_> {
             if live.filters.is_full(&kind, &live.limits) {
                 return Err(Error::new(Error::LIMIT, "too many filters"));
             }
-            let filter = Filter { kind, cursor: live.feed.end(), told: 0, used: caller.now };
+            let filter = Filter { kind, cursor: live.next_event(self), told: 0, used: caller.now };
             live.filters.insert(id, filter);
             Outcome::of(&id)
         })?

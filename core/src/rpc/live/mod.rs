@@ -211,6 +211,13 @@ impl Live {
         self.pool.len()
     }
 
+    /// The first event that is news to a caller of this view: blocks that it can see already are none.
+    fn next_event(&mut self, view: &View<'_>) -> u64 {
+        let Self { limits, feed, pool, .. } = self;
+        feed.reach(view, limits, pool);
+        feed.end()
+    }
+
     /// Filters that exist.
     pub fn filters(&self) -> usize {
         self.filters.len()

@@ -209,7 +209,7 @@ impl View<'_> {
             }
         };
         let id = self.fresh_id()?;
-        let cursor = caller.live(|live| live.feed.end())?;
+        let cursor = caller.live(|live| live.next_event(self))?;
         let subscription = Subscription { kind, cursor, told: 0, replying: Some(caller.seed) };
         with(subscriptions, |subscriptions| {
             if subscriptions.is_full(&subscription.kind) {

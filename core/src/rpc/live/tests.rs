@@ -398,6 +398,22 @@ fn who_listens_before_the_first_block_hears_of_it() {
 }
 
 #[test]
+fn what_can_be_seen_when_listening_begins_is_no_news() {
+    let mut world = World::without_a_block(LiveLimits::default());
+    world.update();
+    for _ in 0..200 {
+        world.add(1, &[], &[]);
+    }
+    world.result("eth_subscribe", json!(["newHeads"]));
+    let filter = world.result("eth_newBlockFilter", json!([]));
+    world.add(1, &[], &[]);
+    world.update();
+    let head = json!(world.heads[200].hash);
+    assert_eq!(world.notifications().iter().map(|told| &told["hash"]).collect::<Vec<_>>(), [&head]);
+    assert_eq!(world.result("eth_getFilterChanges", json!([filter])), json!([head]));
+}
+
+#[test]
 fn nothing_is_told_before_the_reply() {
     let mut world = World::new();
     let seed = world.seed();
