@@ -124,7 +124,7 @@ fn follow(light: &mut Light, full: &Full, mut each: impl FnMut(&Light)) -> Vec<E
         match light.step() {
             Next::Ask { id, body } => light.tell(id, Some(&full.post(&body))),
             Next::Event(Event::Tip) => return events,
-            Next::Event(Event::Verified(_)) => each(light),
+            Next::Event(Event::Verified { .. }) => each(light),
             Next::Event(event) => {
                 lost += u32::from(matches!(event, Event::Lost(_) | Event::Mismatch { .. }));
                 events.push(event);

@@ -32,7 +32,7 @@ const MAX_ATTEMPTS: u32 = 4096;
 pub(super) enum Stage {
     /// There is none.
     Down,
-    /// What the checkpoint's block is.
+    /// What the checkpoint's block is, and who the main node is.
     Opening,
     /// Who the main node is.
     Greeting,
@@ -77,8 +77,12 @@ impl Light {
                     let id = self.register(Asked::Client(theirs, request));
                     return Next::Ask { id, body: request.encode(id) };
                 }
-                // The more blocks wait, the more one witness is good for.
-                if room && let Some(event) = client.next_event() {
+                // Nothing can be said to the main node before the checkpoint's block is known. The more blocks wait, the
+                // more one witness is good for.
+                if room
+                    && self.stage != Stage::Opening
+                    && let Some(event) = client.next_event()
+                {
                     self.heard(event).unwrap_or_else(|trouble| self.lose(trouble));
                     continue;
                 }
@@ -190,9 +194,11 @@ impl Light {
     }
 
     fn begin(&mut self) {
+        self.greet();
         if self.replica.is_some() {
-            return self.greet();
+            return;
         }
+        // At once: the fewer round trips, the sooner there is something to answer from.
         self.stage = Stage::Opening;
         self.opening = Opening::default();
         let block = self.checkpoint.number;
@@ -242,7 +248,7 @@ impl Light {
     /// Goes on when all is known of the checkpoint's block.
     fn opened(&mut self) -> Result<(), Trouble> {
         if let Opening { header: Some(_), block_info_root: Some(_), batch: Some(_) } = self.opening {
-            self.greet();
+            self.stage = Stage::Greeting;
         }
         Ok(())
     }
@@ -396,6 +402,8 @@ impl Light {
         let anchor = self.anchor(number)?;
         if let Some(client) = &mut self.client {
             client.start(Some(anchor));
+            // The batch is here already: without a question nothing would be looked at before the next poll.
+            client.poll();
         }
         self.stage = Stage::Flowing;
         Ok(())
@@ -420,11 +428,11 @@ impl Light {
                 if let (Some((from, to)), None) = (branching, replica.branching()) {
                     self.events.push_back(Event::RolledBack { from, to });
                 }
-                self.inputs.pop_front();
+                let input = self.inputs.pop_front();
                 self.attempts = 0;
-                if let Step::Verified(block) = step {
+                if let (Step::Verified(block), Some(Input::Block(told))) = (step, input) {
                     self.mismatch = None;
-                    self.events.push_back(Event::Verified(block));
+                    self.events.push_back(Event::Verified { block, told });
                 }
                 self.store.settle();
             }

@@ -26,6 +26,7 @@ use crate::{
     chain::ChainSpec,
     checker::{Mismatch, VerifiedBlock},
     evidence::Evidence,
+    executor::PreparedBlock,
     replica::{Input, Replica},
     rpc::{self, Asking, Caller, Question, Rpc, Status},
     source::{
@@ -92,7 +93,12 @@ pub enum Event {
     /// The checkpoint's block is known, and requests can be answered.
     Opened(Head),
     /// A block was verified.
-    Verified(Box<VerifiedBlock>),
+    Verified {
+        /// What came out.
+        block: Box<VerifiedBlock>,
+        /// What the main node said, its claims with it.
+        told: Box<PreparedBlock>,
+    },
     /// The main node has another chain from this block on; what came after it is no part of the chain any more.
     RolledBack {
         /// The last verified block before.
@@ -238,6 +244,18 @@ impl Light {
         &self.store
     }
 
+    /// What the API has to know of it.
+    pub fn status(&self) -> Status {
+        let frontier = self.replica.as_ref().and_then(Replica::frontier);
+        Status {
+            halted: self.mismatch.is_some(),
+            first_block: self.checkpoint.number.saturating_add(1),
+            safe: frontier,
+            finalized: frontier,
+            highest_block: None,
+        }
+    }
+
     /// Begins to answer the body of a request.
     pub fn question(&self, request: &[u8]) -> Question {
         self.rpc.question(request)
@@ -251,14 +269,6 @@ impl Light {
         caller: Option<&Caller<'_>>,
         stop: &dyn Fn() -> bool,
     ) -> Asking {
-        let frontier = self.replica.as_ref().and_then(Replica::frontier);
-        let status = Status {
-            halted: self.mismatch.is_some(),
-            first_block: self.checkpoint.number + 1,
-            safe: frontier,
-            finalized: frontier,
-            highest_block: None,
-        };
-        self.rpc.ask(question, &status, &self.store, caller, stop)
+        self.rpc.ask(question, &self.status(), &self.store, caller, stop)
     }
 }

@@ -126,7 +126,7 @@ impl Feed {
         }
         let next = match self.chain.back() {
             Some(tip) => Some(tip.header.number + 1),
-            None => self.from_nothing.then_some(0),
+            None => self.from_nothing.then_some(view.status.first_block),
         };
         match next {
             Some(next) => {
@@ -153,6 +153,7 @@ impl Feed {
                     pool.removed(0);
                 }
                 let begin = head.number.saturating_sub(STEP.min(limits.blocks as u64));
+                let begin = begin.max(view.status.first_block);
                 for number in begin..=head.number {
                     let recent = Arc::new(recent(view, number)?);
                     if self.chain.back().is_some_and(|tip| tip.hash != recent.header.parent_hash) {
@@ -161,6 +162,8 @@ impl Feed {
                     pool.added(&recent);
                     self.extend(recent, limits);
                 }
+                // Behind a checkpoint that is the head there is nothing to look at yet.
+                self.from_nothing = self.chain.is_empty();
                 Ok(false)
             }
         }
