@@ -122,6 +122,28 @@ describe("a tab", () => {
     await close(page);
   });
 
+  it("has a proved balance in light mode after four requests at most", async () => {
+    const { number, hash, stateRoot } = await world.rpc("eth_getBlockByNumber", "latest", false);
+    const checkpoint = { number: Number(number), hash, stateRoot };
+    const [{ address }] = await world.rpc("devnet_accounts");
+    const page = await tab();
+    const posts = [];
+    context.on("request", (request) => {
+      if (request.method() === "POST" && request.url().startsWith(world.url)) posts.push(request.postData());
+    });
+    await open(page, { mainNode: world.url, chain: world.chain, checkpoint });
+    const balance = await request(page, "eth_getBalance", address, "latest");
+    assert.ok(posts.length >= 3 && posts.length <= 4, posts.join("\n"));
+    assert.equal(balance, await world.rpc("eth_getBalance", address, number));
+    const height = await world.reach(checkpoint.number + 3);
+    await until("the blocks behind are verified", async () => (await status(page)).verified.number >= height);
+    const { mode, storage } = await synced(page);
+    assert.deepEqual([mode, storage, page.workers().length], ["light", "memory", 1]);
+    const { hash: last } = await request(page, "eth_getBlockByNumber", `0x${height.toString(16)}`, false);
+    assert.equal(last, (await world.rpc("eth_getBlockByNumber", `0x${height.toString(16)}`, false)).hash);
+    await close(page);
+  });
+
   it("announces a provider that lets a wallet sign (EIP-6963)", async () => {
     const page = await tab();
     await open(page, { ...options, storage: "memory" });

@@ -15,7 +15,7 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const examples = here("../../wasm/npm/examples/");
 const readme = readFileSync(here("../../wasm/npm/README.md"), "utf8");
 const folder = mkdtempSync(join(tmpdir(), "zk-replica-examples-"));
-const said = { quick: /^block \d+: \d+ wei$/m, viem: /^\d+n$/m, ethers: /^\d+n$/m, lies: /says that the state root is 0x/ };
+const said = { quick: /^block \d+: \d+ wei$/m, viem: /^\d+n$/m, ethers: /^\d+n$/m, lies: /says that the state root is 0x/, light: /^light, block \d+: \d+ wei$/m };
 const worlds = {};
 
 before(async () => {
@@ -28,8 +28,13 @@ before(async () => {
   for (const [name, options] of Object.entries({ true: [], lies: ["--lie", "state-root@5"] })) {
     const world = await devnet("--block-time", "0", ...options);
     await world.reach(12);
+    const { number, hash, stateRoot } = await world.rpc("eth_getBlockByNumber", "latest", false);
     const json = (value) => Buffer.from(JSON.stringify(value));
-    const files = await site({ "chainspec.json": json(world.chain), "genesis-allocs.json": json(world.genesis) });
+    const files = await site({
+      "chainspec.json": json(world.chain),
+      "genesis-allocs.json": json(world.genesis),
+      "checkpoint.json": json({ number: Number(number), hash, stateRoot }),
+    });
     worlds[name] = { world, files };
   }
 });

@@ -139,7 +139,6 @@ describe("options that cannot be used", () => {
     await assert.rejects(createReplica({ chain: { no: 1 }, genesis: {} }), /^Error: chain: /);
     await assert.rejects(createReplica({ chain, genesis: { no: 1 } }), /^Error: genesis: /);
     await assert.rejects(createReplica({ chain: "file:///not/there.json", genesis: {} }), /ENOENT/);
-    await assert.rejects(createReplica({ chain, genesis: {}, checkpoint: {} }), /light mode/);
     await assert.rejects(createReplica({ chain, genesis: {}, wasmBytes: new Uint8Array(8) }), WebAssembly.CompileError);
   });
   it("of sources are told while it runs", async () => {

@@ -10,7 +10,7 @@ export { answer, rpc, until } from "../clients/world.mjs";
 /** A main node of its own, and the files that describe its chain. `options` are the devnet's. */
 export async function devnet(...options) {
   const folder = mkdtempSync(join(tmpdir(), "zk-replica-browser-"));
-  const { http, stop } = await start(
+  const { http, stream, stop } = await start(
     ["devnet", "--http", "127.0.0.1:0", "--stream", "127.0.0.1:0", "--genesis-out", folder, ...options],
     { http: /JSON-RPC (http:\S+)/, stream: /data stream (\S+:\d+)/ },
   );
@@ -28,6 +28,17 @@ export async function devnet(...options) {
         if (height >= block) return height;
         await world.rpc("devnet_mine", block - height);
       }
+    },
+    /** A native replica that follows it, and serves at `url`. */
+    async replica() {
+      const { http: url, stop } = await start(
+        [
+          ...["run", "--stream", stream, "--main-node", http, "--db", join(folder, "db"), "--http", "127.0.0.1:0"],
+          ...["--genesis", join(folder, "genesis-allocs.json"), "--chain", join(folder, "chainspec.json")],
+        ],
+        { http: /serving Web3 at (http:\S+)/ },
+      );
+      return { url, stop };
     },
     async close() {
       await stop();

@@ -1,7 +1,8 @@
-//! The replica without I/O and clock: told bytes and answers, it verifies, stores and serves.
+//! The full replica: it verifies from genesis on, and holds the state.
 
 use crate::{
     follow::{End, Flow, Follower, ended},
+    machine::Machine,
     message::{self, Ask, Event, Next, Report},
     store::{File, FileError, Identity, LogStore, OpenError},
     stream::{Piece, Stream},
@@ -9,6 +10,7 @@ use crate::{
 };
 use alloc::{
     boxed::Box,
+    collections::BTreeMap,
     format,
     string::{String, ToString},
     vec::Vec,
@@ -19,7 +21,10 @@ use zk_replica_core::{
     evidence::{Evidence, EvidenceError},
     replica::{Halt, Input, Replica, Step},
     rpc,
-    source::{datastream::Item, main_node::AnswerError},
+    source::{
+        datastream::Item,
+        main_node::{AnswerError, Request},
+    },
     store::StoreError,
 };
 
@@ -51,6 +56,8 @@ pub(crate) struct Core {
     store: LogStore,
     web3: Web3,
     source: Source,
+    /// What the main node was asked, and has not answered yet.
+    asked: BTreeMap<u64, Request>,
     events: Vec<Event>,
     highest: Option<u64>,
     halted: Option<message::Mismatch>,
@@ -90,6 +97,7 @@ impl Core {
             replica,
             store,
             source: Source::None,
+            asked: BTreeMap::new(),
             events: Vec::new(),
             highest: None,
             halted: None,
@@ -99,116 +107,9 @@ impl Core {
         })
     }
 
-    /// A stream file's bytes come next.
-    pub(crate) fn begin_stream(&mut self) {
-        self.replica.abandon();
-        self.source = Source::Stream(Box::new(Stream::new(self.replica.head().is_some())));
-    }
-
-    pub(crate) fn push_stream(&mut self, bytes: &[u8]) {
-        if let Source::Stream(stream) = &mut self.source {
-            stream.push(bytes);
-        }
-    }
-
-    pub(crate) fn end_stream(&mut self) {
-        if let Source::Stream(stream) = &mut self.source {
-            stream.end();
-        }
-    }
-
-    /// Bytes that the stream announces.
-    pub(crate) fn stream_length(&self) -> Option<u64> {
-        match &self.source {
-            Source::Stream(stream) => stream.length(),
-            _ => None,
-        }
-    }
-
-    /// A main node is there to be asked.
-    pub(crate) fn connect(&mut self) {
-        self.replica.abandon();
-        self.source = Source::Follow(Box::new(Follower::new(&self.spec)));
-    }
-
-    /// The main node does not answer.
-    pub(crate) fn disconnect(&mut self, reason: &str) {
+    /// The main node does not answer, or the stream does not come.
+    fn disconnect(&mut self, reason: &str) {
         self.end(End::Lost { reason: reason.to_string(), contradiction: false });
-    }
-
-    /// What the main node answered.
-    pub(crate) fn tell(
-        &mut self,
-        id: u64,
-        request: zk_replica_core::source::main_node::Request,
-        body: &[u8],
-    ) {
-        if let Source::Follow(follower) = &mut self.source {
-            let told = follower.tell(id, request.decode(id, body));
-            if let Err(end) = told {
-                self.end(end);
-            }
-        }
-    }
-
-    /// A server said no with a status: only what a JSON-RPC error in the body says can be used.
-    pub(crate) fn tell_refusal(
-        &mut self,
-        id: u64,
-        request: zk_replica_core::source::main_node::Request,
-        status: u16,
-        body: &[u8],
-    ) {
-        match request.decode(id, body) {
-            Err(AnswerError::Refused { .. }) => self.tell(id, request, body),
-            _ => self.disconnect(&format!("the main node answers with status {status}")),
-        }
-    }
-
-    /// Time has passed at the tip.
-    pub(crate) fn poll(&mut self) {
-        if let Source::Follow(follower) = &mut self.source {
-            follower.poll();
-        }
-    }
-
-    /// Verifies what there is, until `until` or until there is nothing more.
-    pub(crate) fn work(
-        &mut self,
-        until: f64,
-        now: &dyn Fn() -> f64,
-        asked: &mut dyn FnMut(u64, zk_replica_core::source::main_node::Request),
-    ) -> Report {
-        let next = loop {
-            match self.step(now) {
-                Ok(Some(next)) => break next,
-                Ok(None) => {}
-                Err(end) => {
-                    self.end(end);
-                    break Next::Connect;
-                }
-            }
-            if now() >= until {
-                break Next::Work;
-            }
-        };
-        if matches!(next, Next::Poll | Next::Connect) || now() - self.flushed > GATHERING {
-            self.flush(now());
-        }
-        let status = self.rpc_status();
-        self.web3.update(&status, &self.store);
-        let mut asks = Vec::new();
-        if let Source::Follow(follower) = &mut self.source {
-            while let Some((id, request)) = follower.next_request() {
-                asked(id, request);
-                asks.push(Ask { id, body: request.encode(id) });
-            }
-        }
-        let next = match next {
-            Next::Poll if !asks.is_empty() => Next::Answers,
-            next => next,
-        };
-        Report { next, asks, events: core::mem::take(&mut self.events) }
     }
 
     /// One part of what came; what is needed when there is none.
@@ -312,50 +213,6 @@ impl Core {
         }
     }
 
-    /// Writes what was gathered.
-    pub(crate) fn flush(&mut self, now: f64) {
-        self.flushed = now;
-        if let Err(error) = self.store.flush() {
-            let quota = matches!(error, FileError::Quota(_));
-            self.events.push(Event::Storage { quota, message: error.to_string() });
-        }
-    }
-
-    pub(crate) fn set_highest(&mut self, highest: Option<u64>) {
-        self.highest = highest;
-    }
-
-    pub(crate) fn status(&self) -> message::Status<'_> {
-        message::Status {
-            chain_id: self.spec.chain_id,
-            chain_name: &self.spec.name,
-            verified: self.replica.branching().is_none().then(|| self.replica.head()).flatten(),
-            halted: self.halted.as_ref(),
-            evidence: self.evidence.is_some(),
-            kept: self.store.is_kept(),
-            stored: self.store.len(),
-            records: self.store.records(),
-        }
-    }
-
-    /// The evidence of the last mismatch.
-    pub(crate) fn evidence(&self) -> Result<Option<Vec<u8>>, EvidenceError> {
-        self.evidence.as_ref().map(Evidence::encode).transpose()
-    }
-
-    pub(crate) fn open_session(&mut self) -> u32 {
-        self.web3.open()
-    }
-
-    pub(crate) fn web3(&mut self) -> &mut Web3 {
-        &mut self.web3
-    }
-
-    pub(crate) fn request(&mut self, session: u32, body: &str, now: &dyn Fn() -> f64) -> message::Reply {
-        let status = self.rpc_status();
-        self.web3.request(session, body, &status, &self.store, now)
-    }
-
     fn rpc_status(&self) -> rpc::Status {
         rpc::Status {
             highest_block: self.highest,
@@ -368,6 +225,137 @@ impl Core {
 
     fn position(&self) -> Position {
         self.replica.head().map_or((0, 0, false), |head| (head.number, head.batch, head.batch_closed))
+    }
+}
+
+impl Machine for Core {
+    fn begin_stream(&mut self) {
+        self.asked.clear();
+        self.replica.abandon();
+        self.source = Source::Stream(Box::new(Stream::new(self.replica.head().is_some())));
+    }
+
+    fn push_stream(&mut self, bytes: &[u8]) {
+        if let Source::Stream(stream) = &mut self.source {
+            stream.push(bytes);
+        }
+    }
+
+    fn end_stream(&mut self) {
+        if let Source::Stream(stream) = &mut self.source {
+            stream.end();
+        }
+    }
+
+    fn stop_stream(&mut self, reason: &str) {
+        self.disconnect(reason);
+    }
+
+    fn stream_length(&self) -> Option<u64> {
+        match &self.source {
+            Source::Stream(stream) => stream.length(),
+            _ => None,
+        }
+    }
+
+    fn connect(&mut self) {
+        self.asked.clear();
+        self.replica.abandon();
+        self.source = Source::Follow(Box::new(Follower::new(&self.spec)));
+    }
+
+    fn tell(&mut self, id: u64, status: u16, body: &[u8]) {
+        let Some(request) = self.asked.remove(&id) else { return };
+        let answer = request.decode(id, body);
+        // A server said no with a status: only what a JSON-RPC error in the body says can be used.
+        if !(200..300).contains(&status) && !matches!(answer, Err(AnswerError::Refused { .. })) {
+            return self.disconnect(&format!("the main node answers with status {status}"));
+        }
+        if let Source::Follow(follower) = &mut self.source
+            && let Err(end) = follower.tell(id, answer)
+        {
+            self.end(end);
+        }
+    }
+
+    fn fail(&mut self, _id: u64, reason: &str) {
+        self.disconnect(reason);
+    }
+
+    fn poll(&mut self) {
+        if let Source::Follow(follower) = &mut self.source {
+            follower.poll();
+        }
+    }
+
+    fn work(&mut self, until: f64, now: &dyn Fn() -> f64) -> Report {
+        let next = loop {
+            match self.step(now) {
+                Ok(Some(next)) => break next,
+                Ok(None) => {}
+                Err(end) => {
+                    self.end(end);
+                    break Next::Connect;
+                }
+            }
+            if now() >= until {
+                break Next::Work;
+            }
+        };
+        if matches!(next, Next::Poll | Next::Connect) || now() - self.flushed > GATHERING {
+            self.flush(now());
+        }
+        let status = self.rpc_status();
+        self.web3.update(&status, &self.store);
+        let mut asks = Vec::new();
+        if let Source::Follow(follower) = &mut self.source {
+            while let Some((id, request)) = follower.next_request() {
+                self.asked.insert(id, request);
+                asks.push(Ask { id, body: request.encode(id) });
+            }
+        }
+        let next = match next {
+            Next::Poll if !asks.is_empty() => Next::Answers,
+            next => next,
+        };
+        Report { next, asks, events: core::mem::take(&mut self.events) }
+    }
+
+    fn flush(&mut self, now: f64) {
+        self.flushed = now;
+        if let Err(error) = self.store.flush() {
+            let quota = matches!(error, FileError::Quota(_));
+            self.events.push(Event::Storage { quota, message: error.to_string() });
+        }
+    }
+
+    fn status(&self) -> message::Status<'_> {
+        message::Status {
+            chain_id: self.spec.chain_id,
+            chain_name: &self.spec.name,
+            verified: self.replica.branching().is_none().then(|| self.replica.head()).flatten(),
+            halted: self.halted.as_ref(),
+            evidence: self.evidence.is_some(),
+            kept: self.store.is_kept(),
+            stored: self.store.len(),
+        }
+    }
+
+    fn set_highest(&mut self, highest: Option<u64>) {
+        self.highest = highest;
+    }
+
+    fn evidence(&self) -> Result<Option<Vec<u8>>, EvidenceError> {
+        self.evidence.as_ref().map(Evidence::encode).transpose()
+    }
+
+    fn web3(&mut self) -> &mut Web3 {
+        &mut self.web3
+    }
+
+    fn request(&mut self, session: u32, body: &str, now: &dyn Fn() -> f64) -> message::Reply {
+        let status = self.rpc_status();
+        self.web3.request(session, body, &status, &self.store, now)
     }
 }
 

@@ -7,6 +7,8 @@ extern crate alloc;
 
 mod engine;
 mod follow;
+mod light;
+mod machine;
 mod message;
 mod store;
 mod stream;
@@ -14,15 +16,15 @@ mod web3;
 
 use alloc::{
     boxed::Box,
-    collections::BTreeMap,
     string::{String, ToString},
     vec::Vec,
 };
 use alloy_primitives::B256;
 use engine::Core;
+use light::LightCore;
+use machine::Machine;
 use store::{File, FileError};
 use wasm_bindgen::prelude::*;
-use zk_replica_core::source::main_node::Request;
 
 #[wasm_bindgen]
 extern "C" {
@@ -69,9 +71,7 @@ export interface Disk {
 #[wasm_bindgen]
 #[expect(missing_debug_implementations, reason = "scripts do not print it")]
 pub struct Engine {
-    core: Core,
-    /// What the main node was asked, and has not answered yet.
-    asked: BTreeMap<u64, Request>,
+    core: Box<dyn Machine>,
 }
 
 #[wasm_bindgen]
@@ -79,11 +79,18 @@ impl Engine {
     /// Continues the chain that `disk` has, or begins one. `secret` is 32 random bytes.
     #[wasm_bindgen(constructor)]
     pub fn new(chain: &str, genesis: &str, secret: &[u8], disk: Option<Disk>) -> Result<Engine, JsError> {
-        std::panic::set_hook(Box::new(|panic| error(&panic.to_string())));
+        hear_panics();
         let file = disk.map(|disk| Box::new(disk) as Box<dyn File>);
         let secret = B256::try_from(secret)?;
         let core = Core::open(chain.as_bytes(), genesis.as_bytes(), secret, file)?;
-        Ok(Self { core, asked: BTreeMap::new() })
+        Ok(Self { core: Box::new(core) })
+    }
+
+    /// Begins behind a checkpoint, `NUMBER:HASH:STATE_ROOT`, and holds no state. `secret` is 32 random bytes.
+    pub fn light(chain: &str, checkpoint: &str, secret: &[u8]) -> Result<Engine, JsError> {
+        hear_panics();
+        let core = LightCore::open(chain.as_bytes(), checkpoint, B256::try_from(secret)?)?;
+        Ok(Self { core: Box::new(core) })
     }
 
     /// A stream file's bytes come next, by `pushStream`.
@@ -104,6 +111,12 @@ impl Engine {
         self.core.end_stream();
     }
 
+    /// The stream does not come.
+    #[wasm_bindgen(js_name = stopStream)]
+    pub fn stop_stream(&mut self, reason: &str) {
+        self.core.stop_stream(reason);
+    }
+
     /// Bytes of the stream, once its first page was read. What the file has behind is no part of it.
     #[wasm_bindgen(js_name = streamLength)]
     pub fn stream_length(&self) -> Option<f64> {
@@ -112,26 +125,17 @@ impl Engine {
 
     /// A main node is to be followed, by `work` and `tell`.
     pub fn connect(&mut self) {
-        self.asked.clear();
         self.core.connect();
     }
 
     /// The main node does not answer.
-    pub fn disconnect(&mut self, reason: &str) {
-        self.asked.clear();
-        self.core.disconnect(reason);
+    pub fn fail(&mut self, id: f64, reason: &str) {
+        self.core.fail(whole(id), reason);
     }
 
     /// What the main node answered, and under which HTTP status.
     pub fn tell(&mut self, id: f64, status: u16, body: &[u8]) {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it was a whole number")]
-        let id = id as u64;
-        let Some(request) = self.asked.remove(&id) else { return };
-        if (200..300).contains(&status) {
-            self.core.tell(id, request, body);
-        } else {
-            self.core.tell_refusal(id, request, status, body);
-        }
+        self.core.tell(whole(id), status, body);
     }
 
     /// Time has passed at the tip: asks for what is new.
@@ -141,11 +145,7 @@ impl Engine {
 
     /// Verifies for so many milliseconds, or until there is nothing to do. A report, as JSON.
     pub fn work(&mut self, budget: f64) -> String {
-        let asked = &mut self.asked;
-        let report = self.core.work(now() + budget, &now, &mut |id, request| {
-            asked.insert(id, request);
-        });
-        json(&report)
+        json(&self.core.work(now() + budget, &now))
     }
 
     /// Writes what was gathered.
@@ -161,12 +161,7 @@ impl Engine {
     /// The main node's last block, as it says.
     #[wasm_bindgen(js_name = setHighest)]
     pub fn set_highest(&mut self, highest: Option<f64>) {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a block number, or none"
-        )]
-        self.core.set_highest(highest.map(|highest| highest as u64));
+        self.core.set_highest(highest.map(whole));
     }
 
     /// The evidence of the last mismatch, as a file.
@@ -177,7 +172,7 @@ impl Engine {
     /// Begins a connection: its number.
     #[wasm_bindgen(js_name = openSession)]
     pub fn open_session(&mut self) -> u32 {
-        self.core.open_session()
+        self.core.web3().open()
     }
 
     /// Ends a connection, and its subscriptions.
@@ -186,7 +181,8 @@ impl Engine {
         self.core.web3().close(session);
     }
 
-    /// Works on a JSON-RPC body: `{"answer": text}`, or `{"forward": {id, requests}}` for `finish`.
+    /// Works on a JSON-RPC body: `{"answer": text}`, `{"forward": {id, requests}}` for `finish`, or
+    /// `{"fetch": {id, body}}` for `proved`.
     pub fn request(&mut self, session: u32, body: &str) -> String {
         json(&self.core.request(session, body, &now))
     }
@@ -195,6 +191,11 @@ impl Engine {
     pub fn finish(&mut self, id: u32, answers: Vec<JsValue>) -> Option<String> {
         let answers = answers.into_iter().map(|answer| answer.as_string().map(String::into_bytes)).collect();
         self.core.web3().finish(id, answers, now())
+    }
+
+    /// Goes on with a body, given what came for it; `undefined` when nothing did. As `request`.
+    pub fn proved(&mut self, id: u32, answer: Option<Vec<u8>>) -> Option<String> {
+        self.core.proved(id, answer.as_deref(), &now).map(|reply| json(&reply))
     }
 
     /// What a connection is told, as a JSON list of messages; `undefined` when it missed something.
@@ -227,6 +228,15 @@ pub fn check_evidence(file: &[u8]) -> String {
 #[expect(clippy::panic, reason = "that is what it is for")]
 pub fn panic_for_test() {
     panic!("as asked");
+}
+
+fn hear_panics() {
+    std::panic::set_hook(Box::new(|panic| error(&panic.to_string())));
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is a whole number")]
+fn whole(number: f64) -> u64 {
+    number as u64
 }
 
 fn json(value: &impl serde::Serialize) -> String {

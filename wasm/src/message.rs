@@ -48,6 +48,8 @@ pub(crate) struct Ask {
 #[serde(tag = "type", rename_all = "camelCase")]
 #[expect(clippy::large_enum_variant, reason = "most events are blocks")]
 pub(crate) enum Event {
+    /// The checkpoint's block is known.
+    Opened,
     Block(Block),
     Mismatch {
         mismatch: Mismatch,
@@ -165,7 +167,6 @@ pub(crate) struct Status<'a> {
     pub(crate) evidence: bool,
     pub(crate) kept: bool,
     pub(crate) stored: u64,
-    pub(crate) records: usize,
 }
 
 /// What is to be done for a request.
@@ -177,6 +178,11 @@ pub(crate) enum Reply {
     Forward {
         id: u32,
         requests: Vec<String>,
+    },
+    /// Whoever has the state is asked, and [`crate::Engine::proved`] told.
+    Fetch {
+        id: u32,
+        body: String,
     },
 }
 

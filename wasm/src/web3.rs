@@ -10,14 +10,17 @@ use alloy_primitives::{B256, keccak256};
 use core::cell::RefCell;
 use zk_replica_core::{
     chain::ChainSpec,
-    rpc::{Caller, Config, Forward, Live, LiveLimits, Reply, Resend, Rpc, Shared, Status, Subscriptions},
-    store::Store,
+    rpc::{
+        Asking, Caller, Config, Forward, Live, LiveLimits, Question, Reply, Resend, Rpc, Shared, Status,
+        Subscriptions,
+    },
+    store::{Cache, Store},
 };
 
 /// Milliseconds that a request may take.
 const PATIENCE: f64 = 10_000.0;
 
-/// Requests that wait for the main node.
+/// Requests that wait for the main node, of each kind.
 const FORWARDED: usize = 256;
 
 pub(crate) struct Web3 {
@@ -25,6 +28,8 @@ pub(crate) struct Web3 {
     live: RefCell<Live>,
     sessions: BTreeMap<u32, Session>,
     forwarded: BTreeMap<u32, (Forward, u32, B256)>,
+    /// Wait for what proves their answers.
+    asking: BTreeMap<u32, Asked>,
     next: u32,
     /// Unknown to everybody else: what is made of it cannot be guessed.
     secret: B256,
@@ -39,6 +44,13 @@ struct Session {
     answered: Vec<B256>,
 }
 
+/// A body that is on its way to an answer.
+struct Asked {
+    question: Question,
+    session: u32,
+    seed: B256,
+}
+
 impl Web3 {
     pub(crate) fn new(spec: ChainSpec, secret: B256) -> Self {
         let client_version = concat!("zk-replica/v", env!("CARGO_PKG_VERSION"), "/wasm");
@@ -48,6 +60,7 @@ impl Web3 {
             live: RefCell::new(Live::new(LiveLimits::default())),
             sessions: BTreeMap::new(),
             forwarded: BTreeMap::new(),
+            asking: BTreeMap::new(),
             next: 1,
             secret,
             count: 0,
@@ -82,7 +95,70 @@ impl Web3 {
             subscriptions: subscriptions.map(|one| one as &dyn Shared<Subscriptions>),
         };
         let stop = || now() - begun > PATIENCE;
-        match self.rpc.serve(body.as_bytes(), status, store, &caller, &stop) {
+        let reply = self.rpc.serve(body.as_bytes(), status, store, &caller, &stop);
+        self.reply(reply, session, seed, now)
+    }
+
+    /// Works on a body, where the state is not at hand.
+    pub(crate) fn question(
+        &mut self,
+        session: u32,
+        body: &str,
+        status: &Status,
+        store: &Cache,
+        now: &dyn Fn() -> f64,
+    ) -> message::Reply {
+        let asked = Asked { question: self.rpc.question(body.as_bytes()), session, seed: self.seed() };
+        self.ask(asked, status, store, now)
+    }
+
+    /// Goes on with a body, now that something came for it; `None` when there is no such body.
+    pub(crate) fn proved(
+        &mut self,
+        id: u32,
+        answer: Option<&[u8]>,
+        status: &Status,
+        store: &Cache,
+        now: &dyn Fn() -> f64,
+    ) -> Option<message::Reply> {
+        let mut asked = self.asking.remove(&id)?;
+        asked.question.tell(answer, store);
+        Some(self.ask(asked, status, store, now))
+    }
+
+    fn ask(
+        &mut self,
+        mut asked: Asked,
+        status: &Status,
+        store: &Cache,
+        now: &dyn Fn() -> f64,
+    ) -> message::Reply {
+        let (session, seed, begun) = (asked.session, asked.seed, now());
+        let stop = || now() - begun > PATIENCE;
+        let reply = loop {
+            let subscriptions = self.sessions.get(&session).map(|session| &session.subscriptions);
+            let caller = Caller {
+                now: milliseconds(begun),
+                seed,
+                live: &self.live,
+                subscriptions: subscriptions.map(|one| one as &dyn Shared<Subscriptions>),
+            };
+            match self.rpc.ask(&mut asked.question, status, store, Some(&caller), &stop) {
+                Asking::Fetch(body) if self.asking.len() < FORWARDED => {
+                    let id = self.id();
+                    self.asking.insert(id, asked);
+                    return message::Reply::Fetch { id, body };
+                }
+                // Too many wait already.
+                Asking::Fetch(_) => asked.question.tell(None, store),
+                Asking::Reply(reply) => break reply,
+            }
+        };
+        self.reply(reply, session, seed, now)
+    }
+
+    fn reply(&mut self, reply: Reply, session: u32, seed: B256, now: &dyn Fn() -> f64) -> message::Reply {
+        match reply {
             Reply::Answer(answer) => {
                 self.replied(session, seed);
                 message::Reply::Answer(answer)
@@ -94,6 +170,7 @@ impl Web3 {
                 message::Reply::Forward { id, requests }
             }
             Reply::Forward(forward) => {
+                let caller = Caller { now: milliseconds(now()), seed, live: &self.live, subscriptions: None };
                 let answer = forward.finish_for([], &caller);
                 self.replied(session, seed);
                 message::Reply::Answer(answer)

@@ -1,5 +1,6 @@
 import type { Disk as EngineDisk } from './engine.js';
 import { inWords } from './errors.js';
+import type { EngineOptions } from './messages.js';
 import type { Storage } from './types.js';
 
 /** Bytes of a page in IndexedDB. */
@@ -151,14 +152,14 @@ function done<T>(request: IDBRequest<T>): Promise<T> {
 }
 
 /** A name for the chain's records: what its files are decides, and the version of their form. */
-export function nameOf(chain: string, genesis: string): string {
+export function nameOf({ chain, genesis, checkpoint }: Pick<EngineOptions, 'chain' | 'genesis' | 'checkpoint'>): string {
   let id: unknown;
   try {
     id = (JSON.parse(chain) as { chainId?: unknown }).chainId;
   } catch {
     // The engine says what is wrong with it.
   }
-  return `v1-${typeof id === 'number' ? id : 0}-${digest(genesis)}`;
+  return `v1-${typeof id === 'number' ? id : 0}-${digest(genesis ?? JSON.stringify(checkpoint))}`;
 }
 
 /** 53 bits. The log itself says whose it is. */

@@ -3,17 +3,15 @@ import { __wbg_reset_state as reset, checkEvidence as check, default as init, En
 import { inWords } from './errors.js';
 import { load } from './load.js';
 import type { Call, EngineOptions, FromEngine, Listener } from './messages.js';
+import { Post, post, type Answer } from './post.js';
 import { pieces } from './stream.js';
-import type { Judgement, Mismatch, ReplicaProblem, Status, VerifiedBlock } from './types.js';
+import { soon } from './turn.js';
+import type { Checkpoint, Judgement, Mismatch, ReplicaProblem, Status, VerifiedBlock } from './types.js';
 
 /** Milliseconds between two questions for what is new, at the tip. */
 const POLL = 500;
 /** Milliseconds between two questions for the main node's height. */
 const HEIGHT = 5000;
-/** Milliseconds that an answer may take. */
-const PATIENCE = 10_000;
-/** Bytes that an answer may have. */
-const ANSWER = 25 << 20;
 /** Milliseconds before a main node is tried again: the first, and the most. */
 const RETRY: [number, number] = [200, 5000];
 /** Milliseconds between two `status` events. */
@@ -32,6 +30,7 @@ interface Report {
 }
 
 type Event =
+  | { type: 'opened' }
   | ({ type: 'block' } & VerifiedBlock)
   | { type: 'mismatch'; mismatch: Mismatch; evidence: boolean }
   | { type: 'corrected' }
@@ -40,6 +39,11 @@ type Event =
   | { type: 'streamEnd' }
   | { type: 'tip' }
   | { type: 'storage'; quota: boolean; message: string };
+
+type Reply =
+  | { answer: string }
+  | { forward: { id: number; requests: string[] } }
+  | { fetch: { id: number; body: string } };
 
 type EngineStatus = Pick<Status, 'chainId' | 'chainName' | 'verified' | 'halted' | 'evidence' | 'stored'> & { kept: boolean };
 
@@ -72,15 +76,19 @@ export class Host {
   #verified = 0;
   #restarts: number[] = [];
   readonly #early: ReplicaProblem[] = [];
+  /** In light mode: the checkpoint's block is known, or was asked for in vain. */
+  #opened!: Promise<void>;
+  #open: (() => void) | undefined;
+  /** In light mode, where each block and each answer is a matter of several questions. */
+  readonly #batches: Post | undefined;
 
   /** Resolves when the engine is there, and has begun; rejects when the options cannot be used. */
   static async open(options: EngineOptions): Promise<Host> {
     const module = await load(options);
     const host = new Host(options, module);
     host.#memory = (await init({ module_or_path: module })).memory;
-    host.#disk = await openDisk(options.storage, nameOf(options.chain, options.genesis), (kind, message) =>
-      host.#early.push({ kind, message }),
-    );
+    const storage = options.checkpoint === undefined ? options.storage : 'memory';
+    host.#disk = await openDisk(storage, nameOf(options), (kind, message) => host.#early.push({ kind, message }));
     try {
       host.#begin();
     } catch (error) {
@@ -117,13 +125,18 @@ export class Host {
     this.#module = module;
     this.#options = options;
     this.#streamed = options.stream === undefined;
+    this.#batches = options.checkpoint === undefined ? undefined : new Post();
     this.#tidying = setInterval(() => this.#tidy(), 1000);
     unref(this.#tidying);
   }
 
   #begin() {
     const secret = crypto.getRandomValues(new Uint8Array(32));
-    this.#engine = new Engine(this.#options.chain, this.#options.genesis, secret, this.#disk);
+    const { chain, genesis, checkpoint } = this.#options;
+    this.#engine =
+      checkpoint === undefined ? new Engine(chain, genesis ?? '', secret, this.#disk) : Engine.light(chain, inLine(checkpoint), secret);
+    this.#open?.();
+    this.#opened = checkpoint === undefined ? Promise.resolve() : new Promise((resolve) => (this.#open = resolve));
     const highest = this.#status?.highest ?? null;
     this.#status = this.#look({ synced: false, trouble: null, unsound: false, highest });
   }
@@ -166,15 +179,28 @@ export class Host {
   }
 
   async #send(listener: Listener, body: string): Promise<string> {
+    for (let opened; opened !== this.#opened; ) {
+      opened = this.#opened;
+      await opened;
+    }
+    if (this.#closed) throw new Error('the replica is closed');
     const session = this.#sessions.get(listener) ?? 0;
     const engine = this.#engine;
-    const reply: { answer: string } | { forward: { id: number; requests: string[] } } = JSON.parse(
-      this.#try(() => engine.request(session, body)),
-    );
+    const isSame = () => {
+      if (engine !== this.#engine) throw new Error('the engine was started again');
+    };
+    let reply: Reply = JSON.parse(this.#try(() => engine.request(session, body)));
+    while ('fetch' in reply) {
+      const { id, body } = reply.fetch;
+      const found = await this.#fetch(body);
+      isSame();
+      reply = JSON.parse(this.#try(() => engine.proved(id, found)) ?? '{"answer":""}');
+    }
     if ('answer' in reply) return reply.answer;
-    const answers = await Promise.all(reply.forward.requests.map((request) => this.#askAny(request)));
-    if (engine !== this.#engine) throw new Error('the engine was started again');
-    const answer = this.#try(() => engine.finish(reply.forward.id, answers));
+    const { id, requests } = reply.forward;
+    const answers = await Promise.all(requests.map((request) => this.#askAny(request)));
+    isSame();
+    const answer = this.#try(() => engine.finish(id, answers));
     // A transaction that was sent is news.
     this.#notifyAll();
     return answer ?? '';
@@ -201,13 +227,15 @@ export class Host {
   // Work
 
   #schedule(wait: number) {
+    if (wait > 0) return this.#later(wait, () => void this.#work());
     clearTimeout(this.#timer);
-    if (this.#closed) return;
-    if (wait > 0) {
-      this.#timer = setTimeout(() => void this.#work(), wait);
-    } else {
-      soon(() => void this.#work());
-    }
+    if (!this.#closed) soon(() => void this.#work());
+  }
+
+  /** There is one thing that is waited for. */
+  #later(wait: number, callback: () => void) {
+    clearTimeout(this.#timer);
+    if (!this.#closed) this.#timer = setTimeout(callback, wait);
   }
 
   async #work() {
@@ -227,9 +255,13 @@ export class Host {
   /** What came of some work; milliseconds until there is more of it, if that is known. */
   #digest(report: Report): number | undefined {
     const blocks: VerifiedBlock[] = [];
-    let tipped = false;
+    let urgent = false;
     for (const event of report.events) {
       switch (event.type) {
+        case 'opened':
+          this.#open?.();
+          urgent = true;
+          break;
         case 'block': {
           const { type, ...block } = event;
           blocks.push(block);
@@ -237,6 +269,7 @@ export class Host {
         }
         case 'mismatch':
           this.#mismatch(event.mismatch);
+          urgent = true;
           break;
         case 'lost':
           this.#lost(event.reason, event.contradiction);
@@ -250,19 +283,19 @@ export class Host {
           break;
         case 'tip':
           this.#status.synced = true;
-          tipped = true;
+          [this.#failures, this.#status.trouble, this.#status.unsound] = [0, null, false];
+          urgent = true;
           break;
       }
     }
     if (blocks.length > 0) {
       [this.#failures, this.#verified] = [0, this.#verified + blocks.length];
       [this.#status.trouble, this.#status.unsound] = [null, false];
-      this.#post({ type: 'blocks', blocks });
+      this.#tellAll({ type: 'blocks', blocks });
     }
-    if (tipped) [this.#failures, this.#status.trouble, this.#status.unsound] = [0, null, false];
     for (const { id, body } of report.asks) void this.#tell(id, body);
     this.#notifyAll();
-    this.#changed(tipped);
+    this.#changed(urgent);
     switch (report.next) {
       case 'work':
         return 0;
@@ -272,9 +305,9 @@ export class Host {
       case 'answers':
         return undefined;
       case 'poll':
-        this.#timer = setTimeout(() => {
+        this.#later(POLL, () => {
           if (this.#guard(() => this.#engine.poll())) void this.#work();
-        }, POLL);
+        });
         return undefined;
       case 'connect':
         return this.#connect();
@@ -297,9 +330,9 @@ export class Host {
     };
     if (this.#streamed && mainNodes.length === 0) return undefined;
     if (wait === 0) return begin() ? 0 : undefined;
-    this.#timer = setTimeout(() => {
+    this.#later(wait, () => {
       if (begin()) void this.#work();
-    }, wait);
+    });
     return undefined;
   }
 
@@ -312,7 +345,7 @@ export class Host {
       this.#guard(() => (piece?.done === false ? this.#engine.pushStream(piece.value) : this.#engine.endStream()));
     } catch (error) {
       if (stream !== this.#stream || this.#closed) return;
-      this.#guard(() => this.#engine.disconnect(inWords(error)));
+      this.#guard(() => this.#engine.stopStream(inWords(error)));
     }
     this.#schedule(0);
   }
@@ -323,10 +356,10 @@ export class Host {
     const url = this.#options.mainNodes[this.#mainNode] ?? '';
     let done: () => void;
     try {
-      const { status, bytes } = await post(url, body);
+      const { status, bytes } = await this.#post(url, body);
       done = () => this.#engine.tell(id, status, bytes);
     } catch (error) {
-      done = () => this.#engine.disconnect(`${url}: ${inWords(error)}`);
+      done = () => this.#engine.fail(id, `${url}: ${inWords(error)}`);
     }
     if (connection !== this.#connection || this.#closed) return;
     this.#guard(done);
@@ -334,16 +367,23 @@ export class Host {
     this.#schedule(0);
   }
 
+  #post(url: string, body: string): Promise<Answer> {
+    return this.#batches?.ask(url, body) ?? post(url, body);
+  }
+
   #mismatch(mismatch: Mismatch) {
+    this.#open?.();
     this.#failures += 1;
     this.#status.synced = false;
     const known = this.#status.halted;
     if (known && JSON.stringify(known) === JSON.stringify(mismatch)) return;
     this.#status.halted = mismatch;
-    this.#post({ type: 'mismatch', mismatch });
+    this.#tellAll({ type: 'mismatch', mismatch });
   }
 
   #lost(reason: string, contradiction: boolean) {
+    // Whoever waits hears what cannot be answered.
+    this.#open?.();
     this.#failures += 1;
     this.#status.synced = false;
     if (this.#status.trouble === reason) return;
@@ -352,25 +392,42 @@ export class Host {
   }
 
   #problem(problem: ReplicaProblem) {
-    this.#post({ type: 'problem', problem });
+    this.#tellAll({ type: 'problem', problem });
   }
 
   // The main nodes, for questions of callers
 
   /** The first answer of a main node; `undefined` when there is none. */
   async #askAny(body: string): Promise<string | undefined> {
-    const { mainNodes } = this.#options;
-    for (let turn = 0; turn < mainNodes.length; turn += 1) {
-      const url = mainNodes[(this.#mainNode + turn) % mainNodes.length] ?? '';
+    const isAnswer = (answer: unknown) => typeof answer === 'object' && answer !== null && ('result' in answer || 'error' in answer);
+    for (const url of this.#nodes()) {
       try {
         const text = new TextDecoder().decode((await post(url, body)).bytes);
-        const answer: unknown = JSON.parse(text);
-        if (typeof answer === 'object' && answer !== null && ('result' in answer || 'error' in answer)) return text;
+        if (isAnswer(JSON.parse(text))) return text;
       } catch {
         // The next one may know.
       }
     }
     return undefined;
+  }
+
+  /** What proves an answer, from the first that says anything; the engine finds what it is worth. */
+  async #fetch(body: string): Promise<Uint8Array | undefined> {
+    for (const url of this.#nodes()) {
+      try {
+        const { status, bytes } = await this.#post(url, body);
+        if (status >= 200 && status < 300) return bytes;
+      } catch {
+        // The next one may answer.
+      }
+    }
+    return undefined;
+  }
+
+  /** The one that is followed first. */
+  #nodes(): string[] {
+    const { mainNodes } = this.#options;
+    return [...mainNodes.slice(this.#mainNode), ...mainNodes.slice(0, this.#mainNode)];
   }
 
   #askHeight() {
@@ -402,7 +459,7 @@ export class Host {
 
   // What is told
 
-  #post(message: FromEngine) {
+  #tellAll(message: FromEngine) {
     for (const listener of this.#sessions.keys()) listener.post(message);
   }
 
@@ -437,7 +494,7 @@ export class Host {
     this.#telling = undefined;
     this.#told = Date.now();
     if (!this.#guard(() => (this.#status = this.#look(this.#status)))) return;
-    this.#post({ type: 'status', status: this.#status });
+    this.#tellAll({ type: 'status', status: this.#status });
   }
 
   #look({ synced, trouble, unsound, highest }: Pick<Status, 'synced' | 'trouble' | 'unsound' | 'highest'>): Status {
@@ -447,7 +504,8 @@ export class Host {
       ...engine,
       highest: highest === null ? verified : Math.max(highest, verified ?? 0),
       synced,
-      mode: 'full',
+      mode: this.#options.checkpoint === undefined ? 'full' : 'light',
+      checkpoint: this.#options.checkpoint ?? null,
       rate: this.#rate(),
       memory: this.#memory.buffer.byteLength,
       storage: kept ? (this.#disk?.storage ?? 'memory') : 'memory',
@@ -526,55 +584,15 @@ export class Host {
   }
 }
 
-async function post(url: string, body: string): Promise<{ status: number; bytes: Uint8Array }> {
-  const response = await fetch(url, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body,
-    signal: AbortSignal.timeout(PATIENCE),
-  });
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  const reader = response.body?.getReader();
-  for (;;) {
-    const next = await reader?.read();
-    if (!next || next.done) break;
-    length += next.value.length;
-    if (length > ANSWER) {
-      void reader?.cancel();
-      throw new Error(`an answer of more than ${ANSWER} bytes`);
-    }
-    chunks.push(next.value);
-  }
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return { status: response.status, bytes };
+/** As the engine reads it. */
+function inLine({ number, hash, stateRoot }: Checkpoint): string {
+  return `${number}:${hash}:${stateRoot}`;
 }
 
 /** Doubles, and is shortened at random, so that many replicas do not come back in step. */
 function backoff(failures: number): number {
   const [first, most] = RETRY;
   return Math.min(most, first * 2 ** (failures - 1)) * (0.5 + Math.random() / 2);
-}
-
-const channel = typeof document === 'undefined' && typeof setImmediate === 'function' ? undefined : new MessageChannel();
-const waiting: (() => void)[] = [];
-if (channel) channel.port1.onmessage = () => waiting.shift()?.();
-
-declare function setImmediate(callback: () => void): void;
-
-/** After what else waits, but without the delay that browsers put on timers. */
-function soon(callback: () => void) {
-  if (channel) {
-    waiting.push(callback);
-    channel.port2.postMessage(null);
-  } else {
-    setImmediate(callback);
-  }
 }
 
 /** In Node a timer keeps the process alive; this one does not. */

@@ -1,11 +1,14 @@
-import type { Judgement, Mismatch, ReplicaProblem, Status, VerifiedBlock } from './types.js';
+import type { Checkpoint, Judgement, Mismatch, ReplicaProblem, Status, VerifiedBlock } from './types.js';
 
 /** What an engine is opened with: plain values, which can be sent to a worker. */
 export interface EngineOptions {
   mainNodes: string[];
   /** JSON. */
   chain: string;
-  genesis: string;
+  /** JSON; in full mode. */
+  genesis?: string;
+  /** In light mode. */
+  checkpoint?: Checkpoint;
   stream?: string | Uint8Array;
   storage: 'auto' | 'opfs' | 'indexeddb' | 'memory';
   wasmUrl?: string;

@@ -5,19 +5,24 @@ import { loadText } from './load.js';
 import type { EngineOptions, FromEngine } from './messages.js';
 import { receive, type Broadcast, type FromWorker, type ToWorker } from './serve.js';
 import { Session } from './session.js';
-import type { ChainFile, Judgement, ModuleOptions, Replica, ReplicaOptions } from './types.js';
+import type { ChainFile, Checkpoint, Judgement, ModuleOptions, Replica, ReplicaOptions } from './types.js';
 
 /** Milliseconds of work at a time: in a worker, where requests wait meanwhile, and in a page, where everything does. */
 const BUDGET = { worker: 50, page: 12 };
 
 /** Begins a replica. `makeWorker` makes the thread that it runs in. */
 export async function create(options: ReplicaOptions, makeWorker: () => Worker): Promise<Replica> {
-  if (options.checkpoint) throw new Error('checkpoint: the light mode does not exist yet');
-  const [chain, genesis] = await Promise.all([text(options.chain), text(options.genesis)]);
+  if (options.checkpoint && options.stream) throw new Error('stream: there is none in light mode');
+  if (!options.checkpoint && !options.genesis) throw new Error('genesis: it is needed where there is no checkpoint');
+  const [chain, genesis] = await Promise.all([
+    text(options.chain),
+    options.genesis && !options.checkpoint ? text(options.genesis) : undefined,
+  ]);
   const engine: EngineOptions = {
     mainNodes: [options.mainNode ?? []].flat(),
     chain,
     genesis,
+    checkpoint: options.checkpoint && only(options.checkpoint),
     stream: typeof options.stream === 'object' && 'href' in options.stream ? options.stream.href : options.stream,
     storage: options.storage ?? 'auto',
     ...moduleOf(options),
@@ -31,6 +36,11 @@ export async function create(options: ReplicaOptions, makeWorker: () => Worker):
   else await alone(session, engine, threads ? makeWorker : undefined);
   await session.opened;
   return session;
+}
+
+/** A checkpoint, of something that is more. */
+function only({ number, hash, stateRoot }: Checkpoint): Checkpoint {
+  return { number, hash, stateRoot };
 }
 
 /** The wasm module's place, as it can be sent to a worker. */
@@ -66,7 +76,7 @@ async function alone(session: Session, options: EngineOptions, makeWorker?: () =
 
 /** One engine for all tabs: whoever has the lock runs it, and the others speak to it. */
 async function share(session: Session, options: EngineOptions, makeWorker: () => Worker) {
-  const name = `zk-replica:${nameOf(options.chain, options.genesis)}`;
+  const name = `zk-replica:${nameOf(options)}`;
   const me = crypto.randomUUID();
   const channel = new BroadcastChannel(name);
   const end = new AbortController();

@@ -18,18 +18,29 @@ export interface ReplicaOptions extends ModuleOptions {
   mainNode?: string | string[];
   /** The chain specification: the object itself, or where it is. */
   chain: ChainFile;
-  /** The accounts at genesis: the object itself, or where they are. */
-  genesis: ChainFile;
+  /** The accounts at genesis: the object itself, or where they are. Without `checkpoint` it has to be there. */
+  genesis?: ChainFile;
+  /**
+   * Light mode: a block that is known to be true. Blocks behind it are verified on witnesses, and reads are answered from
+   * proofs, both from `mainNode`, which has to serve them and need not be trusted for it: a full replica will do. Then
+   * `genesis` is not needed, there can be no `stream`, and everything is in memory.
+   */
+  checkpoint?: Checkpoint;
   /** A stream file (`data-stream.bin`, or `.gz` of it), verified before the main node is followed. */
   stream?: string | URL | Uint8Array;
-  /** Reserved for the light mode: a block whose hash and state root are known. Refused today. */
-  checkpoint?: { number: number; hash: string; stateRoot: string };
   /** Run in a worker of its own. Default: true where there are workers, false in Node. */
   worker?: boolean;
   /** Default: 'auto', the best that there is. */
   storage?: Storage | 'auto';
   /** One engine for all tabs of the origin. Default: true where there are Web Locks and a worker. */
   shared?: boolean;
+}
+
+/** A block that is taken on trust, with everything before it. Any {@link Head} that was verified is one. */
+export interface Checkpoint {
+  number: number;
+  hash: string;
+  stateRoot: string;
 }
 
 /** What a block says of itself, as far as it can be compared. */
@@ -83,7 +94,7 @@ export interface Head {
   forkId: number;
   /** The end of its batch is verified, too. */
   batchClosed: boolean;
-  /** Verified since genesis. */
+  /** Verified since genesis, or since the checkpoint; batches are counted from genesis on in both. */
   totals: { blocks: number; transactions: number; batches: number; gas: number };
 }
 
@@ -92,7 +103,7 @@ export interface Status {
   chainId: number;
   /** The chain's name, for people; may be empty. */
   chainName: string;
-  /** `null` before genesis. */
+  /** `null` before genesis, or before the checkpoint's block is known. */
   verified: Head | null;
   /** The main node's last block, as far as it is known. */
   highest: number | null;
@@ -101,6 +112,8 @@ export interface Status {
   /** The main node is wrong. What was verified before is served all the same. */
   halted: Mismatch | null;
   mode: 'full' | 'light';
+  /** What light mode takes on trust. */
+  checkpoint: Checkpoint | null;
   /** Blocks verified per second, over the last seconds. */
   rate: number;
   storage: Storage;

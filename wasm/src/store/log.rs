@@ -152,6 +152,7 @@ impl LogStore {
     }
 
     /// How many records there are.
+    #[cfg(test)]
     pub(crate) fn records(&self) -> usize {
         self.0.borrow().index.len()
     }
