@@ -26,7 +26,7 @@ export async function site(files = {}) {
       const bytes = files[path.slice(7)];
       if (bytes === undefined) return send(404, "text/plain", "");
       const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "");
-      if (!range) return send(200, "application/octet-stream", bytes);
+      if (!range) return send(200, TYPES[extname(path)] ?? "application/octet-stream", bytes);
       const [first, last] = [Number(range[1]), Math.min(Number(range[2]), bytes.length - 1)];
       if (first >= bytes.length) return send(416, "text/plain", "");
       return send(206, "application/octet-stream", bytes.subarray(first, last + 1), {
