@@ -62,6 +62,17 @@ const request = (page, method, ...params) =>
   page.evaluate(([method, params]) => replica.provider.request({ method, params }), [method, params]);
 const close = (page) => page.evaluate(() => replica.close()).then(() => page.close());
 
+/** In a tab: counts each time that its main thread makes something of a wasm module. */
+function countModules() {
+  window.modules = 0;
+  for (const name of ["compile", "compileStreaming", "instantiate", "instantiateStreaming", "Module", "Instance"]) {
+    WebAssembly[name] = new Proxy(WebAssembly[name], {
+      apply: (of, self, args) => ((modules += 1), Reflect.apply(of, self, args)),
+      construct: (of, args) => ((modules += 1), Reflect.construct(of, args)),
+    });
+  }
+}
+
 /** Closes what a failed test has left, and takes away everything that the origin has on the disk. */
 beforeEach(async () => {
   for (const page of context.pages()) await page.close();
@@ -78,7 +89,7 @@ beforeEach(async () => {
 
 describe("a tab", () => {
   it("verifies in a worker, and answers from what it verified", async () => {
-    const page = await tab();
+    const page = await tab(countModules);
     await open(page, { ...options, storage: "memory" });
     const { verified, storage } = await synced(page);
     assert.equal(storage, "memory");
@@ -87,16 +98,19 @@ describe("a tab", () => {
     assert.deepEqual([verified.hash, verified.stateRoot], [theirs.hash, theirs.stateRoot]);
     assert.deepEqual(await request(page, "eth_getBlockByNumber", theirs.number, false), theirs);
     assert.deepEqual(page.said, []);
+    // However long the chain, the page's own thread has nothing to do for it: there is no engine in it.
+    assert.equal(await page.evaluate(() => modules), 0);
     await close(page);
   });
 
   it("verifies without a worker, too", async () => {
-    const page = await tab();
+    const page = await tab(countModules);
     await open(page, { ...options, worker: false });
     const { storage } = await synced(page);
     // Only workers have files.
     assert.equal(storage, "indexeddb");
     assert.equal(page.workers().length, 0);
+    assert.ok((await page.evaluate(() => modules)) > 0, "here it is the page that works");
     assert.equal(Number(await request(page, "eth_chainId")), world.chain.chainId);
     await close(page);
   });
