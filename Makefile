@@ -7,6 +7,8 @@ NPM ?= npm
 TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 # The browser of the tests.
 CHROMIUM ?= /usr/bin/chromium
+# The native program as `unit` builds it: another selection of packages has other features, and all would be built twice.
+PROGRAM := $(CARGO) test --locked --release --no-run --test native
 WASM_TARGETS := wasm32-unknown-unknown wasm32v1-none wasm32-wasip1
 
 # Data with known results, beside the checkout.
@@ -57,7 +59,7 @@ unit: setup ## Tests on this machine
 	$(CARGO) test --locked --release
 
 clients: setup ## ethers, viem and web3.js against a replica that follows a devnet
-	$(CARGO) build --locked --release -p zk-replica
+	$(PROGRAM)
 	cd tests/clients && $(NPM) ci --no-audit --no-fund --loglevel=error
 	@# Libraries leave timers and sockets behind.
 	ZK_REPLICA="$(TARGET_DIR)/release/zk-replica" $(NODE) --test --test-force-exit --test-reporter=spec tests/clients/http.test.mjs
@@ -92,7 +94,7 @@ chromium:
 		{ echo "Chromium is missing: apt-get install --no-install-recommends chromium, or name it: CHROMIUM="; exit 1; }
 
 browser: page chromium ## The npm package and the page in Chromium, and the package in Node
-	$(CARGO) build --locked --release -p zk-replica
+	$(PROGRAM)
 	cd www && $(NPM) run --silent check && $(NPM) test --silent
 	cd tests/clients && $(NPM) ci --no-audit --no-fund --loglevel=error
 	cd tests/browser && $(NPM) ci --no-audit --no-fund --loglevel=error
@@ -103,6 +105,8 @@ browser: page chromium ## The npm package and the page in Chromium, and the pack
 bench: setup ## Benchmarks beside their peers
 	$(CARGO) build --locked --release -p zk-replica
 	RUSTC_BOOTSTRAP=plonky2_field $(CARGO) bench --locked -p zk-replica-bench
+	cd tests/browser && $(NPM) ci --no-audit --no-fund --loglevel=error
+	ZK_REPLICA="$(TARGET_DIR)/release/zk-replica" CHROMIUM="$(CHROMIUM)" $(NODE) tests/browser/bench.mjs
 
 deny: ## Licences, sources and duplicate versions of all dependencies
 	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
