@@ -6,8 +6,8 @@ import { after, before, describe, test } from "node:test";
 import { buildPages, hasPackage, openBrowser, openDevnet, rpc, until } from "./page-world.mjs";
 
 /** Blocks from where a lie is told to the end: in these every kind finds what it is about. */
-const BLOCKS = 70;
-const FIRST = 12;
+const BLOCKS = 40;
+const FIRST = 9;
 /** Lies about the end of a batch: its last block is true. */
 const BEHIND = ["batch-state-root", "local-exit-root"];
 

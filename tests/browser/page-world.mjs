@@ -185,14 +185,15 @@ function judge(file, folder) {
       };
     if (code !== 4) throw error;
   }
-  const { chain, mismatch, parent } = JSON.parse(file);
+  const { chain, mismatch: found, parent } = JSON.parse(file);
+  const { block, batch, claim, expected, computed } = found;
   const anchors = parent
     ? [{ kind: "parent", number: parent.number, hash: parent.hash, stateRoot: parent.stateRoot }]
     : [];
   return {
     ...nothing,
     verdict: code === 0 ? "wrong" : "true",
-    mismatch: code === 0 ? mismatch : null,
+    mismatch: code === 0 ? { block, batch, claim, expected, computed } : null,
     chainId: chain.chainId,
     anchors,
   };

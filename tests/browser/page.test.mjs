@@ -172,6 +172,7 @@ describe("a chain that is verified", () => {
 
   test("answers for tokens that one names", async () => {
     const page = await visit(world, `#/address/${HOLDER}`);
+    await page.getByText(`State after block ${BLOCKS}`).waitFor();
     const field = page.getByLabel("Add a token by the address of its contract");
     await field.fill("0x12");
     await field.press("Enter");
@@ -346,6 +347,7 @@ describe("a chain that is verified", () => {
         await route.fulfill({ json: { jsonrpc: "2.0", id: 1, result } });
       });
     const page = await visit(world, `#/address/${HOLDER}`, { scripted: true, prepare });
+    await page.getByText(`State after block ${BLOCKS}`).waitFor();
     const field = page.getByLabel("Add a token by the address of its contract");
     await field.fill(TOKEN);
     await field.press("Enter");
