@@ -6,8 +6,8 @@ import { after, before, describe, test } from "node:test";
 import { buildPages, hasPackage, openBrowser, openDevnet, rpc, until } from "./page-world.mjs";
 
 /** Blocks from where a lie is told to the end: in these every kind finds what it is about. */
-const BLOCKS = 40;
-const FIRST = 9;
+const BLOCKS = 70;
+const FIRST = 12;
 /** Lies about the end of a batch: its last block is true. */
 const BEHIND = ["batch-state-root", "local-exit-root"];
 
@@ -39,7 +39,7 @@ describe("a lie over JSON-RPC", { skip: reason }, () => {
     for (const page of new Set(Object.values(pages ?? {}))) rmSync(page, { recursive: true });
   });
 
-  /** A person who has never been here, while the lie is told. */
+  /** A person who has never been here, while the lie is told. That it goes on with the truth is tested with the page. */
   async function meet(kind, look) {
     await rpc(world.devnet, "devnet_lie", kind, FIRST);
     const [lie] = await rpc(world.devnet, "devnet_lies");
@@ -48,9 +48,6 @@ describe("a lie over JSON-RPC", { skip: reason }, () => {
       const page = await context.newPage();
       await page.goto(world.url);
       await look(page, lie);
-      await rpc(world.devnet, "devnet_honest");
-      await page.getByRole("heading", { level: 1, name: `Block ${BLOCKS} is verified.` }).waitFor({ timeout: 60_000 });
-      assert.equal(await page.locator(".mismatch, .notice").count(), 0);
     } finally {
       await rpc(world.devnet, "devnet_honest");
       await context.close();
