@@ -282,10 +282,10 @@ fn what_differs_is_named_as_far_as_the_claims_go() {
     let entry = keccak256([U256::from(1).to_be_bytes::<32>(), U256::from(1).to_be_bytes::<32>()].concat());
     let entry = StateKey::Storage(ChainSpec::SYSTEM_CONTRACT, entry.into());
     let exit_root = StateKey::Storage(ChainSpec::EXIT_ROOT_MANAGER, U256::from(1));
-    let known = StateKey::Storage(
-        ChainSpec::EXIT_ROOT_MANAGER,
-        keccak256([EXIT_ROOTS[2], B256::ZERO].concat()).into(),
-    );
+    let entry_of = |root: B256| {
+        StateKey::Storage(ChainSpec::EXIT_ROOT_MANAGER, keccak256([root, B256::ZERO].concat()).into())
+    };
+    let (known, unknown) = (entry_of(EXIT_ROOTS[2]), entry_of(LIE));
     let store = Archive::default();
     let mut replica = Replica::open(spec(), genesis(), &store).expect("empty");
     for item in items(&truth.write()) {
@@ -418,6 +418,33 @@ fn what_differs_is_named_as_far_as_the_claims_go() {
             }),
             None,
             Some((known, Some(LIE))),
+        ),
+        (
+            "an exit root that nobody knows, with an L1 block",
+            Box::new(|script| {
+                script.block(6).global_exit_root = LIE;
+                script.block(6).l1_block_hash = LIE;
+            }),
+            None,
+            Some((unknown, Some(LIE))),
+        ),
+        (
+            "an exit root that nobody knows, and nothing said of it",
+            Box::new(|script| {
+                script.block(6).global_exit_root = LIE;
+                script.block(6).l1_block_hash = B256::ZERO;
+            }),
+            None,
+            Some((unknown, None)),
+        ),
+        (
+            "no block info root, and another state",
+            Box::new(|script| {
+                script.block(8).block_info_root = B256::ZERO;
+                script.block(8).state_root = LIE;
+            }),
+            None,
+            None,
         ),
     ];
     for (name, tell, transaction, key) in cases {

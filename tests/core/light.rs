@@ -197,6 +197,10 @@ const FACTS: &[Fact] = &[
         "logs, blocks and receipts are complete from the checkpoint on",
         blocks_are_complete_from_the_checkpoint_on,
     ),
+    (
+        "what is not known by its hash is not said to be absent",
+        what_is_not_known_by_its_hash_is_not_said_to_be_absent,
+    ),
     ("a call takes few round trips", a_call_takes_few_round_trips),
     ("answers say what proves them", answers_say_what_proves_them),
     ("what nothing proves is refused", what_nothing_proves_is_refused),
@@ -283,7 +287,17 @@ fn any_past_balance_is_two_proofs(full: &mut Full) {
 
 fn blocks_are_complete_from_the_checkpoint_on(full: &mut Full) {
     let light = followed(full);
+    let hash_of = |number: u64| json!(full.checkpoint(number).hash);
     for number in CHECKPOINT + 1..=TIP {
+        let by_hash = |method: &str| {
+            let hash = hash_of(number);
+            let params =
+                if method == "eth_getLogs" { json!([{ "blockHash": hash }]) } else { json!([hash, false]) };
+            request(method, &params)
+        };
+        for request in [by_hash("eth_getBlockByHash"), by_hash("eth_getLogs")] {
+            assert_eq!(ask(&light, full, &request).0, full.answer(&request), "{request}");
+        }
         let number = format!("{number:#x}");
         let filter = json!({ "fromBlock": number, "toBlock": number });
         for request in [
@@ -307,6 +321,50 @@ fn blocks_are_complete_from_the_checkpoint_on(full: &mut Full) {
     ] {
         let (answer, _) = ask(&light, full, &request(method, &params));
         assert_eq!(answer["error"]["code"], 4444, "{method} {params}");
+    }
+}
+
+/// A hash that is not known may be that of a block which is not held: nothing is said to be absent.
+fn what_is_not_known_by_its_hash_is_not_said_to_be_absent(full: &mut Full) {
+    let light = followed(full);
+    let hashes = |number: u64| {
+        let asked = request("zkevm_getFullBlockByNumber", &json!([format!("{number:#x}"), true]));
+        let block = full.answer(&asked)["result"].clone();
+        let transaction = block["transactions"].get(0)?;
+        Some((block["hash"].clone(), transaction["hash"].clone(), transaction["l2Hash"].clone()))
+    };
+    let known = (CHECKPOINT + 1..=TIP).find_map(hashes).expect("a transaction");
+    let before = (1..CHECKPOINT).rev().find_map(hashes).expect("a transaction");
+    let nowhere = json!(B256::repeat_byte(7));
+    for (hash, are_known) in
+        [(known, true), (before, false), ((nowhere.clone(), nowhere.clone(), nowhere), false)]
+    {
+        let (block, transaction, l2) = hash;
+        for (method, params) in [
+            ("eth_getBlockByHash", json!([block, false])),
+            ("eth_getHeaderByHash", json!([block])),
+            ("eth_getBlockTransactionCountByHash", json!([block])),
+            ("eth_getBlockReceipts", json!([block])),
+            ("eth_getLogs", json!([{ "blockHash": block }])),
+            ("eth_getBalance", json!([SYSTEM, block])),
+            ("eth_getTransactionByBlockHashAndIndex", json!([block, "0x0"])),
+            ("eth_getTransactionReceipt", json!([transaction])),
+            ("eth_getRawTransactionByHash", json!([transaction])),
+            ("debug_getRawTransaction", json!([transaction])),
+            ("zkevm_getTransactionByL2Hash", json!([l2])),
+            ("zkevm_getTransactionReceiptByL2Hash", json!([l2])),
+        ] {
+            let mut wish = request(method, &params);
+            wish["zkReplica"] = json!({ "minimum": "verified" });
+            for request in [request(method, &params), wish] {
+                let (answer, _) = ask(&light, full, &request);
+                if are_known {
+                    assert_eq!(answer, full.answer(&request), "{request}");
+                } else {
+                    assert_eq!(answer["error"]["code"], 4444, "{request}: {answer}");
+                }
+            }
+        }
     }
 }
 
@@ -660,8 +718,11 @@ fn false_records_are_nothing(full: &mut Full) {
                 lie(result);
             }
         });
+        full.sent.borrow_mut().clear();
         let (light, events) = follows_a_little(full);
         assert_eq!(light.head().map(|head| head.number), Some(before_a_transaction(full)));
+        let asked = full.sent.borrow().get("zkreplica_getRecords").map(|(answers, _)| *answers);
+        assert_eq!(asked, Some(1), "what is withheld is not asked for again and again");
         let lost = events.iter().any(|event| matches!(event, Event::Lost(Trouble::Unavailable(_))));
         assert!(lost, "{events:?}");
     }

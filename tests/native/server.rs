@@ -424,6 +424,18 @@ fn the_page_is_served_with_what_it_is_to_verify() {
         assert_eq!(answer.headers["x-content-type-options"], "nosniff", "{path}");
     }
     assert_eq!(node.get("/").headers["content-security-policy"], "frame-ancestors 'none'");
+    // It is packed once, and sent once to whoever keeps it.
+    let asked = |header: &str| node.send(&format!("GET /zk-replica.wasm HTTP/1.1\r\n{header}"), b"");
+    let packed = asked("accept-encoding: br, gzip");
+    assert_eq!((packed.status, packed.headers["content-encoding"].as_str()), (200, "gzip"));
+    let mut unpacked = Vec::new();
+    GzDecoder::new(packed.body.as_slice()).read_to_end(&mut unpacked).expect("gzip");
+    assert_eq!(unpacked, module);
+    let tag = &packed.headers["etag"];
+    let kept = asked(&format!("accept-encoding: gzip\r\nif-none-match: \"1\", {tag}"));
+    assert_eq!((kept.status, kept.body.len()), (304, 0));
+    assert_eq!(asked("if-none-match: \"1\"").body, module);
+    assert_ne!(&node.get("/main.js").headers["etag"], tag);
     let config = node.get("/config.json").json();
     let expected =
         json!({ "mainNode": [main_node], "chain": "chainspec.json", "genesis": "genesis-allocs.json" });
@@ -481,14 +493,19 @@ impl Node {
 fn an_address_has_its_rate() {
     let (script, _) = chains();
     let main = serve(&script, 50);
-    let mut node = Node::start(&main, &["--http-rate", "5"]);
-    // Pages for operators are not counted.
+    let page = TempDir::new().expect("a temporary directory");
+    fs::write(page.path().join("index.html"), "<!doctype html>").expect("written");
+    let folder = page.path().to_str().expect("UTF-8");
+    let mut node = Node::start(&main, &["--http-rate", "5", "--page", folder]);
+    // Pages for operators are not counted, those for everybody are: below.
     node.await_that("readiness", |node| node.get("/readyz").status == 200);
     let one = request("eth_chainId", &json!([]));
     let answers: Vec<Answer> = (0..20).map(|_| node.post(&one)).collect();
     let refused = answers.iter().find(|answer| answer.status == 429).expect("too many");
     assert_eq!(refused.code(), -32005);
     assert!(answers.iter().any(|answer| answer.status == 200));
+    assert!((0..20).any(|_| node.get("/").status == 429));
+    assert_eq!(node.get("/readyz").status, 200);
 }
 
 #[test]

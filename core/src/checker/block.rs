@@ -222,7 +222,9 @@ impl Checker {
         let key = exit_root_leaf(global_exit_root);
         if known.is_zero() {
             let unknown = at.mismatch(Claim::GlobalExitRoot, global_exit_root, "not known to the chain");
-            return Err(unknown.at_key(key, block_hash, known).into());
+            // Zero: it is not told.
+            let expected = (!block_hash.is_zero()).then_some(block_hash);
+            return Err(unknown.at_key(key, expected, known).into());
         }
         if !block_hash.is_zero() {
             at.compare(Claim::L1BlockHash, block_hash, known)

@@ -187,7 +187,7 @@ impl Light {
         self.outbox.clear();
         self.inputs.clear();
         (self.at_tip, self.ending) = (false, None);
-        self.attempts = 0;
+        (self.attempts, self.missing) = (0, None);
         if let Some(replica) = &mut self.replica {
             replica.abandon();
         }
@@ -429,7 +429,7 @@ impl Light {
                     self.events.push_back(Event::RolledBack { from, to });
                 }
                 let input = self.inputs.pop_front();
-                self.attempts = 0;
+                (self.attempts, self.missing) = (0, None);
                 if let (Step::Verified(block), Some(Input::Block(told))) = (step, input) {
                     self.mismatch = None;
                     self.events.push_back(Event::Verified { block, told });
@@ -473,13 +473,15 @@ impl Light {
             self.ask_state([StateRequest::Witness { from, to }].to_vec());
             return Ok(());
         }
-        match key {
-            Key::Node(hash) | Key::Value(hash) | Key::Code(hash) if self.attempts <= MAX_ATTEMPTS => {
-                self.ask_state([StateRequest::Records([hash].to_vec())].to_vec());
-                Ok(())
-            }
-            key => Err(Trouble::Unavailable(StoreError::Missing(key))),
+        let (Key::Node(hash) | Key::Value(hash) | Key::Code(hash)) = key else {
+            return Err(Trouble::Unavailable(error));
+        };
+        // What did not come when it was asked for is withheld.
+        if self.attempts > MAX_ATTEMPTS || self.missing.replace(hash) == Some(hash) {
+            return Err(Trouble::Unavailable(error));
         }
+        self.ask_state([StateRequest::Records([hash].to_vec())].to_vec());
+        Ok(())
     }
 
     /// Takes what was handed over, as far as it proves itself. Whether it was enough shows when it is tried again.

@@ -42,6 +42,7 @@ use alloc::{
     string::String,
     vec::Vec,
 };
+use alloy_primitives::B256;
 use follow::{Opening, Stage};
 
 /// What the host decides.
@@ -185,6 +186,8 @@ pub struct Light {
     ending: Option<Trouble>,
     /// How often parts of the state were asked for, for what comes next.
     attempts: u32,
+    /// The record that was asked for last, for the same.
+    missing: Option<B256>,
     next_id: u64,
     asked: BTreeMap<u64, Asked>,
     outbox: VecDeque<(u64, String)>,
@@ -221,6 +224,7 @@ impl Light {
             at_tip: false,
             ending: None,
             attempts: 0,
+            missing: None,
             next_id: 1,
             asked: BTreeMap::new(),
             outbox: VecDeque::new(),

@@ -69,9 +69,14 @@ impl View<'_> {
     /// One that is not verified is asked of the main node.
     pub(super) fn transaction_by_hash(&self, params: Params<'_>) -> Result<Outcome, Error> {
         let (hash, form) = (params.hash(0)?, single(params.flag(1)?));
-        match self.transaction(hash)? {
+        let found = match self.transaction(hash) {
+            // What is in no block that is held here the main node may have.
+            Err(error) if error.code == Error::PRUNED && !self.rpc.config.strict => None,
+            found => found?,
+        };
+        match found {
             Some((found, index)) => Outcome::of(&found.transaction_object(index, form)?),
-            None => match self.remembering().map_or(Ok(None), |caller| caller.waiting(hash))? {
+            None => match self.waiting(hash)? {
                 Some(waiting) => {
                     self.set_from_pool();
                     Outcome::of(&waiting)

@@ -5,7 +5,7 @@
 //! not backed so far is not given: the error [`Error::TRUST`] stands in its place, and nothing was asked of the main node.
 
 use super::{
-    Error,
+    Error, Frontier,
     envelope::Request,
     json::Json,
     params::{self, Params},
@@ -45,6 +45,8 @@ pub(super) enum Source {
     MainNode,
     /// Transactions that were sent through this replica and are in no block yet.
     Pool,
+    /// What an L1 node says of batches, held against what was executed here.
+    L1,
     /// Nothing of the chain: what the operator set, or the request itself.
     Configuration,
 }
@@ -81,6 +83,8 @@ impl Provenance {
     const CONFIGURATION: Self = Self::without_block(None, Source::Configuration);
     const MAIN_NODE: Self = Self::without_block(Some(Trust::Sequenced), Source::MainNode);
     const POOL: Self = Self::without_block(Some(Trust::Sequenced), Source::Pool);
+    /// Of what comes: each block is told when it is verified, and no sooner.
+    const NEWS: Self = Self::without_block(Some(Trust::Verified), Source::Execution);
 
     const fn without_block(trust: Option<Trust>, source: Source) -> Self {
         Self { trust, block: None, state_root: None, source }
@@ -202,14 +206,18 @@ impl View<'_> {
         match request.method.as_str() {
             "eth_sendRawTransaction" => Some(Provenance::MAIN_NODE),
             "eth_newPendingTransactionFilter" => Some(Provenance::POOL),
-            "eth_subscribe" if is_pending_subscription(request) => Some(Provenance::POOL),
+            "eth_newFilter" | "eth_newBlockFilter" => Some(Provenance::NEWS),
+            "eth_subscribe" => match request.params.first().and_then(|kind| params::string(kind).ok()) {
+                Some("newPendingTransactions") => Some(Provenance::POOL),
+                Some("syncing") => Some(Provenance::MAIN_NODE),
+                _ => Some(Provenance::NEWS),
+            },
             // What a filter has told it does not tell again.
             "eth_getFilterChanges" => match self.is_pool_filter(Params::new(&request.params)) {
                 Ok(true) => Some(Provenance::POOL),
-                Ok(false) => self.at_head(Source::Execution).ok(),
+                Ok(false) => Some(Provenance::NEWS),
                 Err(_) => None,
             },
-            "eth_subscribe" | "eth_newFilter" | "eth_newBlockFilter" => self.at_head(Source::Execution).ok(),
             _ => None,
         }
     }
@@ -231,14 +239,47 @@ impl View<'_> {
         if let Some(known) = self.backs_action(request) {
             return Ok(known);
         }
-        if method == "eth_syncing" {
-            return Ok(Provenance::MAIN_NODE);
+        match method {
+            "eth_syncing" => return Ok(Provenance::MAIN_NODE),
+            "zkevm_virtualBatchNumber" | "zkevm_isBlockVirtualized" => {
+                return Ok(self.at_frontier(self.safe()));
+            }
+            "zkevm_verifiedBatchNumber" | "zkevm_consolidatedBlockNumber" | "zkevm_isBlockConsolidated" => {
+                return Ok(self.at_frontier(self.status.finalized));
+            }
+            _ => {}
         }
-        let source = if self.is_proved() { Source::Proof } else { Source::Execution };
+        let source = match method {
+            // Blocks bear the schedule out as far as they go.
+            "zkevm_getForks" | "zkevm_getForkById" | "zkevm_getForkIdByBatchNumber" => Source::Configuration,
+            _ if self.is_proved() => Source::Proof,
+            _ => Source::Execution,
+        };
         match self.rests_on() {
             // Of something that is not there all blocks say so.
             Some(rest) if rests_on_its_block(method) && value != "null" => self.at_block(rest, source),
             _ => self.at_head(source),
+        }
+    }
+
+    /// How far L1 is; where nothing was asked of it, nothing backs what is said.
+    fn at_frontier(&self, frontier: Option<Frontier>) -> Provenance {
+        let least = Provenance::without_block(Some(Trust::Sequenced), Source::L1);
+        frontier.map_or(least, |frontier| Provenance {
+            trust: Some(self.trust_of(frontier.block)),
+            block: Some(U64::from(frontier.block)),
+            ..least
+        })
+    }
+
+    fn trust_of(&self, block: u64) -> Trust {
+        let within = |frontier: Option<Frontier>| frontier.is_some_and(|end| block <= end.block);
+        if within(self.status.finalized) {
+            Trust::Consolidated
+        } else if within(self.status.safe) {
+            Trust::Virtual
+        } else {
+            Trust::Verified
         }
     }
 
@@ -248,14 +289,6 @@ impl View<'_> {
     }
 
     fn at_block(&self, rest: Rest, source: Source) -> Result<Provenance, Error> {
-        let within = |frontier: Option<super::Frontier>| frontier.is_some_and(|end| rest.number <= end.block);
-        let trust = if within(self.status.finalized) {
-            Trust::Consolidated
-        } else if within(self.status.safe) {
-            Trust::Virtual
-        } else {
-            Trust::Verified
-        };
         let head = self.head()?;
         let root = match rest.root {
             Some(root) => root,
@@ -263,7 +296,7 @@ impl View<'_> {
             None => self.stored_header(rest.number)?.state_root,
         };
         let block = Some(U64::from(rest.number));
-        Ok(Provenance { trust: Some(trust), block, state_root: Some(root), source })
+        Ok(Provenance { trust: Some(self.trust_of(rest.number)), block, state_root: Some(root), source })
     }
 }
 
@@ -272,11 +305,6 @@ impl Relay {
     pub(super) fn provenance(wish: Wish) -> Option<String> {
         wish.shown.then(|| Provenance::MAIN_NODE.write().ok()).flatten()
     }
-}
-
-fn is_pending_subscription(request: &Request<'_>) -> bool {
-    let kind = request.params.first().and_then(|kind| params::string(kind).ok());
-    kind == Some("newPendingTransactions")
 }
 
 /// The answer is the same on any chain, or with any blocks.
@@ -298,6 +326,7 @@ fn says_nothing_of_the_chain(method: &str) -> bool {
             | "web3_clientVersion"
             | "web3_sha3"
             | "rpc_modules"
+            | "zkevm_getVersionHistory"
             | "zkevm_getRollupAddress"
             | "zkevm_getRollupManagerAddress"
     )

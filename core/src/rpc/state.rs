@@ -32,6 +32,9 @@ impl View<'_> {
                     (Some(caller), Ok(nonce)) => U256::from(caller.next_nonce(address, nonce)?),
                     _ => verified,
                 };
+                if next != verified {
+                    self.set_from_pool();
+                }
                 Ok(Outcome::Relay(Relay::Count { verified: next }))
             }
             _ => Outcome::of(&verified),

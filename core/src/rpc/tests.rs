@@ -1444,7 +1444,22 @@ fn answers_say_what_backs_them_if_that_is_asked_for() {
     }
     let pending = backing("eth_getTransactionCount", json!([sender, "pending"]));
     assert_eq!(pending, nothing(json!("sequenced"), "mainNode"));
-    for method in ["eth_chainId", "web3_clientVersion", "net_version"] {
+    for (method, params, trust, block) in [
+        ("zkevm_verifiedBatchNumber", json!([]), "consolidated", 0),
+        ("zkevm_consolidatedBlockNumber", json!([]), "consolidated", 0),
+        ("zkevm_isBlockConsolidated", json!(["0x2"]), "consolidated", 0),
+        ("zkevm_virtualBatchNumber", json!([]), "virtual", 1),
+        ("zkevm_isBlockVirtualized", json!(["0x2"]), "virtual", 1),
+    ] {
+        let block = format!("{block:#x}");
+        let expected = json!({ "trust": trust, "block": block, "stateRoot": null, "source": "l1" });
+        assert_eq!(backing(method, params.clone()), expected, "{method}");
+        // Without an L1 node nobody knows.
+        let answer = Chain::new().wish(method, &params, &json!({ "minimum": "verified" }));
+        assert_eq!(answer["error"]["code"], -39002, "{method}: {answer}");
+    }
+    assert_eq!(backing("zkevm_getForks", json!([]))["source"], "configuration");
+    for method in ["eth_chainId", "web3_clientVersion", "net_version", "zkevm_getVersionHistory"] {
         assert_eq!(backing(method, json!([])), nothing(Value::Null, "configuration"), "{method}");
     }
     // Errors are backed by nothing, unless they are what a call comes to.

@@ -2,7 +2,7 @@ use super::{
     Caller, Error, Rpc, Status,
     envelope::Request,
     live::{Shared, Subscriptions},
-    objects,
+    objects::{self, TransactionObject},
     params::{Selector, Tag},
     provenance::Rest,
     reply::Outcome,
@@ -15,7 +15,7 @@ use crate::{
     tree::{Paths, Smt, StateKey},
     types::{BlockRecord, Head, TransactionPlace},
 };
-use alloc::{format, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 use alloy_consensus::Header;
 use alloy_primitives::{B128, B256, Bloom, Bytes, U256};
 use alloy_rlp::Decodable;
@@ -176,6 +176,11 @@ impl<'a> View<'a> {
         self.caller
     }
 
+    /// The transaction, if it was sent from here and waits.
+    pub(super) fn waiting(&self, hash: B256) -> Result<Option<TransactionObject>, Error> {
+        self.caller.map_or(Ok(None), |caller| caller.waiting(hash))
+    }
+
     /// Where things are remembered.
     pub(super) fn caller(&self) -> Result<&'a Caller<'a>, Error> {
         self.caller.ok_or_else(|| Error::server("this host remembers nothing"))
@@ -321,10 +326,22 @@ impl<'a> View<'a> {
 
     fn known_by_hash(&self, hash: B256) -> Result<Option<Found>, Error> {
         let Some(number) = self.number_of(hash)? else {
-            return Ok(None);
+            return self.absent(|| format!("block {hash}"));
         };
         // The record of a block that was taken back may still be there.
         Ok(self.known_by_number(number)?.filter(|found| found.hash == hash))
+    }
+
+    /// What no index knows is nowhere in the chain, or, where earlier blocks are not held, not known.
+    fn absent<T>(&self, what: impl FnOnce() -> String) -> Result<Option<T>, Error> {
+        if self.status.first_block == 0 {
+            return Ok(None);
+        }
+        let reason = format!(
+            "{} is not available: the latest blocks do not have it, and earlier ones are not held",
+            what()
+        );
+        Err(Error::new(Error::PRUNED, reason))
     }
 
     fn number_of(&self, hash: B256) -> Result<Option<u64>, StoreError> {
@@ -341,12 +358,18 @@ impl<'a> View<'a> {
         matches!(self.number_of(hash), Ok(Some(_)))
     }
 
-    /// The block with this transaction, and the transaction's position there.
+    /// The block with this transaction, and the transaction's position there. One that waits is in no block.
     pub(super) fn transaction(&self, hash: B256) -> Result<Option<(Found, usize)>, Error> {
         let key = Key::TransactionPlace(hash);
         let place: Option<TransactionPlace> = read(self.store, key, "not the place of a transaction")?;
         let Some(TransactionPlace { block, index }) = place else {
-            return Ok(None);
+            return match self.absent(|| format!("transaction {hash}")) {
+                Err(_) if self.waiting(hash)?.is_some() => {
+                    self.set_from_pool();
+                    Ok(None)
+                }
+                absent => absent,
+            };
         };
         let index = usize::try_from(index).map_err(|_| Error::internal())?;
         let found = self.block_by_number(block)?;
@@ -362,7 +385,7 @@ impl<'a> View<'a> {
         let key = Key::L2TransactionPlace(hash);
         let place: Option<TransactionPlace> = read(self.store, key, "not the place of a transaction")?;
         let Some(TransactionPlace { block, index }) = place else {
-            return Ok(None);
+            return self.absent(|| format!("transaction {hash}"));
         };
         let index = usize::try_from(index).map_err(|_| Error::internal())?;
         let Some(found) = self.block_by_number(block)? else {
@@ -462,6 +485,7 @@ impl<'a> View<'a> {
         self.proceed()?;
         self.proved.set(self.light);
         let (number, root, path) = (found.number(), found.record.header.state_root, key.path());
+        self.rest_on(number, Some(root));
         let proof = Smt::new(self.store).prove(root, &path).map_err(|error| {
             if let StoreError::Missing(_) = error {
                 self.want(|wants| wants.lack(StateAt { number, root }, Lack::Leaf(key)));

@@ -67,22 +67,60 @@ pub(crate) struct Answer {
     status: StatusCode,
     content: &'static str,
     body: Bytes,
+    file: Option<FileHeaders>,
+}
+
+/// What is known of a file that is always the same.
+#[derive(Clone, Debug)]
+struct FileHeaders {
+    etag: HeaderValue,
+    gzip: Option<Bytes>,
 }
 
 impl Answer {
     /// JSON.
     pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Self {
-        Self { status, content: "application/json", body: body.into() }
+        Self::text(status, "application/json", body)
     }
 
     /// Text of another kind.
     pub(crate) fn text(status: StatusCode, content: &'static str, body: impl Into<Bytes>) -> Self {
-        Self { status, content, body: body.into() }
+        Self { status, content, body: body.into(), file: None }
+    }
+
+    /// A file. Its tag is another one when its bytes are others; `gzip` is what is sent to whoever takes that.
+    pub(crate) fn file(content: &'static str, body: Bytes, gzip: Option<Bytes>, etag: HeaderValue) -> Self {
+        Self { file: Some(FileHeaders { etag, gzip }), ..Self::text(StatusCode::OK, content, body) }
     }
 
     /// A JSON-RPC error that belongs to no request.
     fn refusal(status: StatusCode, code: i32, message: &str) -> Self {
         Self::json(status, super::refusal(code, message))
+    }
+
+    /// The file as its reader takes it; nothing if it has it already.
+    fn into_file_response(mut self, request: &HeaderMap) -> Response<Full<Bytes>> {
+        let Some(FileHeaders { etag, gzip }) = self.file.take() else { return self.into_response() };
+        let is_listed = |name, is: &dyn Fn(&str) -> bool| {
+            let lists = request.get_all(name).iter().filter_map(|list| list.to_str().ok());
+            lists.flat_map(|list| list.split(',')).any(|item| is(item.trim()))
+        };
+        if is_listed(header::IF_NONE_MATCH, &|tag| tag.as_bytes() == etag.as_bytes() || tag == "*") {
+            (self.status, self.body) = (StatusCode::NOT_MODIFIED, Bytes::new());
+        }
+        // Whoever takes it with a weight of zero does not say so in any browser.
+        let gzip = gzip.filter(|_| is_listed(header::ACCEPT_ENCODING, &|name| name == "gzip"));
+        let encoded = gzip.filter(|_| self.status == StatusCode::OK).map(|gzip| self.body = gzip).is_some();
+        let mut response = self.into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::ETAG, etag);
+        // It is kept, and asked for again: the answer is short when nothing has changed.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+        if encoded {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        response
     }
 
     fn into_response(self) -> Response<Full<Bytes>> {
@@ -98,6 +136,10 @@ impl Answer {
         }
         response
     }
+}
+
+fn too_many() -> Answer {
+    Answer::refusal(StatusCode::TOO_MANY_REQUESTS, -32005, "too many requests")
 }
 
 /// What peers may do.
@@ -394,7 +436,17 @@ impl<H: Handler> Shared<H> {
         }
         let answer = match request.method() {
             &Method::POST => self.post(request, peer).await,
-            &Method::GET | &Method::HEAD => self.get(request.uri().path()).await,
+            &Method::GET | &Method::HEAD => {
+                let answer = self.get(request.uri().path()).await;
+                // The pages for operators are short, and have to be there under load.
+                if answer.file.is_some() {
+                    return match self.admits(peer) {
+                        true => answer.into_file_response(request.headers()),
+                        false => too_many().into_response(),
+                    };
+                }
+                answer
+            }
             _ => {
                 let text = "POST a JSON-RPC request\n";
                 let mut response =
@@ -448,7 +500,7 @@ impl<H: Handler> Shared<H> {
     /// The body of a request that may be answered.
     async fn body(&self, request: Request<Incoming>, peer: IpAddr) -> Result<Bytes, Answer> {
         if !self.admits(peer) {
-            return Err(Answer::refusal(StatusCode::TOO_MANY_REQUESTS, -32005, "too many requests"));
+            return Err(too_many());
         }
         if request.uri().path() != "/" {
             return Err(Answer::refusal(StatusCode::NOT_FOUND, -32600, "requests go to /"));

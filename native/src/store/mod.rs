@@ -11,7 +11,7 @@
 //!   4 KiB, under ascending names. A run never changes. In memory it has a fence (the first key's beginning) for each
 //!   page and a filter: about two bytes for each record. A lookup reads one page of one run, as a rule.
 //! - Sixteen runs of a level are **merged** into one of the next, so there are few: a piece with each commit, so that none
-//!   waits for long.
+//!   waits for a whole merge. The last piece writes what is held in memory.
 //! - The **manifest** is the commit record: it has the head record, and says which logs and runs count. It is replaced by
 //!   one atomic batch of sled, after all that it names is on the disk. What it does not name is debris of a crash and
 //!   removed at opening.

@@ -181,6 +181,8 @@ fn page(pages: &Pages, id: u64, part: u32) -> Result<IVec, Failure> {
 pub(super) struct Merge {
     cursors: Vec<Cursor>,
     writer: RunWriter,
+    /// Records that all cursors read.
+    pub(super) records: u64,
 }
 
 impl Merge {
@@ -190,12 +192,17 @@ impl Merge {
         let room = runs.iter().map(|run| run.pages).sum();
         let level = runs.iter().map(|run| run.level).max().unwrap_or_default() + 1;
         let writer = RunWriter::new(id, level, records, room);
-        Self { cursors: runs.iter().map(Cursor::new).collect(), writer }
+        Self { cursors: runs.iter().map(Cursor::new).collect(), writer, records }
     }
 
     /// Number of the run that is being written.
     pub(super) fn id(&self) -> u64 {
         self.writer.id()
+    }
+
+    /// How many runs are read.
+    pub(super) fn width(&self) -> usize {
+        self.cursors.len()
     }
 
     /// The run is one of those that are read.
@@ -205,7 +212,7 @@ impl Merge {
 
     /// Merges about so many records more; `false` when all have been.
     pub(super) fn step(&mut self, records: u64, pages: &Pages) -> Result<bool, Failure> {
-        let Self { cursors, writer } = self;
+        let Self { cursors, writer, .. } = self;
         for cursor in cursors.iter_mut().filter(|cursor| cursor.at.is_none()) {
             cursor.advance(pages)?;
         }

@@ -29,6 +29,15 @@ const FANOUT: usize = 16;
 /// many records have come as it has to merge, and no commit waits for a whole merge.
 const STRIDE: usize = 64;
 
+/// And it goes on by at least this share of its records, up to a bound that takes some hundredths of a second: a merge that
+/// has not ended when the process does begins anew, so it must not take days.
+const SHARES: u64 = 512;
+const MOST_AT_ONCE: u64 = 16_384;
+
+/// When a level has so many runs nevertheless, they are merged at once. That bounds what each read and the commit record
+/// have to look at, however often the process is ended.
+const MOST_RUNS: usize = 4 * FANOUT;
+
 /// A log of at most so many bytes is part of the batch that makes it count; a longer one is written and synced before.
 const LOG_IN_BATCH: usize = 128 << 10;
 
@@ -384,7 +393,9 @@ impl Inner {
             manifest.dead.push(id);
         }
         for mut merge in mem::take(merges) {
-            if merge.step(work as u64, &self.pages)? {
+            let share = (merge.records / SHARES).min(MOST_AT_ONCE).max(work as u64);
+            let records = if merge.width() < MOST_RUNS { share } else { u64::MAX };
+            if merge.step(records, &self.pages)? {
                 merges.push(merge);
             } else {
                 self.end_merge(manifest, merge)?;
@@ -570,11 +581,8 @@ fn read_manifest(pages: &Pages, known: bool) -> Result<Manifest, Failure> {
     Ok(manifest)
 }
 
-/// Removes what a crash left behind.
+/// Removes what a crash left behind, but for runs that the manifest knows to be dead: they go with the next commits.
 fn remove_debris(pages: &Pages, manifest: &Manifest) -> Result<(), Failure> {
-    for id in &manifest.dead {
-        pages.remove_run(*id, usize::MAX)?;
-    }
     for kind in [Kind::Page, Kind::Index, Kind::Long] {
         pages.remove(pages.names(kind, manifest.next_id, u64::MAX, usize::MAX)?.into_iter())?;
     }

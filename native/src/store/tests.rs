@@ -492,6 +492,23 @@ fn no_commit_waits_for_a_whole_merge() {
     assert!(most < 250, "a commit of eight records made {most} writes");
 }
 
+#[test]
+fn runs_stay_few_however_often_the_process_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut most, mut last) = (0, Commit::default());
+    for number in 0..200 {
+        // Each time it ends long before the merge of what is there.
+        let store = open(directory.path());
+        last = commit(number, 2000);
+        store.apply(&last).unwrap();
+        most = most.max(store.runs().len());
+    }
+    assert!((64..=80).contains(&most), "{most} runs");
+    let store = open(directory.path());
+    assert_holds(&store, &last);
+    assert_holds(&store, &commit(0, 2000));
+}
+
 /// Splitmix64.
 fn random(seed: &mut u64) -> u64 {
     *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -2,11 +2,15 @@
 
 use crate::cli::Run;
 use crate::http::Answer;
+use alloy_primitives::keccak256;
+use flate2::Compression;
+use flate2::read::GzEncoder;
 use hyper::StatusCode;
 use hyper::body::Bytes;
+use hyper::header::HeaderValue;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 /// Bytes of all files together, and how many there may be: a page, not somebody's disk.
@@ -50,6 +54,9 @@ pub(crate) struct Site(BTreeMap<String, File>);
 struct File {
     content: &'static str,
     bytes: Bytes,
+    /// If that is less.
+    gzip: Option<Bytes>,
+    etag: HeaderValue,
 }
 
 impl Site {
@@ -100,8 +107,14 @@ impl Site {
     }
 
     fn put(&mut self, name: String, bytes: Vec<u8>) {
+        let mut gzip = Vec::new();
+        // Once, here: nothing of it is left to do when it is asked for.
+        let packed = GzEncoder::new(&*bytes, Compression::default()).read_to_end(&mut gzip);
+        let gzip = (packed.is_ok() && gzip.len() < bytes.len()).then(|| gzip.into());
+        let tag = format!("W/\"{:x}\"", keccak256(&bytes));
+        let etag = HeaderValue::try_from(tag).expect("hexadecimal digits can stand in a header");
         let content = content(&name);
-        self.0.insert(name, File { content, bytes: bytes.into() });
+        self.0.insert(name, File { content, bytes: bytes.into(), gzip, etag });
     }
 
     /// There is a page.
@@ -113,7 +126,9 @@ impl Site {
     pub(super) fn answer(&self, path: &str) -> Option<Answer> {
         let name = if path == "/" { "/index.html" } else { path };
         match self.0.get(name) {
-            Some(file) => Some(Answer::text(StatusCode::OK, file.content, file.bytes.clone())),
+            Some(File { content, bytes, gzip, etag }) => {
+                Some(Answer::file(content, bytes.clone(), gzip.clone(), etag.clone()))
+            }
             None if path == "/" => Some(Answer::text(StatusCode::OK, "text/plain; charset=utf-8", NO_PAGE)),
             None => None,
         }

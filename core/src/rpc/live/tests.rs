@@ -167,6 +167,16 @@ impl World {
         self.ask(method, params)["error"]["message"].as_str().expect("an error").into()
     }
 
+    /// The answer, with what backs it, if it is backed that far.
+    fn wish(&self, method: &str, params: Value, minimum: &str) -> Value {
+        let wish = json!({ "minimum": minimum, "provenance": true });
+        let request = json!({ "id": 1, "method": method, "params": params, "zkReplica": wish });
+        match self.serve_body(&request, self.seed()) {
+            Reply::Answer(answer) => serde_json::from_str(&answer).unwrap(),
+            Reply::Forward(forward) => panic!("{forward:?}"),
+        }
+    }
+
     fn send(&self, transaction: &Bytes) -> Forward {
         match self.serve("eth_sendRawTransaction", json!([transaction]), self.seed()) {
             Reply::Forward(forward) => forward,
@@ -216,19 +226,13 @@ impl World {
 #[test]
 fn what_is_not_backed_far_enough_is_not_begun() {
     let world = World::new();
-    let wish = |method: &str, params: Value, minimum: &str| {
-        let wish = json!({ "minimum": minimum, "provenance": true });
-        let request = json!({ "id": 1, "method": method, "params": params, "zkReplica": wish });
-        match world.serve_body(&request, world.seed()) {
-            Reply::Answer(answer) => serde_json::from_str::<Value>(&answer).unwrap(),
-            Reply::Forward(forward) => panic!("{forward:?}"),
-        }
-    };
+    let wish = |method: &str, params: Value, minimum: &str| world.wish(method, params, minimum);
     let transaction = sign(unsigned(0));
     for (method, params, minimum) in [
         ("eth_sendRawTransaction", json!([transaction]), "verified"),
         ("eth_subscribe", json!(["newPendingTransactions"]), "verified"),
         ("eth_subscribe", json!(["newHeads"]), "virtual"),
+        ("eth_subscribe", json!(["syncing"]), "verified"),
         ("eth_newPendingTransactionFilter", json!([]), "verified"),
         ("eth_newBlockFilter", json!([]), "consolidated"),
         ("eth_newFilter", json!([{}]), "virtual"),
@@ -253,6 +257,31 @@ fn what_is_not_backed_far_enough_is_not_begun() {
         assert_eq!(answer["zkReplica"]["source"], "pool", "{method}: {answer}");
         assert!(answer.to_string().contains(&hash.to_string()), "{answer}");
     }
+}
+
+#[test]
+fn a_nonce_that_counts_what_waits_is_not_verified() {
+    let mut world = World::new();
+    world.rpc.config.strict = true;
+    let pending = json!([sender(), "pending"]);
+    let answer = world.wish("eth_getTransactionCount", pending.clone(), "verified");
+    assert_eq!((&answer["result"], &answer["zkReplica"]["source"]), (&json!("0x0"), &json!("execution")));
+    world.accept(&sign(unsigned(0)));
+    let refused = world.wish("eth_getTransactionCount", pending.clone(), "verified");
+    assert_eq!(refused["error"]["code"], -39002, "{refused}");
+    let answer = world.wish("eth_getTransactionCount", pending, "sequenced");
+    assert_eq!((&answer["result"], &answer["zkReplica"]["source"]), (&json!("0x1"), &json!("pool")));
+}
+
+#[test]
+fn what_is_begun_before_the_first_block_has_its_id() {
+    let world = World::without_a_block(LiveLimits::default());
+    for (method, params) in [("eth_newBlockFilter", json!([])), ("eth_subscribe", json!(["newHeads"]))] {
+        let answer = world.wish(method, params, "verified");
+        assert!(answer["result"].is_string(), "{method}: {answer}");
+        assert_eq!(answer["zkReplica"]["trust"], "verified", "{method}: {answer}");
+    }
+    assert_eq!(world.live.borrow().filters(), 1);
 }
 
 /// Block and whether it was removed, of each log.
