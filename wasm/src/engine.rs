@@ -83,7 +83,7 @@ impl Core {
     ) -> Result<Self, OpenEngineError> {
         let spec = ChainSpec::from_json(chain)?;
         let genesis = Genesis::from_json(genesis)?;
-        let identity = Identity { chain_id: spec.chain_id, genesis: identify(&genesis) };
+        let identity = Identity { chain_id: spec.chain_id, origin: identify(&genesis, chain) };
         let seed =
             keccak256(secret).as_slice().iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte));
         let store = match file {
@@ -359,9 +359,11 @@ impl Machine for Core {
     }
 }
 
-/// Tells two genesis states apart, however their files are written, as the native program does.
-fn identify(genesis: &Genesis) -> B256 {
+/// Tells two genesis states apart, however their files are written, and two files of rules.
+fn identify(genesis: &Genesis, chain: &[u8]) -> B256 {
     let mut hasher = Keccak256::new();
+    hasher.update((chain.len() as u64).to_be_bytes());
+    hasher.update(chain);
     for (address, account) in &genesis.accounts {
         hasher.update(address);
         hasher.update(account.balance.to_be_bytes::<32>());

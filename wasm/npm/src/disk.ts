@@ -151,15 +151,20 @@ function done<T>(request: IDBRequest<T>): Promise<T> {
   });
 }
 
-/** A name for the chain's records: what its files are decides, and the version of their form. */
-export function nameOf({ chain, genesis, checkpoint }: Pick<EngineOptions, 'chain' | 'genesis' | 'checkpoint'>): string {
+/**
+ * A name for the chain's records and for the engine that tabs share. All that decides what is verified decides it, and the
+ * version of the records' form: who names other sources shares nothing.
+ */
+export function nameOf({ chain, genesis, checkpoint, mainNodes, stream }: EngineOptions): string {
   let id: unknown;
   try {
     id = (JSON.parse(chain) as { chainId?: unknown }).chainId;
   } catch {
     // The engine says what is wrong with it.
   }
-  return `v1-${typeof id === 'number' ? id : 0}-${digest(genesis ?? JSON.stringify(checkpoint))}`;
+  const file = typeof stream === 'string' ? stream : stream?.length;
+  const name = JSON.stringify([chain, genesis, checkpoint, mainNodes, file]);
+  return `v2-${typeof id === 'number' ? id : 0}-${digest(name)}`;
 }
 
 /** 53 bits. The log itself says whose it is. */

@@ -47,8 +47,8 @@ const FULL: usize = 64 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) chain_id: u64,
-    /// Tells genesis states apart.
-    pub(crate) genesis: B256,
+    /// Tells genesis states apart, and the rules by which blocks were verified.
+    pub(crate) origin: B256,
 }
 
 impl Identity {
@@ -56,7 +56,7 @@ impl Identity {
         let mut header = [0; HEADER];
         header[..16].copy_from_slice(MAGIC);
         header[16..24].copy_from_slice(&self.chain_id.to_le_bytes());
-        header[24..56].copy_from_slice(self.genesis.as_slice());
+        header[24..56].copy_from_slice(self.origin.as_slice());
         let crc = crc32fast::hash(&header[..60]);
         header[60..].copy_from_slice(&crc.to_le_bytes());
         header
@@ -91,6 +91,8 @@ struct Log {
 struct Disk {
     file: Box<dyn File>,
     cache: Cache,
+    /// Nothing has failed to be written.
+    writes: bool,
 }
 
 impl LogStore {
@@ -119,7 +121,7 @@ impl LogStore {
         }
         let index = Index::new(seed);
         let mut log = Log {
-            disk: Some(Disk { file, cache: Cache::default() }),
+            disk: Some(Disk { file, cache: Cache::default(), writes: true }),
             index,
             tail: Pages::default(),
             open: None,
@@ -159,7 +161,7 @@ impl LogStore {
 
     /// There is a disk, and it works.
     pub(crate) fn is_kept(&self) -> bool {
-        self.0.borrow().disk.is_some()
+        self.0.borrow().is_kept()
     }
 
     /// Bytes that a crash would lose.
@@ -189,6 +191,10 @@ impl Store for LogStore {
 }
 
 impl Log {
+    fn is_kept(&self) -> bool {
+        self.disk.as_ref().is_some_and(|disk| disk.writes)
+    }
+
     fn end(&self) -> u64 {
         self.written + self.tail.len() as u64
     }
@@ -271,7 +277,7 @@ impl Log {
     }
 
     fn flush(&mut self) -> Result<(), FileError> {
-        if self.disk.is_none() || self.tail.len() == 0 {
+        if !self.is_kept() || self.tail.len() == 0 {
             return Ok(());
         }
         self.close();
@@ -292,31 +298,11 @@ impl Log {
                 Ok(())
             }
             Err(error) => {
-                self.retire();
+                // What is written already is read from there on.
+                disk.writes = false;
                 Err(error)
             }
         }
-    }
-
-    /// Goes on without a disk: brings into memory what is there.
-    fn retire(&mut self) {
-        let mut all = Pages::default();
-        let mut at = 0;
-        let mut chunk = vec![0; CHUNK];
-        while at < self.written {
-            let count = usize::try_from(self.written - at).unwrap_or(CHUNK).min(CHUNK);
-            let Some(disk) = &self.disk else { return };
-            if disk.file.read(at, &mut chunk[..count]).is_err() {
-                // Not even reading works: then reading is what will say so.
-                return;
-            }
-            all.push(&chunk[..count]);
-            at += count as u64;
-        }
-        for slice in self.tail.slices() {
-            all.push(slice);
-        }
-        (self.tail, self.written, self.disk) = (all, 0, None);
     }
 
     fn read(&mut self, at: u64, into: &mut [u8]) -> Result<(), StoreError> {

@@ -60,7 +60,7 @@ impl File for Fake {
     }
 }
 
-const IDENTITY: Identity = Identity { chain_id: 7, genesis: B256::repeat_byte(1) };
+const IDENTITY: Identity = Identity { chain_id: 7, origin: B256::repeat_byte(1) };
 
 fn open(disk: &Fake) -> LogStore {
     LogStore::open(Box::new(disk.clone()), IDENTITY, 9).unwrap()
@@ -196,7 +196,7 @@ fn a_log_of_another_chain_is_not_taken() {
     let store = open(&disk);
     store.apply(&commit(0, 1)).unwrap();
     store.flush().unwrap();
-    for identity in [Identity { chain_id: 8, ..IDENTITY }, Identity { genesis: B256::ZERO, ..IDENTITY }] {
+    for identity in [Identity { chain_id: 8, ..IDENTITY }, Identity { origin: B256::ZERO, ..IDENTITY }] {
         let other = Fake::new();
         *other.bytes.borrow_mut() = disk.bytes.borrow().clone();
         let store = LogStore::open(Box::new(other), identity, 9).unwrap();
