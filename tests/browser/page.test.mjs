@@ -321,6 +321,7 @@ describe("a chain that is verified", () => {
       method === "eth_getBalance" ? `0x${(BigInt(result) + 1n).toString(16)}` : result,
     );
     const page = await visit(world, `?mainNode=${query(world, liar.url)}#/address/${HOLDER}`, { allow: [liar.url] });
+    await accept(page);
     await until(async () => (await text(page, ".as-of")).startsWith("State after block 40"));
     const personal = () =>
       liar.asked.filter((method) => /^eth_get(Balance|TransactionCount|Code)|^eth_call/.test(method));
@@ -334,6 +335,56 @@ describe("a chain that is verified", () => {
     await sound(page, "an account that the main node lies about");
     await page.leave();
     liar.close();
+  });
+
+  test("asks before it verifies what a link names, and once", async () => {
+    const other = await proxy(world.devnet, (_method, result) => result);
+    const link = `?mainNode=${query(world, other.url)}`;
+    const page = await visit(world, `${link}#/address/${HOLDER}`, { allow: [other.url] });
+    await heading(page, "This link names another chain than this page.");
+    const host = new URL(other.url).host;
+    assert.equal(await page.locator(".named strong").first().innerText(), host);
+    await page.getByText(`this page’s own: ${world.devnet}`).waitFor();
+    await sound(page, "a link");
+    await page.getByRole("link", { name: "How it works" }).click();
+    await page.getByText("by this link; nothing is verified before you confirm it").waitFor();
+    await page.getByRole("link", { name: "Chain", exact: true }).click();
+    await page.getByRole("link", { name: "Stay with this page’s chain" }).click();
+    await heading(page, "Block 40 is verified.");
+    assert.deepEqual(other.asked, []);
+    await page.goto(`${world.url}${link}#/address/${HOLDER}`);
+    await accept(page);
+    await until(async () => (await text(page, ".as-of")).startsWith("State after block 40"));
+    await page.reload();
+    await until(async () => (await text(page, ".as-of")).startsWith("State after block 40"));
+    // Another coin is another thing to say yes to.
+    await page.goto(`${world.url}${link}&currency=BTC`);
+    await heading(page, "This link names another chain than this page.");
+    await page.leave();
+    other.close();
+  });
+
+  test("keeps what it was told when a network answers with a page of its own, or the disk is full", async () => {
+    const page = await visit(world);
+    await heading(page, "Block 40 is verified.");
+    await until(() => page.evaluate(async () => (await (await caches.open("zk-replica-chain")).keys()).length === 3));
+    let served = 0;
+    await page.context().route(/config\.json|chain\//, (route) => {
+      served += 1;
+      return route.fulfill({ contentType: "text/html", body: "<h1>Please sign in</h1>" });
+    });
+    for (let visits = 0; visits < 2; visits += 1) {
+      await page.reload();
+      await heading(page, "Block 40 is verified.");
+    }
+    assert.ok(served >= 6);
+    await page.context().unroute(/config\.json|chain\//);
+    await page.addInitScript(() => {
+      Cache.prototype.put = () => Promise.reject(new DOMException("", "QuotaExceededError"));
+    });
+    await page.reload();
+    await heading(page, "Block 40 is verified.");
+    await page.leave();
   });
 
   test("takes text from outside as text", async () => {
@@ -637,6 +688,9 @@ describe("a page that nobody has set up", () => {
     await page.getByText("This set-up cannot be used.").waitFor();
     await page.getByText("not an http or https address: ftp://x").waitFor();
     await page.goto(`${world.url}?mainNode=${query(world).replace("genesis-allocs", "nothing")}`);
+    await heading(page, "This link names a chain.");
+    await sound(page, "a link where nothing is set up");
+    await accept(page);
     await page.getByText("There is no genesis file at").waitFor();
     await page.context().close();
   });
@@ -665,6 +719,7 @@ describe("a chain whose main node is gone", () => {
       world,
       "?stream=chain/data-stream.bin.gz&chain=chain/chainspec.json&genesis=chain/genesis-allocs.json",
     );
+    await accept(page);
     await heading(page, /^Verifying block [\d,]+\.$/);
     assert.match(await text(page, "#state"), /^Verifying block/);
     assert.equal(await figure(page, "Main node"), "–");
@@ -682,6 +737,9 @@ describe("a chain whose main node is gone", () => {
     await page.leave();
   });
 });
+
+/** Says yes to what the address bar names. */
+const accept = (page) => page.getByRole("button", { name: "Verify what the link names" }).click();
 
 /** The rest of an address bar that names all of `world`. */
 function query(world, mainNode = world.devnet) {
@@ -711,11 +769,13 @@ async function blockWithLog(world) {
 /** A main node that says something else. */
 async function proxy(target, alter) {
   const asked = [];
+  const bodies = [];
   const server = createServer(async (request, response) => {
     const headers = { "access-control-allow-origin": "*", "access-control-allow-headers": "content-type" };
     if (request.method === "OPTIONS") return response.writeHead(200, headers).end();
     let body = "";
     for await (const part of request) body += part;
+    bodies.push(body);
     const questions = JSON.parse(body);
     const answers = await (
       await fetch(target, { method: "POST", headers: { "content-type": "application/json" }, body })
@@ -731,6 +791,7 @@ async function proxy(target, alter) {
   return {
     url: `http://127.0.0.1:${server.address().port}`,
     asked,
+    bodies,
     close: () => (server.closeAllConnections(), server.close()),
   };
 }
