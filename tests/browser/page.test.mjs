@@ -604,7 +604,8 @@ describe("a main node that lies", () => {
 
   test("is judged again from a file", async () => {
     const page = await visit(world, "#/evidence/now", { viewport: PHONE, colorScheme: "dark" });
-    await page.getByText("This device has verified the same block itself.").waitFor();
+    await page.getByText("This device has verified the same itself.").waitFor();
+    await page.getByText("This device was told so itself.").waitFor();
     await sound(page, "a judgement");
     await page.goto(`${world.url}#/`);
     await page.goto(`${world.url}#/evidence`);
@@ -625,13 +626,55 @@ describe("a main node that lies", () => {
     await page.leave();
   });
 
+  test("is not taken from a file that states something else beside a true hash", async () => {
+    const page = await visit(world, "#/evidence");
+    await page.locator("#state").filter({ hasText: "Main node is wrong" }).waitFor();
+    const file = JSON.parse(world.evidence());
+    const { block } = file.input;
+    // The block as it is true, and a parent that would be younger.
+    block.claims.hash = file.mismatch.details.computed.blockHash;
+    file.parent.timestamp = block.input.timestamp + 1;
+    file.records = { nodes: [], values: [], codes: [], blocks: [] };
+    Object.assign(file.mismatch, {
+      claim: "timestamp",
+      expected: String(block.input.timestamp),
+      computed: "before its parent's",
+      details: { transaction: null, stateKey: null, computed: null },
+    });
+    const forged = Buffer.from(JSON.stringify(file, null, 2));
+    assert.equal(world.judge(forged).verdict, "wrong");
+    const drop = async (name, buffer) => {
+      await page.getByLabel("Drop an evidence file here").setInputFiles({ name, mimeType: "application/json", buffer });
+      await page.getByText(`${name}, `).waitFor();
+    };
+    await drop("forged.json", forged);
+    await page.locator(".judgement .badge.unknown").filter({ hasText: "Not known here" }).waitFor();
+    await page.getByText("not all that the file says with it was found here: timestamp.").waitFor();
+    assert.equal(await page.locator(".judgement .badge.verified").count(), 0);
+    await sound(page, "a forged file");
+    // Other rules make anything wrong.
+    const ruled = JSON.parse(forged);
+    ruled.chain.forks[0].forkId = 11;
+    ruled.batchStart.forkId = 11;
+    ruled.parent.forkId = 11;
+    await drop("ruled.json", Buffer.from(JSON.stringify(ruled, null, 2)));
+    await page.locator(".judgement .badge.unknown").filter({ hasText: "Other rules" }).waitFor();
+    assert.equal(await page.locator(".judgement .badge.verified").count(), 0);
+    // What is true in all its parts is told from it; who said it no file shows.
+    await drop("true.json", world.evidence());
+    await page.locator(".judgement .badge.verified").filter({ hasText: "Verified here" }).waitFor();
+    assert.equal(await page.locator(".judgement .badge.verified").count(), 1);
+    await page.locator(".judgement .badge.unknown").filter({ hasText: "The file’s word" }).waitFor();
+    await page.leave();
+  });
+
   test("is judged from a file by a page that knows no chain", async () => {
     world.setMainNode(null);
     const page = await visit(world, "#/evidence", { allow: [/404 \(Not Found\).*config\.json/] });
     await page
       .getByLabel("Drop an evidence file here")
       .setInputFiles({ name: "chosen.json", mimeType: "application/json", buffer: world.evidence() });
-    await page.getByText("Not known here").waitFor();
+    await page.getByText("Not known here").first().waitFor();
     assert.deepEqual(await page.locator(".judgement .difference dd").allInnerTexts(), [lie.expected, lie.computed]);
     await sound(page, "a judgement without a chain");
     await page.leave();

@@ -368,8 +368,8 @@ function steps(session: Session, { head, proof, batch, proved }: Reading, open: 
           `Batch ${whole(batch.number)}`,
           batch.closed ? "Equal" : "Open",
           batch.closed
-            ? `Closed, with ${count(batch.blocks, "block")} by the rules of fork ${batch.forkId}. Its state root is the one computed here.`
-            : `Open, with ${count(batch.blocks, "block")} so far, by the rules of fork ${batch.forkId}.`,
+            ? `Closed, with ${count(batch.blocks.length, "block")} by the rules of fork ${batch.forkId}. Its state root is the one computed here.`
+            : `Open, with ${count(batch.blocks.length, "block")} so far, by the rules of fork ${batch.forkId}.`,
         ),
     step(
       "verified",
