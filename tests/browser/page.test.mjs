@@ -337,6 +337,54 @@ describe("a chain that is verified", () => {
     liar.close();
   });
 
+  test("tells no main node what one looks up", async () => {
+    const witness = await proxy(world.devnet, (_method, result) => result);
+    const page = await visit(world, `?mainNode=${query(world, witness.url)}`, { allow: [witness.url] });
+    await accept(page);
+    await heading(page, "Block 40 is verified.");
+    const number = await blockWithLog(world);
+    const block = await rpc(world.devnet, "eth_getBlockByNumber", `0x${number.toString(16)}`, false);
+    await lookUp(page, `0x${"ab".repeat(32)}`);
+    await heading(page, "Not found");
+    await lookUp(page, block.hash);
+    await heading(page, `Block ${number}`);
+    await lookUp(page, String(number - 1));
+    await heading(page, `Block ${number - 1}`);
+    await lookUp(page, block.transactions[0]);
+    await heading(page, `Block ${number}`);
+    const personal = witness.bodies.filter((body) => [...block.transactions, "ab".repeat(32)].some((hash) => body.includes(hash)));
+    assert.deepEqual(personal, []);
+    assert.deepEqual(witness.asked.filter((method) => /^eth_getTransaction|^eth_getBlockByHash/.test(method)), []);
+    await page.leave();
+    witness.close();
+  });
+
+  test("marks what the main node leaves out, and does not read without end", async () => {
+    let alter = (block) => block;
+    const liar = await proxy(world.devnet, (method, result) =>
+      method === "zkevm_getFullBlockByNumber" ? alter(result) : result,
+    );
+    const page = await visit(world, `?mainNode=${query(world, liar.url)}#/block/7`, { allow: [liar.url] });
+    await accept(page);
+    const rows = page.locator("table.claims tbody tr");
+    await until(async () => (await rows.count()) === 12);
+    const again = async (words, then) => {
+      alter = then;
+      await page.getByRole("button", { name: "Ask the main node again" }).click();
+      await page.locator(".claims-summary").filter({ hasText: words }).waitFor();
+      return [await rows.filter({ hasText: "Equal" }).count(), await rows.filter({ hasText: "Not said" }).count()];
+    };
+    assert.deepEqual(await again("12 of 12 values", (block) => block), [12, 0]);
+    assert.deepEqual(await again("11 of 12 values", ({ stateRoot: _, ...rest }) => rest), [11, 1]);
+    assert.match(await text(page, ".claims-summary"), /^Not all said/);
+    await sound(page, "a main node that leaves something out");
+    assert.deepEqual(await again("says nothing of this block", () => ({})), [0, 12]);
+    assert.deepEqual(await again("does not have this block any more", () => null), [0, 12]);
+    await again("more than 8 MiB", (block) => ({ ...block, extraData: "0".repeat(9 << 20) }));
+    await page.leave();
+    liar.close();
+  });
+
   test("asks before it verifies what a link names, and once", async () => {
     const other = await proxy(world.devnet, (_method, result) => result);
     const link = `?mainNode=${query(world, other.url)}`;
