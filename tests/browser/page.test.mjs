@@ -435,6 +435,20 @@ describe("a chain that is verified", () => {
     await page.leave();
   });
 
+  test("keeps showing what is verified while the replica looks for a branch", async () => {
+    const page = await visit(world, "", { scripted: true });
+    await heading(page, "Block 40 is verified.");
+    await until(async () => (await page.locator("table.blocks tbody tr").count()) === 20);
+    await page.evaluate(() => (globalThis.testStatus = { verified: null, synced: false, trouble: "it takes its time" }));
+    await page.getByText("The main node cannot be followed.", { exact: true }).waitFor();
+    await heading(page, "Block 40 is verified.");
+    assert.equal(await text(page, "#state"), "Not connected, block 40");
+    assert.equal(await page.locator("table.blocks tbody tr").count(), 20);
+    await lookUp(page, HOLDER);
+    await until(async () => (await text(page, ".as-of")).startsWith("State after block 40"));
+    await page.leave();
+  });
+
   test("takes text from outside as text", async () => {
     const hostile = "<img src=x onerror=alert(1)>\u202e\u0000evil";
     const prepare = (page) =>
