@@ -45,10 +45,8 @@ export interface Block {
 export interface Batch {
   number: number;
   forkId: number;
-  stateRoot: string;
-  closed: boolean;
-  /** Hashes, in order. */
-  blocks: string[];
+  /** Null: it begins before the checkpoint, and not all of it is held here. */
+  content: { stateRoot: string; closed: boolean; /** Hashes, in order. */ blocks: string[] } | null;
 }
 
 /** From which batch on a fork's rules are in force. */
@@ -80,6 +78,8 @@ export class ShapeError extends Error {}
 const TOKEN_GAS = "0x7a120";
 /** Bytes of a token's answer that are read. */
 const TOKEN_ANSWER = 1024;
+/** The error code of what is before the checkpoint. */
+const PRUNED = 4444;
 /** Bytes that a main node's answer to the page may have. */
 const MAIN_NODE_ANSWER = 8 << 20;
 
@@ -149,18 +149,17 @@ export class Chain {
 
   async batch(at: number): Promise<Batch | null> {
     const [batch, fork] = await Promise.all([
-      this.ask("zkevm_getBatchByNumber", hex(at)),
+      this.ask("zkevm_getBatchByNumber", hex(at)).catch((error: unknown) => {
+        if ((error as { code?: unknown }).code === PRUNED) return undefined;
+        throw error;
+      }),
       this.ask("zkevm_getForkIdByBatchNumber", hex(at)),
     ]);
     if (batch === null) return null;
+    const held = { number: at, forkId: number(fork) };
+    if (batch === undefined) return { ...held, content: null };
     const { stateRoot, closed, blocks } = object(batch);
-    return {
-      number: at,
-      forkId: number(fork),
-      stateRoot: text(stateRoot),
-      closed: closed === true,
-      blocks: list(blocks).map(text),
-    };
+    return { ...held, content: { stateRoot: text(stateRoot), closed: closed === true, blocks: list(blocks).map(text) } };
   }
 
   /** The rules by which the replica verifies; none: nobody said which batch has which. */

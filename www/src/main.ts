@@ -13,7 +13,7 @@ import { accountView } from "./views/account";
 import { blockView } from "./views/block";
 import { confirmView } from "./views/confirm";
 import { evidenceView } from "./views/evidence";
-import { headline, homeView } from "./views/home";
+import { contradiction, headline, homeView } from "./views/home";
 import { setupView } from "./views/setup";
 import type { View } from "./views/view";
 
@@ -66,6 +66,7 @@ async function run(config: Config): Promise<void> {
     ...(stream ? { stream } : {}),
   });
   session = new Session(replica, config);
+  if (checkpoint) say(byId("search-hint"), "Answered with proofs, checked on this device. The main node learns what you look at.");
   session.watch(refresh);
   // Ages grow, and what failed is tried again, also while nothing happens.
   setInterval(refresh, 1000);
@@ -189,7 +190,7 @@ function refresh(): void {
   const words: Record<string, string> = {
     wrong: "Main node is wrong",
     offline: `Offline, ${block}`,
-    unsound: "Main node is wrong",
+    unsound: contradiction(session).short,
     trouble: `Not connected, ${block}`,
     starting: "Preparing",
     syncing: endKnown ? `Verifying, ${done}%` : `Verifying ${block}`,
@@ -200,7 +201,7 @@ function refresh(): void {
     const news: Record<string, string> = {
       synced: "Everything that the main node has is verified.",
       offline: "You are offline. Answers are from the last verified block.",
-      unsound: "What the main node says cannot be true: it contradicts itself.",
+      unsound: contradiction(session).long,
       trouble: "The main node cannot be followed. Answers are from the last verified block.",
     };
     announce(news[now] ?? headline(session));

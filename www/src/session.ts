@@ -100,7 +100,9 @@ export class Session {
   private async recall(): Promise<void> {
     const last = this.status.verified?.number;
     if (last === undefined) return;
-    const numbers = Array.from({ length: Math.min(RECALLED, last + 1) }, (_, back) => last - back);
+    // Light mode holds nothing before its checkpoint.
+    const first = this.config.checkpoint?.number ?? 0;
+    const numbers = Array.from({ length: Math.max(0, Math.min(RECALLED, last + 1 - first)) }, (_, back) => last - back);
     const found = await Promise.all(numbers.map((number) => this.chain.summary(number)));
     const oldest = this.recent.at(-1)?.number ?? Infinity;
     this.recent.push(

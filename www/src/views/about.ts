@@ -27,6 +27,11 @@ const LEVELS: [Trust, string][] = [
   ["wrong", "The main node says so, and executing it on this device gives something else."],
 ];
 
+const PRIVACY =
+  "The main node sees that you fetch blocks: all of them, in order, like everybody else. Which addresses, blocks and tokens you look at stays on this device, unless you press a button that says otherwise. There are no cookies, no analytics and nothing from other servers.";
+const PRIVACY_LIGHT =
+  "In light mode each answer needs a proof from the main node: it learns which addresses, tokens and transactions you look at, and that you fetch blocks. There are no cookies, no analytics and nothing from other servers. Without a checkpoint, from genesis on, nobody learns what you look at.";
+
 export function aboutView(found: Found | null): View {
   const config = found?.config;
   const place = (part: object | string) => (typeof part === "string" ? part : "given by whoever serves this page");
@@ -78,7 +83,7 @@ export function aboutView(found: Found | null): View {
       h(
         "p",
         {},
-        "The main node sees that you fetch blocks: all of them, in order, like everybody else. Which addresses, blocks and tokens you look at stays on this device, unless you press a button that says otherwise. There are no cookies, no analytics and nothing from other servers.",
+        config?.checkpoint ? PRIVACY_LIGHT : PRIVACY,
       ),
     ),
     h(

@@ -68,7 +68,9 @@ export function blockView(session: Session, which: number | string, transaction:
         showMissing();
       }
     } catch (error) {
-      if (!closed) fill(body, notice("word", "The replica has no answer.", reason(error)));
+      if (closed) return;
+      if (!settled) fill(under, badge("unknown", "Not available"));
+      fill(body, notice("word", "The replica has no answer.", reason(error)));
     } finally {
       asking = false;
       element.setAttribute("aria-busy", "false");
@@ -90,7 +92,7 @@ export function blockView(session: Session, which: number | string, transaction:
           mismatchPanel(session, mismatch, false),
         ),
       facts(
-        ["Batch", batch ? `${whole(batch.number)}, ${batch.closed ? "closed" : "open"}` : "not known"],
+        ["Batch", batch ? whole(batch.number) + (batch.content ? (batch.content.closed ? ", closed" : ", open") : "") : "not known"],
         ["Fork", batch ? String(batch.forkId) : "not known"],
         ["Transactions", whole(block.transactions.length)],
         ["Gas used", whole(block.gasUsed)],

@@ -13,8 +13,9 @@ import type { Session } from "../session";
 const ETROG = 7;
 
 /** Plain: no mark. */
-type Verdict = { trust: "verified" | "wrong" | "unknown" | "plain"; mark?: string; words: string };
+type Verdict = { trust: "verified" | "given" | "wrong" | "unknown" | "plain"; mark?: string; words: string };
 
+const RULES: Verdict = { trust: "plain", words: "This device follows that chain by the same forks." };
 const SAME: Verdict = { trust: "verified", words: "This device has verified the same itself." };
 const ELSEWHERE: Verdict = {
   trust: "unknown",
@@ -31,11 +32,12 @@ export async function granted(
 ): Promise<HTMLElement[]> {
   const file = read(bytes);
   const ours = session !== null && judgement.chainId === session.status.chainId ? session : null;
-  const rules = await attempt(() => sameRules(ours, file));
+  // What is heard here is written here, from what this replica has verified.
+  const rules = heard ? RULES : await attempt(() => sameRules(ours, file));
   // By other rules, nothing that was verified here is the same.
   const known = rules.trust === "plain" ? ours : null;
   const anchors = await Promise.all(
-    judgement.anchors.map(async (anchor) => item(...said(anchor), await attempt(() => compare(known, anchor, file)))),
+    judgement.anchors.map(async (anchor) => item(...said(anchor), await attempt(() => compare(known, anchor, file, heard)))),
   );
   const which = judgement.chainId === null ? "a chain" : `chain ${judgement.chainId}`;
   return [
@@ -88,7 +90,7 @@ function said(anchor: Anchor): [words: string, details: HTMLElement | null] {
   }
 }
 
-async function compare(session: Session | null, anchor: Anchor, file: File): Promise<Verdict> {
+async function compare(session: Session | null, anchor: Anchor, file: File, heard: boolean): Promise<Verdict> {
   if (anchor.kind === "genesis")
     return {
       trust: "unknown",
@@ -96,21 +98,25 @@ async function compare(session: Session | null, anchor: Anchor, file: File): Pro
       words: "Compare them with the genesis file that you believe.",
     };
   if (!session) return ELSEWHERE;
+  if (heard && anchor.kind === "parent" && anchor.number === session.config.checkpoint?.number)
+    return { trust: "given", words: "It is the checkpoint that you chose." };
+  if (heard) return SAME;
   if (anchor.kind === "repeated") {
     const batch = await session.chain.batch(anchor.batch);
-    const same = batch?.closed && batch.stateRoot === anchor.stateRoot && batch.forkId >= ETROG;
-    return same ? SAME : ELSEWHERE;
+    if (!batch?.content?.closed || batch.forkId < ETROG) return ELSEWHERE;
+    return batch.content.stateRoot === anchor.stateRoot ? SAME : ELSEWHERE;
   }
   const [block, batch] = await Promise.all([session.chain.block(anchor.number), session.chain.batchOf(anchor.number)]);
   if (!block || !batch) return ELSEWHERE;
+  const { content } = batch;
   const place = anchor.batch === batch.number && anchor.forkId === batch.forkId;
-  const fits: [what: string, same: boolean][] =
+  const fits: [what: string, same: boolean | null][] =
     anchor.kind === "known"
       ? [["block info root", block.fields.blockInfoRoot === anchor.blockInfoRoot]]
       : [
           ["timestamp", block.timestamp === anchor.timestamp],
           ["state root", block.stateRoot === anchor.stateRoot && batch.forkId >= ETROG],
-          ["end of the batch", isThere(anchor.batchClosed, batch.closed && batch.blocks.at(-1) === block.hash, file)],
+          ["end of the batch", content && isThere(anchor.batchClosed, content.closed && content.blocks.at(-1) === block.hash, file)],
         ];
   if (block.hash !== anchor.hash)
     return { trust: "wrong", mark: "Another block", words: "The block that this device has verified has another hash." };
@@ -133,7 +139,7 @@ async function sameRules(session: Session | null, { chain }: File): Promise<Verd
   const forks = await session.chain.forks();
   const plain = (list: typeof forks) => JSON.stringify(list.map((fork) => [fork.forkId, fork.fromBatchNumber]));
   if (plain(forks) === plain(chain.forks))
-    return { trust: "plain", words: "This device follows that chain by the same forks." };
+    return RULES;
   return {
     trust: "unknown",
     mark: "Other rules",
