@@ -155,11 +155,7 @@ async function answer({ page, files, evidence, folder, replica, mainNode, more }
     return send(200, "application/json", JSON.stringify(judge(await bytes(request), folder)));
   if (pathname === "/config.json") {
     if (mainNode === null) return send(404, "text/plain", "none");
-    return send(
-      200,
-      "application/json",
-      JSON.stringify({ mainNode, chain: "chain/chainspec.json", ...more }),
-    );
+    return send(200, "application/json", JSON.stringify({ mainNode, chain: "chain/chainspec.json", ...more }));
   }
   const from = pathname.startsWith("/chain/") ? [files, pathname.slice("/chain".length)] : [page, pathname];
   const path = join(from[0], normalize(from[1] === "/" ? "/index.html" : from[1]));

@@ -352,9 +352,14 @@ describe("a chain that is verified", () => {
     await heading(page, `Block ${number - 1}`);
     await lookUp(page, block.transactions[0]);
     await heading(page, `Block ${number}`);
-    const personal = witness.bodies.filter((body) => [...block.transactions, "ab".repeat(32)].some((hash) => body.includes(hash)));
+    const personal = witness.bodies.filter((body) =>
+      [...block.transactions, "ab".repeat(32)].some((hash) => body.includes(hash)),
+    );
     assert.deepEqual(personal, []);
-    assert.deepEqual(witness.asked.filter((method) => /^eth_getTransaction|^eth_getBlockByHash/.test(method)), []);
+    assert.deepEqual(
+      witness.asked.filter((method) => /^eth_getTransaction|^eth_getBlockByHash/.test(method)),
+      [],
+    );
     await page.leave();
     witness.close();
   });
@@ -439,7 +444,9 @@ describe("a chain that is verified", () => {
     const page = await visit(world, "", { scripted: true });
     await heading(page, "Block 40 is verified.");
     await until(async () => (await page.locator("table.blocks tbody tr").count()) === 20);
-    await page.evaluate(() => (globalThis.testStatus = { verified: null, synced: false, trouble: "it takes its time" }));
+    await page.evaluate(
+      () => (globalThis.testStatus = { verified: null, synced: false, trouble: "it takes its time" }),
+    );
     await page.getByText("The main node cannot be followed.", { exact: true }).waitFor();
     await heading(page, "Block 40 is verified.");
     assert.equal(await text(page, "#state"), "Not connected, block 40");
@@ -814,111 +821,126 @@ describe("a page that nobody has set up", () => {
   });
 });
 
-describe("a chain from a checkpoint on", { skip: !hasPackage && "SKIPPED: the package in wasm/npm is not built" }, () => {
-  const START = 25;
-  let world;
-  let checkpoint;
-  before(async () => {
-    world = await open();
-    const { number, hash, stateRoot } = await rpc(world.devnet, "eth_getBlockByNumber", `0x${START.toString(16)}`, false);
-    checkpoint = { number: Number(number), hash, stateRoot };
-    world.setMore({ checkpoint });
-  });
-
-  test("is verified without its genesis, and answers with proofs", async () => {
-    const wanted = [];
-    const page = await visit(world, "", {
-      prepare: (page) => page.on("request", (request) => wanted.push(request.url())),
+describe(
+  "a chain from a checkpoint on",
+  { skip: !hasPackage && "SKIPPED: the package in wasm/npm is not built" },
+  () => {
+    const START = 25;
+    let world;
+    let checkpoint;
+    before(async () => {
+      world = await open();
+      const { number, hash, stateRoot } = await rpc(
+        world.devnet,
+        "eth_getBlockByNumber",
+        `0x${START.toString(16)}`,
+        false,
+      );
+      checkpoint = { number: Number(number), hash, stateRoot };
+      world.setMore({ checkpoint });
     });
-    await heading(page, "Block 40 is verified.");
-    await page.getByText("light: proofs from a checkpoint").waitFor();
-    await page.getByText("The main node learns what you look at.").waitFor();
-    await until(async () => (await page.locator("table.blocks tbody tr").count()) === BLOCKS - START);
-    await lookUp(page, HOLDER);
-    await until(async () => (await text(page, ".balance")).includes("ETH"));
-    const balance = BigInt(await rpc(world.devnet, "eth_getBalance", HOLDER, "latest")).toString();
-    assert.equal(await text(page, ".balance"), `${decimal(balance, 18)} ETH`);
-    assert.equal((await text(page, ".card-head .badge")).trim(), "Proved");
-    const steps = await page.locator(".trail > li h3").allInnerTexts();
-    assert.deepEqual(
-      steps.map((step) => step.replace(/\s+/g, " ")),
-      ["Checkpoint Your choice", "L1 Not asked", "Batch 5", "Block 40 Proved", "Proof Hashes fit"],
-    );
-    const field = page.getByLabel("Add a token by the address of its contract");
-    await field.fill(TOKEN);
-    await field.press("Enter");
-    await page.locator(".tokens li").filter({ hasText: "DEV" }).waitFor();
-    await sound(page, "a proved account");
-    await lookUp(page, "30");
-    await heading(page, "Block 30");
-    await page.locator("table.claims tbody tr").first().waitFor();
-    const block = await rpc(world.devnet, "eth_getBlockByNumber", "0x1e", false);
-    assert.equal(await text(page, "table.claims tbody tr code"), block.hash);
-    await lookUp(page, "7");
-    await page.getByText("it is before the checkpoint, block 25").waitFor();
-    await page.getByRole("link", { name: "How it works" }).click();
-    await page.getByText("it learns which addresses, tokens and transactions you look at").waitFor();
-    await page.getByText(`block 25, ${checkpoint.hash}`).waitFor();
-    assert.deepEqual(wanted.filter((url) => url.includes("genesis")), []);
-    await page.leave();
-  });
 
-  test("is verified from what the form names", async () => {
-    world.setMainNode(null);
-    const page = await visit(world, "", { viewport: PHONE, allow: [/404 \(Not Found\).*config\.json/] });
-    await page.getByLabel("Main node", { exact: true }).fill(world.devnet);
-    await page.getByLabel("Chain specification", { exact: true }).fill("chain/chainspec.json");
-    const field = page.getByLabel("Checkpoint, in place of genesis");
-    const send = () => page.getByRole("button", { name: "Verify this chain" }).click();
-    await field.fill(`25,${checkpoint.hash}`);
-    await send();
-    await page.getByRole("alert").filter({ hasText: "A checkpoint is a block’s number, its hash and its state root" }).waitFor();
-    await sound(page, "the form with a checkpoint that is none");
-    await field.fill(`25, ${checkpoint.hash} ${checkpoint.stateRoot}`);
-    await page.getByLabel("Recording").fill("https://streams.example.org/data-stream.bin");
-    await send();
-    await page.getByRole("alert").filter({ hasText: "name no genesis and no recording" }).waitFor();
-    await page.getByLabel("Recording").fill("");
-    await send();
-    await heading(page, "Block 40 is verified.");
-    assert.match(page.url(), /checkpoint=25%2C0x/);
-    await page.leave();
-    world.setMainNode(world.devnet);
-  });
+    test("is verified without its genesis, and answers with proofs", async () => {
+      const wanted = [];
+      const page = await visit(world, "", {
+        prepare: (page) => page.on("request", (request) => wanted.push(request.url())),
+      });
+      await heading(page, "Block 40 is verified.");
+      await page.getByText("light: proofs from a checkpoint").waitFor();
+      await page.getByText("The main node learns what you look at.").waitFor();
+      await until(async () => (await page.locator("table.blocks tbody tr").count()) === BLOCKS - START);
+      await lookUp(page, HOLDER);
+      await until(async () => (await text(page, ".balance")).includes("ETH"));
+      const balance = BigInt(await rpc(world.devnet, "eth_getBalance", HOLDER, "latest")).toString();
+      assert.equal(await text(page, ".balance"), `${decimal(balance, 18)} ETH`);
+      assert.equal((await text(page, ".card-head .badge")).trim(), "Proved");
+      const steps = await page.locator(".trail > li h3").allInnerTexts();
+      assert.deepEqual(
+        steps.map((step) => step.replace(/\s+/g, " ")),
+        ["Checkpoint Your choice", "L1 Not asked", "Batch 5", "Block 40 Proved", "Proof Hashes fit"],
+      );
+      const field = page.getByLabel("Add a token by the address of its contract");
+      await field.fill(TOKEN);
+      await field.press("Enter");
+      await page.locator(".tokens li").filter({ hasText: "DEV" }).waitFor();
+      await sound(page, "a proved account");
+      await lookUp(page, "30");
+      await heading(page, "Block 30");
+      await page.locator("table.claims tbody tr").first().waitFor();
+      const block = await rpc(world.devnet, "eth_getBlockByNumber", "0x1e", false);
+      assert.equal(await text(page, "table.claims tbody tr code"), block.hash);
+      await lookUp(page, "7");
+      await page.getByText("it is before the checkpoint, block 25").waitFor();
+      await page.getByRole("link", { name: "How it works" }).click();
+      await page.getByText("it learns which addresses, tokens and transactions you look at").waitFor();
+      await page.getByText(`block 25, ${checkpoint.hash}`).waitFor();
+      assert.deepEqual(
+        wanted.filter((url) => url.includes("genesis")),
+        [],
+      );
+      await page.leave();
+    });
 
-  test("is not verified from a block that is none of it", async () => {
-    world.setMore({ checkpoint: { ...checkpoint, stateRoot: `0x${"00".repeat(32)}` } });
-    const page = await visit(world);
-    await page.locator(".notice.wrong").filter({ hasText: "The main node contradicts the checkpoint" }).waitFor();
-    assert.equal(await text(page, "#state"), "Checkpoint contradicted");
-    await heading(page, "Preparing to verify the chain.");
-    await lookUp(page, HOLDER);
-    await page.getByText("No block is verified yet.").waitFor();
-    assert.equal(await text(page, ".balance"), "…");
-    await sound(page, "a checkpoint that is none");
-    await page.leave();
-    world.setMore({ checkpoint });
-  });
+    test("is verified from what the form names", async () => {
+      world.setMainNode(null);
+      const page = await visit(world, "", { viewport: PHONE, allow: [/404 \(Not Found\).*config\.json/] });
+      await page.getByLabel("Main node", { exact: true }).fill(world.devnet);
+      await page.getByLabel("Chain specification", { exact: true }).fill("chain/chainspec.json");
+      const field = page.getByLabel("Checkpoint, in place of genesis");
+      const send = () => page.getByRole("button", { name: "Verify this chain" }).click();
+      await field.fill(`25,${checkpoint.hash}`);
+      await send();
+      await page
+        .getByRole("alert")
+        .filter({ hasText: "A checkpoint is a block’s number, its hash and its state root" })
+        .waitFor();
+      await sound(page, "the form with a checkpoint that is none");
+      await field.fill(`25, ${checkpoint.hash} ${checkpoint.stateRoot}`);
+      await page.getByLabel("Recording").fill("https://streams.example.org/data-stream.bin");
+      await send();
+      await page.getByRole("alert").filter({ hasText: "name no genesis and no recording" }).waitFor();
+      await page.getByLabel("Recording").fill("");
+      await send();
+      await heading(page, "Block 40 is verified.");
+      assert.match(page.url(), /checkpoint=25%2C0x/);
+      await page.leave();
+      world.setMainNode(world.devnet);
+    });
 
-  test("is shown in red where the main node lies", async () => {
-    const page = await visit(world);
-    await heading(page, "Block 40 is verified.");
-    await rpc(world.devnet, "devnet_lie", "gas-used", BLOCKS + 1);
-    await rpc(world.devnet, "devnet_mine", 2);
-    await heading(page, "The main node is wrong about block 41.");
-    let lie;
-    await until(async () => (lie = (await (await fetch(`${world.replica}/status`)).json()).mismatch));
-    const { claim, expected, computed } = lie;
-    assert.equal(await page.locator(".mismatch .where strong").innerText(), claim);
-    assert.deepEqual(await page.locator(".mismatch .difference dd").allInnerTexts(), [expected, computed]);
-    assert.equal(await figure(page, "Verified"), "40");
-    await page.getByRole("link", { name: "Execute it again" }).click();
-    await page.getByText("This device has verified the same itself.").waitFor();
-    assert.deepEqual(await page.locator(".judgement .difference dd").allInnerTexts(), [expected, computed]);
-    await sound(page, "a judgement in light mode");
-    await page.leave();
-  });
-});
+    test("is not verified from a block that is none of it", async () => {
+      world.setMore({ checkpoint: { ...checkpoint, stateRoot: `0x${"00".repeat(32)}` } });
+      const page = await visit(world);
+      await page.locator(".notice.wrong").filter({ hasText: "The main node contradicts the checkpoint" }).waitFor();
+      assert.equal(await text(page, "#state"), "Checkpoint contradicted");
+      await heading(page, "Preparing to verify the chain.");
+      await lookUp(page, HOLDER);
+      await page.getByText("No block is verified yet.").waitFor();
+      assert.equal(await text(page, ".balance"), "…");
+      await sound(page, "a checkpoint that is none");
+      await page.leave();
+      world.setMore({ checkpoint });
+    });
+
+    test("is shown in red where the main node lies", async () => {
+      const page = await visit(world);
+      await heading(page, "Block 40 is verified.");
+      await rpc(world.devnet, "devnet_lie", "gas-used", BLOCKS + 1);
+      await rpc(world.devnet, "devnet_mine", 2);
+      await heading(page, "The main node is wrong about block 41.");
+      let lie;
+      await until(async () => (lie = (await (await fetch(`${world.replica}/status`)).json()).mismatch));
+      const { claim, expected, computed } = lie;
+      assert.equal(await page.locator(".mismatch .where strong").innerText(), claim);
+      assert.deepEqual(await page.locator(".mismatch .difference dd").allInnerTexts(), [expected, computed]);
+      assert.equal(await figure(page, "Verified"), "40");
+      await page.getByRole("link", { name: "Execute it again" }).click();
+      await page.getByText("This device has verified the same itself.").waitFor();
+      assert.deepEqual(await page.locator(".judgement .difference dd").allInnerTexts(), [expected, computed]);
+      await sound(page, "a judgement in light mode");
+      await page.leave();
+    });
+  },
+);
 
 describe("a chain whose main node is gone", () => {
   const missing = !hasPackage ? "the package in wasm/npm is not built" : !hasRecording && "there is no recording";

@@ -159,7 +159,10 @@ export class Chain {
     const held = { number: at, forkId: number(fork) };
     if (batch === undefined) return { ...held, content: null };
     const { stateRoot, closed, blocks } = object(batch);
-    return { ...held, content: { stateRoot: text(stateRoot), closed: closed === true, blocks: list(blocks).map(text) } };
+    return {
+      ...held,
+      content: { stateRoot: text(stateRoot), closed: closed === true, blocks: list(blocks).map(text) },
+    };
   }
 
   /** The rules by which the replica verifies; none: nobody said which batch has which. */

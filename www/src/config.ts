@@ -96,7 +96,14 @@ export function fromQuery(query: URLSearchParams): Config {
 }
 
 function fromFile(found: unknown): Config {
-  const { mainNode: nodes, chain, genesis, checkpoint: light, stream, currency } = (found ?? {}) as Record<string, unknown>;
+  const {
+    mainNode: nodes,
+    chain,
+    genesis,
+    checkpoint: light,
+    stream,
+    currency,
+  } = (found ?? {}) as Record<string, unknown>;
   const named = (Array.isArray(nodes) ? nodes : [nodes]).filter((node) => typeof node === "string");
   const part = (value: unknown, what: string) => {
     if (typeof value === "string") return file(value, what);

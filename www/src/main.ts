@@ -66,7 +66,8 @@ async function run(config: Config): Promise<void> {
     ...(stream ? { stream } : {}),
   });
   session = new Session(replica, config);
-  if (checkpoint) say(byId("search-hint"), "Answered with proofs, checked on this device. The main node learns what you look at.");
+  if (checkpoint)
+    say(byId("search-hint"), "Answered with proofs, checked on this device. The main node learns what you look at.");
   session.watch(refresh);
   // Ages grow, and what failed is tried again, also while nothing happens.
   setInterval(refresh, 1000);

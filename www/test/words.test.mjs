@@ -80,7 +80,11 @@ test("a token's name is asked for once, with little gas, and little of it is rea
   const asked = [];
   const word = (value) => BigInt(value).toString(16).padStart(64, "0");
   const long = "41".repeat(4 << 20);
-  const answers = { "0x70a08231": `0x${word(7)}`, "0x95d89b41": `0x${word(32)}${word(4 << 20)}${long}`, "0x313ce567": `0x${word(18)}` };
+  const answers = {
+    "0x70a08231": `0x${word(7)}`,
+    "0x95d89b41": `0x${word(32)}${word(4 << 20)}${long}`,
+    "0x313ce567": `0x${word(18)}`,
+  };
   const provider = {
     async request({ method, params: [call] }) {
       assert.equal(method, "eth_call");

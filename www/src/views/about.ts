@@ -80,11 +80,7 @@ export function aboutView(found: Found | null): View {
       "section",
       { "aria-labelledby": "privacy" },
       h("h2", { id: "privacy" }, "Who learns what"),
-      h(
-        "p",
-        {},
-        config?.checkpoint ? PRIVACY_LIGHT : PRIVACY,
-      ),
+      h("p", {}, config?.checkpoint ? PRIVACY_LIGHT : PRIVACY),
     ),
     h(
       "section",
@@ -95,7 +91,9 @@ export function aboutView(found: Found | null): View {
             ["Main node", config.mainNodes.join(", ")],
             ["Chain file", place(config.chain)],
             config.genesis ? ["Genesis file", place(config.genesis)] : null,
-            config.checkpoint ? ["Checkpoint", `block ${whole(config.checkpoint.number)}, ${config.checkpoint.hash}`] : null,
+            config.checkpoint
+              ? ["Checkpoint", `block ${whole(config.checkpoint.number)}, ${config.checkpoint.hash}`]
+              : null,
             config.stream ? ["Recording", config.stream] : null,
             found.byLink ? ["Chosen", "by this link; nothing is verified before you confirm it"] : null,
           )

@@ -92,7 +92,12 @@ export function blockView(session: Session, which: number | string, transaction:
           mismatchPanel(session, mismatch, false),
         ),
       facts(
-        ["Batch", batch ? whole(batch.number) + (batch.content ? (batch.content.closed ? ", closed" : ", open") : "") : "not known"],
+        [
+          "Batch",
+          batch
+            ? whole(batch.number) + (batch.content ? (batch.content.closed ? ", closed" : ", open") : "")
+            : "not known",
+        ],
         ["Fork", batch ? String(batch.forkId) : "not known"],
         ["Transactions", whole(block.transactions.length)],
         ["Gas used", whole(block.gasUsed)],

@@ -37,7 +37,13 @@ export function confirmView({ config, own }: Found, accept: (config: Config) => 
       "Go on only if you know these names.",
       "Compare them with a source that you believe. Nothing was asked of them yet, and you are asked once.",
     ),
-    h("div", { class: "actions" }, own ? home : null, yes, h("a", { class: "button", href: "#/setup" }, "Set up a chain")),
+    h(
+      "div",
+      { class: "actions" },
+      own ? home : null,
+      yes,
+      h("a", { class: "button", href: "#/setup" }, "Set up a chain"),
+    ),
   );
   return { title: "By this link", element };
 }

@@ -134,12 +134,7 @@ function result(file: File, judgement: Judgement, taken: HTMLElement[], heard: b
       named,
     );
   }
-  const assumed = h(
-    "section",
-    {},
-    h("h2", {}, "What this takes for granted"),
-    h("ul", { class: "anchors" }, ...taken),
-  );
+  const assumed = h("section", {}, h("h2", {}, "What this takes for granted"), h("ul", { class: "anchors" }, ...taken));
   const { mismatch } = judgement;
   if (judgement.verdict === "true" || !mismatch) {
     return notice(

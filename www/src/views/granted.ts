@@ -37,7 +37,9 @@ export async function granted(
   // By other rules, nothing that was verified here is the same.
   const known = rules.trust === "plain" ? ours : null;
   const anchors = await Promise.all(
-    judgement.anchors.map(async (anchor) => item(...said(anchor), await attempt(() => compare(known, anchor, file, heard)))),
+    judgement.anchors.map(async (anchor) =>
+      item(...said(anchor), await attempt(() => compare(known, anchor, file, heard))),
+    ),
   );
   const which = judgement.chainId === null ? "a chain" : `chain ${judgement.chainId}`;
   return [
@@ -54,7 +56,13 @@ export async function granted(
 }
 
 function item(words: string, details: HTMLElement | null, { trust, mark, words: verdict }: Verdict): HTMLElement {
-  return h("li", {}, h("p", {}, words), details, h("p", {}, trust === "plain" ? null : badge(trust, mark), ` ${verdict}`));
+  return h(
+    "li",
+    {},
+    h("p", {}, words),
+    details,
+    h("p", {}, trust === "plain" ? null : badge(trust, mark), ` ${verdict}`),
+  );
 }
 
 /** What cannot be asked is not known. */
@@ -116,10 +124,17 @@ async function compare(session: Session | null, anchor: Anchor, file: File, hear
       : [
           ["timestamp", block.timestamp === anchor.timestamp],
           ["state root", block.stateRoot === anchor.stateRoot && batch.forkId >= ETROG],
-          ["end of the batch", content && isThere(anchor.batchClosed, content.closed && content.blocks.at(-1) === block.hash, file)],
+          [
+            "end of the batch",
+            content && isThere(anchor.batchClosed, content.closed && content.blocks.at(-1) === block.hash, file),
+          ],
         ];
   if (block.hash !== anchor.hash)
-    return { trust: "wrong", mark: "Another block", words: "The block that this device has verified has another hash." };
+    return {
+      trust: "wrong",
+      mark: "Another block",
+      words: "The block that this device has verified has another hash.",
+    };
   const other = [["batch", place] as const, ...fits].filter(([, same]) => !same).map(([what]) => what);
   if (other.length === 0) return SAME;
   return {
@@ -138,8 +153,7 @@ async function sameRules(session: Session | null, { chain }: File): Promise<Verd
   if (!session) return ELSEWHERE;
   const forks = await session.chain.forks();
   const plain = (list: typeof forks) => JSON.stringify(list.map((fork) => [fork.forkId, fork.fromBatchNumber]));
-  if (plain(forks) === plain(chain.forks))
-    return RULES;
+  if (plain(forks) === plain(chain.forks)) return RULES;
   return {
     trust: "unknown",
     mark: "Other rules",

@@ -216,7 +216,10 @@ function difficulty(session: Session): HTMLElement | null {
 /** What it means that answers of the main node cannot be true. */
 export function contradiction({ status }: Session): { short: string; long: string } {
   if (status.mode === "light" && !status.verified) {
-    return { short: "Checkpoint contradicted", long: "The main node contradicts the checkpoint: one of the two is not true." };
+    return {
+      short: "Checkpoint contradicted",
+      long: "The main node contradicts the checkpoint: one of the two is not true.",
+    };
   }
   return { short: "Main node is wrong", long: "What the main node says cannot be true: it contradicts itself." };
 }
