@@ -93,11 +93,11 @@ async function world(pages, folder, files, devnet, source, mainNode) {
     { http: /serving Web3 at (http:\S+)/ },
   );
   const evidence = () => newest(join(folder, "evidence"));
-  const site = { mainNode };
+  const site = { mainNode, more: { genesis: "chain/genesis-allocs.json" } };
   const serve = async (page) => {
     const server = createServer((request, response) => {
       answer(
-        { page, files, evidence, folder, replica: replica.http, mainNode: site.mainNode },
+        { page, files, evidence, folder, replica: replica.http, mainNode: site.mainNode, more: site.more },
         request,
         response,
       ).catch((error) => {
@@ -122,6 +122,8 @@ async function world(pages, folder, files, devnet, source, mainNode) {
     judge: (file) => judge(file, folder),
     /** What config.json says from now on; null: there is none. */
     setMainNode: (address) => (site.mainNode = address),
+    /** What config.json says beside main node and chain. */
+    setMore: (more) => (site.more = more),
     stopDevnet: () => devnet.stop(),
     async close() {
       for (const server of [shipped, scripted]) {
@@ -134,7 +136,7 @@ async function world(pages, folder, files, devnet, source, mainNode) {
   };
 }
 
-async function answer({ page, files, evidence, folder, replica, mainNode }, request, response) {
+async function answer({ page, files, evidence, folder, replica, mainNode, more }, request, response) {
   const { pathname } = new URL(request.url, "http://127.0.0.1");
   const send = (status, type, body) =>
     response.writeHead(status, { "content-type": type, "cache-control": "no-store" }).end(body);
@@ -153,11 +155,7 @@ async function answer({ page, files, evidence, folder, replica, mainNode }, requ
     return send(200, "application/json", JSON.stringify(judge(await bytes(request), folder)));
   if (pathname === "/config.json") {
     if (mainNode === null) return send(404, "text/plain", "none");
-    return send(
-      200,
-      "application/json",
-      JSON.stringify({ mainNode, chain: "chain/chainspec.json", genesis: "chain/genesis-allocs.json" }),
-    );
+    return send(200, "application/json", JSON.stringify({ mainNode, chain: "chain/chainspec.json", ...more }));
   }
   const from = pathname.startsWith("/chain/") ? [files, pathname.slice("/chain".length)] : [page, pathname];
   const path = join(from[0], normalize(from[1] === "/" ? "/index.html" : from[1]));
@@ -187,9 +185,8 @@ function judge(file, folder) {
   }
   const { chain, mismatch: found, parent } = JSON.parse(file);
   const { block, batch, claim, expected, computed } = found;
-  const anchors = parent
-    ? [{ kind: "parent", number: parent.number, hash: parent.hash, stateRoot: parent.stateRoot }]
-    : [];
+  const { totals: _, ...anchor } = parent ?? {};
+  const anchors = parent ? [{ kind: "parent", ...anchor }] : [];
   return {
     ...nothing,
     verdict: code === 0 ? "wrong" : "true",

@@ -321,6 +321,7 @@ describe("a chain that is verified", () => {
       method === "eth_getBalance" ? `0x${(BigInt(result) + 1n).toString(16)}` : result,
     );
     const page = await visit(world, `?mainNode=${query(world, liar.url)}#/address/${HOLDER}`, { allow: [liar.url] });
+    await accept(page);
     await until(async () => (await text(page, ".as-of")).startsWith("State after block 40"));
     const personal = () =>
       liar.asked.filter((method) => /^eth_get(Balance|TransactionCount|Code)|^eth_call/.test(method));
@@ -334,6 +335,125 @@ describe("a chain that is verified", () => {
     await sound(page, "an account that the main node lies about");
     await page.leave();
     liar.close();
+  });
+
+  test("tells no main node what one looks up", async () => {
+    const witness = await proxy(world.devnet, (_method, result) => result);
+    const page = await visit(world, `?mainNode=${query(world, witness.url)}`, { allow: [witness.url] });
+    await accept(page);
+    await heading(page, "Block 40 is verified.");
+    const number = await blockWithLog(world);
+    const block = await rpc(world.devnet, "eth_getBlockByNumber", `0x${number.toString(16)}`, false);
+    await lookUp(page, `0x${"ab".repeat(32)}`);
+    await heading(page, "Not found");
+    await lookUp(page, block.hash);
+    await heading(page, `Block ${number}`);
+    await lookUp(page, String(number - 1));
+    await heading(page, `Block ${number - 1}`);
+    await lookUp(page, block.transactions[0]);
+    await heading(page, `Block ${number}`);
+    const personal = witness.bodies.filter((body) =>
+      [...block.transactions, "ab".repeat(32)].some((hash) => body.includes(hash)),
+    );
+    assert.deepEqual(personal, []);
+    assert.deepEqual(
+      witness.asked.filter((method) => /^eth_getTransaction|^eth_getBlockByHash/.test(method)),
+      [],
+    );
+    await page.leave();
+    witness.close();
+  });
+
+  test("marks what the main node leaves out, and does not read without end", async () => {
+    let alter = (block) => block;
+    const liar = await proxy(world.devnet, (method, result) =>
+      method === "zkevm_getFullBlockByNumber" ? alter(result) : result,
+    );
+    const page = await visit(world, `?mainNode=${query(world, liar.url)}#/block/7`, { allow: [liar.url] });
+    await accept(page);
+    const rows = page.locator("table.claims tbody tr");
+    await until(async () => (await rows.count()) === 12);
+    const again = async (words, then) => {
+      alter = then;
+      await page.getByRole("button", { name: "Ask the main node again" }).click();
+      await page.locator(".claims-summary").filter({ hasText: words }).waitFor();
+      return [await rows.filter({ hasText: "Equal" }).count(), await rows.filter({ hasText: "Not said" }).count()];
+    };
+    assert.deepEqual(await again("12 of 12 values", (block) => block), [12, 0]);
+    assert.deepEqual(await again("11 of 12 values", ({ stateRoot: _, ...rest }) => rest), [11, 1]);
+    assert.match(await text(page, ".claims-summary"), /^Not all said/);
+    await sound(page, "a main node that leaves something out");
+    assert.deepEqual(await again("says nothing of this block", () => ({})), [0, 12]);
+    assert.deepEqual(await again("does not have this block any more", () => null), [0, 12]);
+    await again("more than 8 MiB", (block) => ({ ...block, extraData: "0".repeat(9 << 20) }));
+    await page.leave();
+    liar.close();
+  });
+
+  test("asks before it verifies what a link names, and once", async () => {
+    const other = await proxy(world.devnet, (_method, result) => result);
+    const link = `?mainNode=${query(world, other.url)}`;
+    const page = await visit(world, `${link}#/address/${HOLDER}`, { allow: [other.url] });
+    await heading(page, "This link names another chain than this page.");
+    const host = new URL(other.url).host;
+    assert.equal(await page.locator(".named strong").first().innerText(), host);
+    await page.getByText(`this page’s own: ${world.devnet}`).waitFor();
+    await sound(page, "a link");
+    await page.getByRole("link", { name: "How it works" }).click();
+    await page.getByText("by this link; nothing is verified before you confirm it").waitFor();
+    await page.getByRole("link", { name: "Chain", exact: true }).click();
+    await page.getByRole("link", { name: "Stay with this page’s chain" }).click();
+    await heading(page, "Block 40 is verified.");
+    assert.deepEqual(other.asked, []);
+    await page.goto(`${world.url}${link}#/address/${HOLDER}`);
+    await accept(page);
+    await until(async () => (await text(page, ".as-of")).startsWith("State after block 40"));
+    await page.reload();
+    await until(async () => (await text(page, ".as-of")).startsWith("State after block 40"));
+    // Another coin is another thing to say yes to.
+    await page.goto(`${world.url}${link}&currency=BTC`);
+    await heading(page, "This link names another chain than this page.");
+    await page.leave();
+    other.close();
+  });
+
+  test("keeps what it was told when a network answers with a page of its own, or the disk is full", async () => {
+    const page = await visit(world);
+    await heading(page, "Block 40 is verified.");
+    await until(() => page.evaluate(async () => (await (await caches.open("zk-replica-chain")).keys()).length === 3));
+    let served = 0;
+    await page.context().route(/config\.json|chain\//, (route) => {
+      served += 1;
+      return route.fulfill({ contentType: "text/html", body: "<h1>Please sign in</h1>" });
+    });
+    for (let visits = 0; visits < 2; visits += 1) {
+      await page.reload();
+      await heading(page, "Block 40 is verified.");
+    }
+    assert.ok(served >= 6);
+    await page.context().unroute(/config\.json|chain\//);
+    await page.addInitScript(() => {
+      Cache.prototype.put = () => Promise.reject(new DOMException("", "QuotaExceededError"));
+    });
+    await page.reload();
+    await heading(page, "Block 40 is verified.");
+    await page.leave();
+  });
+
+  test("keeps showing what is verified while the replica looks for a branch", async () => {
+    const page = await visit(world, "", { scripted: true });
+    await heading(page, "Block 40 is verified.");
+    await until(async () => (await page.locator("table.blocks tbody tr").count()) === 20);
+    await page.evaluate(
+      () => (globalThis.testStatus = { verified: null, synced: false, trouble: "it takes its time" }),
+    );
+    await page.getByText("The main node cannot be followed.", { exact: true }).waitFor();
+    await heading(page, "Block 40 is verified.");
+    assert.equal(await text(page, "#state"), "Not connected, block 40");
+    assert.equal(await page.locator("table.blocks tbody tr").count(), 20);
+    await lookUp(page, HOLDER);
+    await until(async () => (await text(page, ".as-of")).startsWith("State after block 40"));
+    await page.leave();
   });
 
   test("takes text from outside as text", async () => {
@@ -553,7 +673,8 @@ describe("a main node that lies", () => {
 
   test("is judged again from a file", async () => {
     const page = await visit(world, "#/evidence/now", { viewport: PHONE, colorScheme: "dark" });
-    await page.getByText("This device has verified the same block itself.").waitFor();
+    await page.getByText("This device has verified the same itself.").waitFor();
+    await page.getByText("This device was told so itself.").waitFor();
     await sound(page, "a judgement");
     await page.goto(`${world.url}#/`);
     await page.goto(`${world.url}#/evidence`);
@@ -574,13 +695,55 @@ describe("a main node that lies", () => {
     await page.leave();
   });
 
+  test("is not taken from a file that states something else beside a true hash", async () => {
+    const page = await visit(world, "#/evidence");
+    await page.locator("#state").filter({ hasText: "Main node is wrong" }).waitFor();
+    const file = JSON.parse(world.evidence());
+    const { block } = file.input;
+    // The block as it is true, and a parent that would be younger.
+    block.claims.hash = file.mismatch.details.computed.blockHash;
+    file.parent.timestamp = block.input.timestamp + 1;
+    file.records = { nodes: [], values: [], codes: [], blocks: [] };
+    Object.assign(file.mismatch, {
+      claim: "timestamp",
+      expected: String(block.input.timestamp),
+      computed: "before its parent's",
+      details: { transaction: null, stateKey: null, computed: null },
+    });
+    const forged = Buffer.from(JSON.stringify(file, null, 2));
+    assert.equal(world.judge(forged).verdict, "wrong");
+    const drop = async (name, buffer) => {
+      await page.getByLabel("Drop an evidence file here").setInputFiles({ name, mimeType: "application/json", buffer });
+      await page.getByText(`${name}, `).waitFor();
+    };
+    await drop("forged.json", forged);
+    await page.locator(".judgement .badge.unknown").filter({ hasText: "Not known here" }).waitFor();
+    await page.getByText("not all that the file says with it was found here: timestamp.").waitFor();
+    assert.equal(await page.locator(".judgement .badge.verified").count(), 0);
+    await sound(page, "a forged file");
+    // Other rules make anything wrong.
+    const ruled = JSON.parse(forged);
+    ruled.chain.forks[0].forkId = 11;
+    ruled.batchStart.forkId = 11;
+    ruled.parent.forkId = 11;
+    await drop("ruled.json", Buffer.from(JSON.stringify(ruled, null, 2)));
+    await page.locator(".judgement .badge.unknown").filter({ hasText: "Other rules" }).waitFor();
+    assert.equal(await page.locator(".judgement .badge.verified").count(), 0);
+    // What is true in all its parts is told from it; who said it no file shows.
+    await drop("true.json", world.evidence());
+    await page.locator(".judgement .badge.verified").filter({ hasText: "Verified here" }).waitFor();
+    assert.equal(await page.locator(".judgement .badge.verified").count(), 1);
+    await page.locator(".judgement .badge.unknown").filter({ hasText: "The file’s word" }).waitFor();
+    await page.leave();
+  });
+
   test("is judged from a file by a page that knows no chain", async () => {
     world.setMainNode(null);
     const page = await visit(world, "#/evidence", { allow: [/404 \(Not Found\).*config\.json/] });
     await page
       .getByLabel("Drop an evidence file here")
       .setInputFiles({ name: "chosen.json", mimeType: "application/json", buffer: world.evidence() });
-    await page.getByText("Not known here").waitFor();
+    await page.getByText("Not known here").first().waitFor();
     assert.deepEqual(await page.locator(".judgement .difference dd").allInnerTexts(), [lie.expected, lie.computed]);
     await sound(page, "a judgement without a chain");
     await page.leave();
@@ -637,6 +800,9 @@ describe("a page that nobody has set up", () => {
     await page.getByText("This set-up cannot be used.").waitFor();
     await page.getByText("not an http or https address: ftp://x").waitFor();
     await page.goto(`${world.url}?mainNode=${query(world).replace("genesis-allocs", "nothing")}`);
+    await heading(page, "This link names a chain.");
+    await sound(page, "a link where nothing is set up");
+    await accept(page);
     await page.getByText("There is no genesis file at").waitFor();
     await page.context().close();
   });
@@ -655,6 +821,127 @@ describe("a page that nobody has set up", () => {
   });
 });
 
+describe(
+  "a chain from a checkpoint on",
+  { skip: !hasPackage && "SKIPPED: the package in wasm/npm is not built" },
+  () => {
+    const START = 25;
+    let world;
+    let checkpoint;
+    before(async () => {
+      world = await open();
+      const { number, hash, stateRoot } = await rpc(
+        world.devnet,
+        "eth_getBlockByNumber",
+        `0x${START.toString(16)}`,
+        false,
+      );
+      checkpoint = { number: Number(number), hash, stateRoot };
+      world.setMore({ checkpoint });
+    });
+
+    test("is verified without its genesis, and answers with proofs", async () => {
+      const wanted = [];
+      const page = await visit(world, "", {
+        prepare: (page) => page.on("request", (request) => wanted.push(request.url())),
+      });
+      await heading(page, "Block 40 is verified.");
+      await page.getByText("light: proofs from a checkpoint").waitFor();
+      await page.getByText("The main node learns what you look at.").waitFor();
+      await until(async () => (await page.locator("table.blocks tbody tr").count()) === BLOCKS - START);
+      await lookUp(page, HOLDER);
+      await until(async () => (await text(page, ".balance")).includes("ETH"));
+      const balance = BigInt(await rpc(world.devnet, "eth_getBalance", HOLDER, "latest")).toString();
+      assert.equal(await text(page, ".balance"), `${decimal(balance, 18)} ETH`);
+      assert.equal((await text(page, ".card-head .badge")).trim(), "Proved");
+      const steps = await page.locator(".trail > li h3").allInnerTexts();
+      assert.deepEqual(
+        steps.map((step) => step.replace(/\s+/g, " ")),
+        ["Checkpoint Your choice", "L1 Not asked", "Batch 5", "Block 40 Proved", "Proof Hashes fit"],
+      );
+      const field = page.getByLabel("Add a token by the address of its contract");
+      await field.fill(TOKEN);
+      await field.press("Enter");
+      await page.locator(".tokens li").filter({ hasText: "DEV" }).waitFor();
+      await sound(page, "a proved account");
+      await lookUp(page, "30");
+      await heading(page, "Block 30");
+      await page.locator("table.claims tbody tr").first().waitFor();
+      const block = await rpc(world.devnet, "eth_getBlockByNumber", "0x1e", false);
+      assert.equal(await text(page, "table.claims tbody tr code"), block.hash);
+      await lookUp(page, "7");
+      await page.getByText("it is before the checkpoint, block 25").waitFor();
+      await page.getByRole("link", { name: "How it works" }).click();
+      await page.getByText("it learns which addresses, tokens and transactions you look at").waitFor();
+      await page.getByText(`block 25, ${checkpoint.hash}`).waitFor();
+      assert.deepEqual(
+        wanted.filter((url) => url.includes("genesis")),
+        [],
+      );
+      await page.leave();
+    });
+
+    test("is verified from what the form names", async () => {
+      world.setMainNode(null);
+      const page = await visit(world, "", { viewport: PHONE, allow: [/404 \(Not Found\).*config\.json/] });
+      await page.getByLabel("Main node", { exact: true }).fill(world.devnet);
+      await page.getByLabel("Chain specification", { exact: true }).fill("chain/chainspec.json");
+      const field = page.getByLabel("Checkpoint, in place of genesis");
+      const send = () => page.getByRole("button", { name: "Verify this chain" }).click();
+      await field.fill(`25,${checkpoint.hash}`);
+      await send();
+      await page
+        .getByRole("alert")
+        .filter({ hasText: "A checkpoint is a block’s number, its hash and its state root" })
+        .waitFor();
+      await sound(page, "the form with a checkpoint that is none");
+      await field.fill(`25, ${checkpoint.hash} ${checkpoint.stateRoot}`);
+      await page.getByLabel("Recording").fill("https://streams.example.org/data-stream.bin");
+      await send();
+      await page.getByRole("alert").filter({ hasText: "name no genesis and no recording" }).waitFor();
+      await page.getByLabel("Recording").fill("");
+      await send();
+      await heading(page, "Block 40 is verified.");
+      assert.match(page.url(), /checkpoint=25%2C0x/);
+      await page.leave();
+      world.setMainNode(world.devnet);
+    });
+
+    test("is not verified from a block that is none of it", async () => {
+      world.setMore({ checkpoint: { ...checkpoint, stateRoot: `0x${"00".repeat(32)}` } });
+      const page = await visit(world);
+      await page.locator(".notice.wrong").filter({ hasText: "The main node contradicts the checkpoint" }).waitFor();
+      assert.equal(await text(page, "#state"), "Checkpoint contradicted");
+      await heading(page, "Preparing to verify the chain.");
+      await lookUp(page, HOLDER);
+      await page.getByText("No block is verified yet.").waitFor();
+      assert.equal(await text(page, ".balance"), "…");
+      await sound(page, "a checkpoint that is none");
+      await page.leave();
+      world.setMore({ checkpoint });
+    });
+
+    test("is shown in red where the main node lies", async () => {
+      const page = await visit(world);
+      await heading(page, "Block 40 is verified.");
+      await rpc(world.devnet, "devnet_lie", "gas-used", BLOCKS + 1);
+      await rpc(world.devnet, "devnet_mine", 2);
+      await heading(page, "The main node is wrong about block 41.");
+      let lie;
+      await until(async () => (lie = (await (await fetch(`${world.replica}/status`)).json()).mismatch));
+      const { claim, expected, computed } = lie;
+      assert.equal(await page.locator(".mismatch .where strong").innerText(), claim);
+      assert.deepEqual(await page.locator(".mismatch .difference dd").allInnerTexts(), [expected, computed]);
+      assert.equal(await figure(page, "Verified"), "40");
+      await page.getByRole("link", { name: "Execute it again" }).click();
+      await page.getByText("This device has verified the same itself.").waitFor();
+      assert.deepEqual(await page.locator(".judgement .difference dd").allInnerTexts(), [expected, computed]);
+      await sound(page, "a judgement in light mode");
+      await page.leave();
+    });
+  },
+);
+
 describe("a chain whose main node is gone", () => {
   const missing = !hasPackage ? "the package in wasm/npm is not built" : !hasRecording && "there is no recording";
 
@@ -665,6 +952,7 @@ describe("a chain whose main node is gone", () => {
       world,
       "?stream=chain/data-stream.bin.gz&chain=chain/chainspec.json&genesis=chain/genesis-allocs.json",
     );
+    await accept(page);
     await heading(page, /^Verifying block [\d,]+\.$/);
     assert.match(await text(page, "#state"), /^Verifying block/);
     assert.equal(await figure(page, "Main node"), "–");
@@ -682,6 +970,9 @@ describe("a chain whose main node is gone", () => {
     await page.leave();
   });
 });
+
+/** Says yes to what the address bar names. */
+const accept = (page) => page.getByRole("button", { name: "Verify what the link names" }).click();
 
 /** The rest of an address bar that names all of `world`. */
 function query(world, mainNode = world.devnet) {
@@ -711,11 +1002,13 @@ async function blockWithLog(world) {
 /** A main node that says something else. */
 async function proxy(target, alter) {
   const asked = [];
+  const bodies = [];
   const server = createServer(async (request, response) => {
     const headers = { "access-control-allow-origin": "*", "access-control-allow-headers": "content-type" };
     if (request.method === "OPTIONS") return response.writeHead(200, headers).end();
     let body = "";
     for await (const part of request) body += part;
+    bodies.push(body);
     const questions = JSON.parse(body);
     const answers = await (
       await fetch(target, { method: "POST", headers: { "content-type": "application/json" }, body })
@@ -731,6 +1024,7 @@ async function proxy(target, alter) {
   return {
     url: `http://127.0.0.1:${server.address().port}`,
     asked,
+    bodies,
     close: () => (server.closeAllConnections(), server.close()),
   };
 }

@@ -45,9 +45,14 @@ export interface Block {
 export interface Batch {
   number: number;
   forkId: number;
-  stateRoot: string;
-  closed: boolean;
-  blocks: number;
+  /** Null: it begins before the checkpoint, and not all of it is held here. */
+  content: { stateRoot: string; closed: boolean; /** Hashes, in order. */ blocks: string[] } | null;
+}
+
+/** From which batch on a fork's rules are in force. */
+export interface Fork {
+  forkId: number;
+  fromBatchNumber: number;
 }
 
 export interface Proof {
@@ -69,7 +74,19 @@ export interface Token {
 /** The answer has another shape than the protocol's. */
 export class ShapeError extends Error {}
 
+/** Gas that a token's contract may use for a question, in hexadecimal: it is executed here, beside all else. */
+const TOKEN_GAS = "0x7a120";
+/** Bytes of a token's answer that are read. */
+const TOKEN_ANSWER = 1024;
+/** The error code of what is before the checkpoint. */
+const PRUNED = 4444;
+/** Bytes that a main node's answer to the page may have. */
+const MAIN_NODE_ANSWER = 8 << 20;
+
 export class Chain {
+  /** Symbol and decimals by contract: they are asked for once. */
+  private readonly names = new Map<string, Promise<Pick<Token, "symbol" | "decimals">>>();
+
   constructor(private readonly provider: Provider) {}
 
   private ask(method: string, ...params: unknown[]): Promise<unknown> {
@@ -114,32 +131,47 @@ export class Chain {
     };
   }
 
-  /** The block that a transaction is in, and its place there. */
+  /**
+   * The block that a transaction is in, and its place there. Its receipt is asked for: one that is not verified has none, and
+   * no main node learns of the question.
+   */
   async placeOf(hash: string): Promise<{ block: number; index: number } | null> {
-    const found = await this.ask("eth_getTransactionByHash", hash);
+    const found = await this.ask("eth_getTransactionReceipt", hash);
     if (found === null) return null;
     const { blockNumber, transactionIndex } = object(found);
-    if (blockNumber === null || transactionIndex === null) return null;
     return { block: number(blockNumber), index: number(transactionIndex) };
   }
 
   async batchOf(block: number): Promise<Batch | null> {
     const found = await this.ask("zkevm_batchNumberByBlockNumber", hex(block));
-    if (found === null) return null;
-    const at = number(found);
+    return found === null ? null : this.batch(number(found));
+  }
+
+  async batch(at: number): Promise<Batch | null> {
     const [batch, fork] = await Promise.all([
-      this.ask("zkevm_getBatchByNumber", hex(at)),
+      this.ask("zkevm_getBatchByNumber", hex(at)).catch((error: unknown) => {
+        if ((error as { code?: unknown }).code === PRUNED) return undefined;
+        throw error;
+      }),
       this.ask("zkevm_getForkIdByBatchNumber", hex(at)),
     ]);
     if (batch === null) return null;
+    const held = { number: at, forkId: number(fork) };
+    if (batch === undefined) return { ...held, content: null };
     const { stateRoot, closed, blocks } = object(batch);
     return {
-      number: at,
-      forkId: number(fork),
-      stateRoot: text(stateRoot),
-      closed: closed === true,
-      blocks: list(blocks).length,
+      ...held,
+      content: { stateRoot: text(stateRoot), closed: closed === true, blocks: list(blocks).map(text) },
     };
+  }
+
+  /** The rules by which the replica verifies; none: nobody said which batch has which. */
+  async forks(): Promise<Fork[]> {
+    const found = list(await this.ask("zkevm_getForks")).map(object);
+    return found.map(({ forkId, fromBatchNumber }) => ({
+      forkId: number(forkId),
+      fromBatchNumber: number(fromBatchNumber),
+    }));
   }
 
   /** The last batch that is proved on L1 and the last block in it, or null: not known here. */
@@ -173,20 +205,35 @@ export class Chain {
 
   /** What an ERC-20 contract says, run here on the state behind `block`. */
   async token(contract: string, holder: string, block: number): Promise<Token> {
-    const call = (data: string) => this.ask("eth_call", { to: contract, data }, hex(block)).then(text);
-    const [balance, symbol, decimals] = await Promise.all([
-      call(`0x70a08231${holder.slice(2).toLowerCase().padStart(64, "0")}`),
-      call("0x95d89b41").catch(() => "0x"),
-      call("0x313ce567").catch(() => "0x"),
-    ]);
+    const question = `0x70a08231${holder.slice(2).toLowerCase().padStart(64, "0")}`;
+    const balance = await this.call(contract, question, block);
     if (balance.length < 66) throw new ShapeError("this contract has no balanceOf: it is not an ERC-20 token");
-    const places = decimals.length === 66 ? BigInt(decimals) : 0n;
-    return {
-      address: contract,
-      balance: BigInt(balance.slice(0, 66)),
-      symbol: abiText(symbol),
-      decimals: places <= 77n ? Number(places) : 0,
+    let name = this.names.get(contract);
+    if (!name) {
+      name = this.name(contract, block);
+      this.names.set(contract, name);
+      // What was no answer of the contract is asked for again.
+      name.catch(() => this.names.delete(contract));
+    }
+    return { address: contract, balance: BigInt(balance.slice(0, 66)), ...(await name) };
+  }
+
+  private async name(contract: string, block: number): Promise<Pick<Token, "symbol" | "decimals">> {
+    // A contract that has neither reverts or runs out of gas. Any other error is not about the contract.
+    const nothing = (error: unknown) => {
+      if ([3, -32000].includes(Number((error as { code?: unknown }).code))) return "0x";
+      throw error;
     };
+    const [symbol, decimals] = await Promise.all([
+      this.call(contract, "0x95d89b41", block).catch(nothing),
+      this.call(contract, "0x313ce567", block).catch(nothing),
+    ]);
+    const places = decimals.length === 66 ? BigInt(decimals) : 0n;
+    return { symbol: abiText(symbol), decimals: places <= 77n ? Number(places) : 0 };
+  }
+
+  private async call(to: string, data: string, block: number): Promise<string> {
+    return text(await this.ask("eth_call", { to, data, gas: TOKEN_GAS }, hex(block))).slice(0, 2 + 2 * TOKEN_ANSWER);
   }
 
   /** The address with the capitals that EIP-55 gives it. */
@@ -229,9 +276,26 @@ export async function askMainNode(url: string, method: string, params: unknown[]
   const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params });
   const request = { method: "POST", headers: { "content-type": "application/json" }, body };
   const response = await fetch(url, { ...request, signal: AbortSignal.timeout(10_000) });
-  const { result, error } = object(await response.json());
+  const { result, error } = object(JSON.parse(await atMost(response, MAIN_NODE_ANSWER)));
   if (error) throw new Error(String(object(error).message ?? "the main node answers with an error"));
   return result ?? null;
+}
+
+/** The text of an answer that its sender must not make as long as it likes. */
+async function atMost(response: Response, limit: number): Promise<string> {
+  const reader = response.body?.getReader();
+  const decoder = new TextDecoder();
+  let [found, length] = ["", 0];
+  for (;;) {
+    const { done, value } = (await reader?.read()) ?? { done: true };
+    if (done || !value) return found + decoder.decode();
+    length += value.length;
+    if (length > limit) {
+      void reader?.cancel().catch(() => undefined);
+      throw new Error(`the main node answers with more than ${limit >> 20} MiB`);
+    }
+    found += decoder.decode(value, { stream: true });
+  }
 }
 
 /** An ABI string, or a bytes32 that older tokens give instead. */

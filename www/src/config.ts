@@ -1,14 +1,27 @@
 // Which chain, by whose word: from the address bar, else from the config.json beside the page, else nobody has said.
 
+import type { Checkpoint } from "./contract";
+
 /** What the page is told. `chain` and `genesis` are the files themselves or where they are. */
 export interface Config {
   /** None: the stream has all there is. */
   mainNodes: string[];
   chain: object | string;
-  genesis: object | string;
+  /** Null: the checkpoint stands in its place. */
+  genesis: object | string | null;
+  /** Light mode: the block that the chain is believed up to. */
+  checkpoint: Checkpoint | null;
   stream: string | null;
   /** What the chain's coin is called. */
   currency: string;
+}
+
+export interface Found {
+  config: Config;
+  /** Whoever made the address chose it, and nobody here has confirmed that. Not to be started before. */
+  byLink: boolean;
+  /** What whoever serves the page chose. */
+  own: Config | null;
 }
 
 /** Why a configuration is of no use, in words for its reader. */
@@ -16,34 +29,81 @@ export class ConfigError extends Error {}
 
 const STORE = "zk-replica-chain";
 const LAST = "zk-replica.last";
+const CONFIRMED = "zk-replica.confirmed";
+/** Configurations that are remembered as confirmed. */
+const REMEMBERED = 20;
 /** Where chosen files are kept. Nothing is served there. */
 const KEPT = "kept/";
 
-export async function findConfig(): Promise<Config | null> {
+export async function findConfig(): Promise<Found | null> {
   const query = new URLSearchParams(location.search);
-  if (query.has("mainNode") || query.has("stream")) return fromQuery(query);
+  const named = query.has("mainNode") || query.has("stream") ? fromQuery(query) : null;
   const served = await json("config.json").catch(() => null);
-  return isEmpty(served) ? null : fromFile(served);
+  // Of no use: then it is no reason to let a link pass.
+  const own = isEmpty(served) ? null : attempt(() => fromFile(served), named !== null);
+  if (!named) return own && { config: own, byLink: false, own };
+  return { config: named, byLink: key(named) !== (own && key(own)) && !confirmed().includes(key(named)), own };
+}
+
+function attempt<T>(make: () => T, forgive: boolean): T | null {
+  try {
+    return make();
+  } catch (error) {
+    if (forgive) return null;
+    throw error;
+  }
+}
+
+/** Equal for configurations that say the same. */
+const key = ({ mainNodes, chain, genesis, checkpoint, stream, currency }: Config): string =>
+  JSON.stringify([mainNodes, chain, genesis, checkpoint, stream, currency]);
+
+/** What the person at this device said yes to. */
+function confirmed(): string[] {
+  try {
+    const found: unknown = JSON.parse(localStorage.getItem(CONFIRMED) ?? "[]");
+    return Array.isArray(found) ? found.filter((entry) => typeof entry === "string") : [];
+  } catch {
+    return [];
+  }
+}
+
+/** The person at this device wants this one: it is not asked about again. */
+export function confirm(config: Config): void {
+  const others = confirmed().filter((entry) => entry !== key(config));
+  try {
+    localStorage.setItem(CONFIRMED, JSON.stringify([key(config), ...others].slice(0, REMEMBERED)));
+  } catch {
+    // Then it is asked again.
+  }
 }
 
 const isEmpty = (value: unknown): boolean => value === null || JSON.stringify(value) === "{}";
 
-function fromQuery(query: URLSearchParams): Config {
+/** What an address bar says. */
+export function fromQuery(query: URLSearchParams): Config {
   const get = (name: string) => query.get(name)?.trim() || null;
-  const chain = get("chain");
-  const genesis = get("genesis");
-  if (!chain || !genesis) throw new ConfigError("The address bar names no chain file or no genesis file.");
-  return {
+  const [chain, genesis, stream, light] = [get("chain"), get("genesis"), get("stream"), get("checkpoint")];
+  if (!chain || !(genesis || light)) throw new ConfigError("The address bar names no chain file or no genesis file.");
+  return whole({
     mainNodes: query.getAll("mainNode").map(mainNode),
     chain: file(chain, "chain"),
-    genesis: file(genesis, "genesis"),
-    stream: get("stream") && file(get("stream") ?? "", "stream"),
+    genesis: genesis && file(genesis, "genesis"),
+    checkpoint: light ? checkpoint(light) : null,
+    stream: stream && file(stream, "stream"),
     currency: get("currency") ?? "ETH",
-  };
+  });
 }
 
 function fromFile(found: unknown): Config {
-  const { mainNode: nodes, chain, genesis, stream, currency } = (found ?? {}) as Record<string, unknown>;
+  const {
+    mainNode: nodes,
+    chain,
+    genesis,
+    checkpoint: light,
+    stream,
+    currency,
+  } = (found ?? {}) as Record<string, unknown>;
   const named = (Array.isArray(nodes) ? nodes : [nodes]).filter((node) => typeof node === "string");
   const part = (value: unknown, what: string) => {
     if (typeof value === "string") return file(value, what);
@@ -52,13 +112,36 @@ function fromFile(found: unknown): Config {
   };
   if (named.length === 0 && typeof stream !== "string")
     throw new ConfigError("config.json beside this page has no mainNode.");
-  return {
+  return whole({
     mainNodes: named.map(mainNode),
     chain: part(chain, "chain"),
-    genesis: part(genesis, "genesis"),
+    genesis: light && !genesis ? null : part(genesis, "genesis"),
+    checkpoint: light ? trusted(light as Partial<Checkpoint>) : null,
     stream: typeof stream === "string" ? file(stream, "stream") : null,
     currency: typeof currency === "string" ? currency : "ETH",
-  };
+  });
+}
+
+/** Light mode begins with the checkpoint alone, and lives on what a main node serves. */
+function whole(config: Config): Config {
+  if (!config.checkpoint) return config;
+  if (config.genesis || config.stream)
+    throw new ConfigError("With a checkpoint, nothing before it is executed: name no genesis and no recording.");
+  if (config.mainNodes.length === 0) throw new ConfigError("With a checkpoint, a main node is needed.");
+  return config;
+}
+
+/** `NUMBER,HASH,STATE ROOT`, as address bar and form have it. */
+export function checkpoint(text: string): Checkpoint {
+  const [number, hash, stateRoot] = text.split(/[\s,]+/);
+  return trusted({ number: /^\d{1,15}$/.test(number ?? "") ? Number(number) : undefined, hash, stateRoot });
+}
+
+function trusted({ number, hash, stateRoot }: { [Field in keyof Checkpoint]?: unknown }): Checkpoint {
+  const bytes = (value: unknown): value is string => typeof value === "string" && /^0x[0-9a-f]{64}$/i.test(value);
+  if (Number.isSafeInteger(number) && Number(number) >= 0 && bytes(hash) && bytes(stateRoot))
+    return { number: Number(number), hash: hash.toLowerCase(), stateRoot: stateRoot.toLowerCase() };
+  throw new ConfigError("A checkpoint is a block’s number, its hash and its state root, both 0x and 64 digits.");
 }
 
 function mainNode(text: string): string {
@@ -71,7 +154,8 @@ function file(text: string, what: string): string {
 
 function url(text: string, what: string): string {
   const found = URL.canParse(text, document.baseURI) ? new URL(text, document.baseURI) : null;
-  if (found && /^https?:$/.test(found.protocol)) return found.href;
+  // With a name and a password before it, the host is not where one looks for it; and nothing is fetched from there.
+  if (found && /^https?:$/.test(found.protocol) && !found.username && !found.password) return found.href;
   throw new ConfigError(`${what} is not an http or https address: ${text.slice(0, 200)}`);
 }
 
@@ -110,16 +194,25 @@ async function json(address: string): Promise<unknown> {
   const chosen = target.href.startsWith(new URL(KEPT, document.baseURI).href);
   const answer = chosen ? null : await fetch(target, { signal: AbortSignal.timeout(60_000) }).catch(() => null);
   if (answer?.status === 404) {
-    await store?.delete(target);
+    void store?.delete(target).catch(() => undefined);
     return null;
   }
+  let trouble = answer ? `the server answers with status ${answer.status}` : "there is no answer";
   if (answer?.ok) {
-    await store?.put(target, answer.clone());
-    return answer.json();
+    try {
+      const text = await answer.text();
+      const found: unknown = JSON.parse(text);
+      // A full disk is no reason not to use what is here.
+      void store?.put(target, new Response(text)).catch(() => undefined);
+      return found;
+    } catch {
+      // A network's own page, or an answer that was cut off: it must not take the place of what was kept.
+      trouble = "what the server answers is not JSON";
+    }
   }
-  const last = await store?.match(target);
+  const last = await store?.match(target).catch(() => undefined);
   if (last) return last.json();
-  throw new Error(answer ? `the server answers with status ${answer.status}` : "there is no answer");
+  throw new Error(trouble);
 }
 
 // Browsers have it on https and on this machine only.

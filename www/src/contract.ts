@@ -59,9 +59,18 @@ export interface VerifiedBlock {
 
 /** What a check of evidence takes for granted. */
 export type Anchor =
-  | { kind: "parent"; number: number; hash: string; stateRoot: string }
+  | {
+      kind: "parent";
+      number: number;
+      hash: string;
+      stateRoot: string;
+      timestamp: number;
+      batch: number;
+      forkId: number;
+      batchClosed: boolean;
+    }
   | { kind: "repeated"; batch: number; stateRoot: string }
-  | { kind: "known"; number: number; hash: string }
+  | { kind: "known"; number: number; hash: string; batch: number; forkId: number; blockInfoRoot: string }
   | { kind: "genesis"; accounts: number };
 
 export interface Judgement {
@@ -84,10 +93,18 @@ export interface Provider {
   request(question: { method: string; params?: unknown[] }): Promise<unknown>;
 }
 
+/** A block that is taken on trust, with everything before it. */
+export interface Checkpoint {
+  number: number;
+  hash: string;
+  stateRoot: string;
+}
+
 export interface Options {
   mainNode?: string[];
   chain: object;
-  genesis: object;
+  genesis?: object;
+  checkpoint?: Checkpoint;
   stream?: string;
 }
 

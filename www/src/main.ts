@@ -1,7 +1,7 @@
 // The page: finds out which chain, starts the replica, and shows the view that the address bar names.
 
 import { checkEvidence, createReplica } from "zk-replica";
-import { type Config, ConfigError, findConfig, load } from "./config";
+import { type Config, ConfigError, type Found, confirm, findConfig, load } from "./config";
 import type { CheckEvidence, CreateReplica } from "./contract";
 import { byId, fill, h, say } from "./dom";
 import { whole } from "./format";
@@ -11,8 +11,9 @@ import { isAddress } from "./tokens";
 import { aboutView } from "./views/about";
 import { accountView } from "./views/account";
 import { blockView } from "./views/block";
+import { confirmView } from "./views/confirm";
 import { evidenceView } from "./views/evidence";
-import { headline, homeView } from "./views/home";
+import { contradiction, headline, homeView } from "./views/home";
 import { setupView } from "./views/setup";
 import type { View } from "./views/view";
 
@@ -21,7 +22,7 @@ const check: CheckEvidence = checkEvidence;
 
 const main = byId("view");
 let session: Session | null = null;
-let config: Config | null = null;
+let found: Found | null = null;
 /** Why there is no session. */
 let problem: { kind: "setup" | "start"; words: string } | null = null;
 let view: View | null = null;
@@ -31,39 +32,62 @@ async function start(): Promise<void> {
   search();
   fill(main, h("article", {}, h("h1", { tabindex: "-1" }, "Looking for a chain…")));
   try {
-    config = await findConfig();
-    if (config) {
-      fill(
-        main,
-        h(
-          "article",
-          {},
-          h("h1", { tabindex: "-1" }, "Starting the replica…"),
-          h("p", { class: "lead" }, "Reading the chain’s specification and its genesis."),
-        ),
-      );
-      const { mainNodes, stream } = config;
-      const [chain, genesis] = await Promise.all([load(config.chain, "chain"), load(config.genesis, "genesis")]);
-      const replica = await create({ mainNode: mainNodes, chain, genesis, ...(stream ? { stream } : {}) });
-      session = new Session(replica, config);
-      session.watch(refresh);
-      // Ages grow, and what failed is tried again, also while nothing happens.
-      setInterval(refresh, 1000);
-      window.addEventListener("pagehide", (event) => {
-        if (!event.persisted) void replica.close();
-      });
-      refresh();
-    }
+    found = await findConfig();
+    if (found && !found.byLink) await run(found.config);
   } catch (error) {
-    problem = { kind: error instanceof ConfigError ? "setup" : "start", words: reason(error) };
+    explain(error);
   }
-  if (!session) {
-    byId("search").hidden = true;
-    byId("state").hidden = true;
-  }
+  byId("search").hidden = byId("state").hidden = !session;
   window.addEventListener("hashchange", () => void navigate(true));
   await navigate(false);
   await registerShell();
+}
+
+async function run(config: Config): Promise<void> {
+  fill(
+    main,
+    h(
+      "article",
+      {},
+      h("h1", { tabindex: "-1" }, "Starting the replica…"),
+      h("p", { class: "lead" }, `Reading the chain’s specification${config.genesis ? " and its genesis" : ""}.`),
+    ),
+  );
+  const { mainNodes, stream, checkpoint } = config;
+  const [chain, genesis] = await Promise.all([
+    load(config.chain, "chain"),
+    config.genesis && load(config.genesis, "genesis"),
+  ]);
+  const replica = await create({
+    mainNode: mainNodes,
+    chain,
+    ...(genesis ? { genesis } : {}),
+    ...(checkpoint ? { checkpoint } : {}),
+    ...(stream ? { stream } : {}),
+  });
+  session = new Session(replica, config);
+  if (checkpoint)
+    say(byId("search-hint"), "Answered with proofs, checked on this device. The main node learns what you look at.");
+  session.watch(refresh);
+  // Ages grow, and what failed is tried again, also while nothing happens.
+  setInterval(refresh, 1000);
+  window.addEventListener("pagehide", (event) => {
+    if (!event.persisted) void replica.close();
+  });
+  refresh();
+}
+
+function explain(error: unknown): void {
+  problem = { kind: error instanceof ConfigError ? "setup" : "start", words: reason(error) };
+}
+
+/** The person at this device says yes to what the link names. */
+async function accept(config: Config): Promise<void> {
+  confirm(config);
+  if (found) found.byLink = false;
+  await run(config).catch(explain);
+  byId("search").hidden = byId("state").hidden = !session;
+  await navigate(true);
 }
 
 /** Trusted types: the only addresses that may become scripts are this page's own. */
@@ -104,10 +128,11 @@ async function navigate(moved: boolean): Promise<void> {
 
 async function route(path: string): Promise<View> {
   const [kind, argument = ""] = path.split("/");
-  if (kind === "about") return aboutView(config);
+  if (kind === "about") return aboutView(found);
   if (kind === "evidence") return evidenceView(session, check, argument === "now");
   if (kind === "setup" || problem?.kind === "setup") return setupView(problem?.words ?? null);
   if (problem) return failedView(problem.words);
+  if (found?.byLink) return confirmView(found, accept);
   if (!session) return setupView(null);
   if (kind === "" || kind === undefined) return homeView(session);
   if (kind === "address" && isAddress(argument)) return accountView(session, argument.toLowerCase());
@@ -120,10 +145,10 @@ async function route(path: string): Promise<View> {
 /** A hash is of a transaction or of a block. */
 async function byHash(session: Session, hash: string): Promise<View> {
   try {
-    const place = await session.chain.placeOf(hash);
-    if (place) return blockView(session, place.block, place.index);
     const block = await session.chain.block(hash);
     if (block) return blockView(session, block.number, null);
+    const place = await session.chain.placeOf(hash);
+    if (place) return blockView(session, place.block, place.index);
   } catch (error) {
     return missingView(`The replica has no answer. ${reason(error)}`);
   }
@@ -166,7 +191,7 @@ function refresh(): void {
   const words: Record<string, string> = {
     wrong: "Main node is wrong",
     offline: `Offline, ${block}`,
-    unsound: "Main node is wrong",
+    unsound: contradiction(session).short,
     trouble: `Not connected, ${block}`,
     starting: "Preparing",
     syncing: endKnown ? `Verifying, ${done}%` : `Verifying ${block}`,
@@ -177,7 +202,7 @@ function refresh(): void {
     const news: Record<string, string> = {
       synced: "Everything that the main node has is verified.",
       offline: "You are offline. Answers are from the last verified block.",
-      unsound: "What the main node says cannot be true: it contradicts itself.",
+      unsound: contradiction(session).long,
       trouble: "The main node cannot be followed. Answers are from the last verified block.",
     };
     announce(news[now] ?? headline(session));

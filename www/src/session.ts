@@ -2,7 +2,7 @@
 
 import { Chain } from "./chain";
 import type { Config } from "./config";
-import type { Mismatch, Problem, Replica, Status, VerifiedBlock } from "./contract";
+import type { Head, Mismatch, Problem, Replica, Status, VerifiedBlock } from "./contract";
 
 /** Blocks that are read again when the replica begins with what it has on the disk. */
 const RECALLED = 24;
@@ -25,6 +25,8 @@ export class Session {
   private timer: number | null = null;
   /** When it was last at the tip. */
   private tip = -Infinity;
+  /** The last block that was verified, as it was told last. */
+  private verified: Head | null = null;
 
   constructor(
     readonly replica: Replica,
@@ -47,8 +49,11 @@ export class Session {
     window.addEventListener("offline", () => this.changed());
   }
 
+  /** While the replica looks for the block up to which a main node agrees, what it has verified stays what it is. */
   get status(): Status {
-    return this.replica.status;
+    const { status } = this.replica;
+    this.verified = status.verified ?? this.verified;
+    return { ...status, verified: this.verified };
   }
 
   get halted(): Mismatch | null {
@@ -95,7 +100,9 @@ export class Session {
   private async recall(): Promise<void> {
     const last = this.status.verified?.number;
     if (last === undefined) return;
-    const numbers = Array.from({ length: Math.min(RECALLED, last + 1) }, (_, back) => last - back);
+    // Light mode holds nothing before its checkpoint.
+    const first = this.config.checkpoint?.number ?? 0;
+    const numbers = Array.from({ length: Math.max(0, Math.min(RECALLED, last + 1 - first)) }, (_, back) => last - back);
     const found = await Promise.all(numbers.map((number) => this.chain.summary(number)));
     const oldest = this.recent.at(-1)?.number ?? Infinity;
     this.recent.push(

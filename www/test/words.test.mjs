@@ -75,3 +75,45 @@ test("an answer of another shape is an error", async () => {
   await assert.rejects(chain(null).token(`0x${"0".repeat(40)}`, `0x${"0".repeat(40)}`, 1));
   await assert.rejects(chain("0xffffffffffffffff").proved(), /not so large/);
 });
+
+test("a token's name is asked for once, with little gas, and little of it is read", async () => {
+  const asked = [];
+  const word = (value) => BigInt(value).toString(16).padStart(64, "0");
+  const long = "41".repeat(4 << 20);
+  const answers = {
+    "0x70a08231": `0x${word(7)}`,
+    "0x95d89b41": `0x${word(32)}${word(4 << 20)}${long}`,
+    "0x313ce567": `0x${word(18)}`,
+  };
+  const provider = {
+    async request({ method, params: [call] }) {
+      assert.equal(method, "eth_call");
+      assert.ok(Number(call.gas) <= 500_000);
+      asked.push(call.data.slice(0, 10));
+      return answers[call.data.slice(0, 10)];
+    },
+  };
+  const [chain, contract, holder] = [new Chain(provider), `0x${"1".repeat(40)}`, `0x${"2".repeat(40)}`];
+  for (const block of [1, 2, 3]) {
+    // Of a name longer than what is read there is none.
+    const token = { address: contract, balance: 7n, symbol: "", decimals: 18 };
+    assert.deepEqual(await chain.token(contract, holder, block), token);
+  }
+  assert.deepEqual(asked.sort(), ["0x313ce567", "0x70a08231", "0x70a08231", "0x70a08231", "0x95d89b41"]);
+});
+
+test("a name that could not be asked for is asked for again", async () => {
+  const word = (value) => BigInt(value).toString(16).padStart(64, "0");
+  let error = Object.assign(new Error("the main node withholds it"), { code: -32002 });
+  const provider = {
+    async request({ params: [call] }) {
+      if (call.data.startsWith("0x70a08231")) return `0x${word(7)}`;
+      throw error;
+    },
+  };
+  const chain = new Chain(provider);
+  const ask = () => chain.token(`0x${"1".repeat(40)}`, `0x${"2".repeat(40)}`, 1);
+  await assert.rejects(ask(), /withholds/);
+  error = Object.assign(new Error("execution reverted"), { code: 3 });
+  assert.deepEqual([(await ask()).symbol, (await ask()).decimals], ["", 0]);
+});

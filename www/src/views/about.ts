@@ -1,7 +1,8 @@
 // What the page shows, and what it does not.
 
-import type { Config } from "../config";
+import type { Found } from "../config";
 import { h } from "../dom";
+import { whole } from "../format";
 import { badge, facts, type Trust } from "../parts";
 import type { View } from "./view";
 
@@ -26,7 +27,14 @@ const LEVELS: [Trust, string][] = [
   ["wrong", "The main node says so, and executing it on this device gives something else."],
 ];
 
-export function aboutView(config: Config | null): View {
+const PRIVACY =
+  "The main node sees that you fetch blocks: all of them, in order, like everybody else. Which addresses, blocks and tokens you look at stays on this device, unless you press a button that says otherwise. There are no cookies, no analytics and nothing from other servers.";
+const PRIVACY_LIGHT =
+  "In light mode each answer needs a proof from the main node: it learns which addresses, tokens and transactions you look at, and that you fetch blocks. There are no cookies, no analytics and nothing from other servers. Without a checkpoint, from genesis on, nobody learns what you look at.";
+
+export function aboutView(found: Found | null): View {
+  const config = found?.config;
+  const place = (part: object | string) => (typeof part === "string" ? part : "given by whoever serves this page");
   const element = h(
     "article",
     { class: "about" },
@@ -72,21 +80,22 @@ export function aboutView(config: Config | null): View {
       "section",
       { "aria-labelledby": "privacy" },
       h("h2", { id: "privacy" }, "Who learns what"),
-      h(
-        "p",
-        {},
-        "The main node sees that you fetch blocks: all of them, in order, like everybody else. Which addresses, blocks and tokens you look at stays on this device, unless you press a button that says otherwise. There are no cookies, no analytics and nothing from other servers.",
-      ),
+      h("p", {}, config?.checkpoint ? PRIVACY_LIGHT : PRIVACY),
     ),
     h(
       "section",
       { "aria-labelledby": "here" },
       h("h2", { id: "here" }, "This page’s chain"),
-      config
+      found && config
         ? facts(
             ["Main node", config.mainNodes.join(", ")],
-            ["Chain file", typeof config.chain === "string" ? config.chain : "given by whoever serves this page"],
-            ["Genesis file", typeof config.genesis === "string" ? config.genesis : "given by whoever serves this page"],
+            ["Chain file", place(config.chain)],
+            config.genesis ? ["Genesis file", place(config.genesis)] : null,
+            config.checkpoint
+              ? ["Checkpoint", `block ${whole(config.checkpoint.number)}, ${config.checkpoint.hash}`]
+              : null,
+            config.stream ? ["Recording", config.stream] : null,
+            found.byLink ? ["Chosen", "by this link; nothing is verified before you confirm it"] : null,
           )
         : h("p", {}, "None is set up yet."),
       h("p", {}, h("a", { class: "button", href: "#/setup" }, "Check another chain")),

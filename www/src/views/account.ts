@@ -87,7 +87,9 @@ export function accountView(session: Session, address: string): View {
           h(
             "p",
             {},
-            "Nothing above was asked of anybody. If you ask the main node to compare, it learns that you look at this address.",
+            session.status.mode === "light"
+              ? "What is above was proved, whoever gave the proof. The main node may say something else when it is asked without one."
+              : "Nothing above was asked of anybody. If you ask the main node to compare, it learns that you look at this address.",
           ),
           compare,
           compared,
@@ -361,16 +363,23 @@ function steps(session: Session, { head, proof, batch, proved }: Reading, open: 
           `Batch ${whole(proved.batch)}, up to block ${whole(proved.block)}, is proved on L1, with the state root computed here. `,
           covered ? "It covers this state." : "This state is newer.",
         ),
-    batch === null
-      ? step("unknown", "Batch", null, "Not known.")
-      : step(
-          batch.closed ? "verified" : "unknown",
+    batch?.content
+      ? step(
+          batch.content.closed ? "verified" : "unknown",
           `Batch ${whole(batch.number)}`,
-          batch.closed ? "Equal" : "Open",
-          batch.closed
-            ? `Closed, with ${count(batch.blocks, "block")} by the rules of fork ${batch.forkId}. Its state root is the one computed here.`
-            : `Open, with ${count(batch.blocks, "block")} so far, by the rules of fork ${batch.forkId}.`,
-        ),
+          batch.content.closed ? "Equal" : "Open",
+          batch.content.closed
+            ? `Closed, with ${count(batch.content.blocks.length, "block")} by the rules of fork ${batch.forkId}. Its state root is the one computed here.`
+            : `Open, with ${count(batch.content.blocks.length, "block")} so far, by the rules of fork ${batch.forkId}.`,
+        )
+      : batch
+        ? step(
+            "unknown",
+            `Batch ${whole(batch.number)}`,
+            null,
+            `By the rules of fork ${batch.forkId}. It begins before the checkpoint, so not all of it is held here.`,
+          )
+        : step("unknown", "Batch", null, "Not known."),
     step(
       "verified",
       `Block ${whole(head.number)}`,

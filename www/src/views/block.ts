@@ -68,7 +68,9 @@ export function blockView(session: Session, which: number | string, transaction:
         showMissing();
       }
     } catch (error) {
-      if (!closed) fill(body, notice("word", "The replica has no answer.", reason(error)));
+      if (closed) return;
+      if (!settled) fill(under, badge("unknown", "Not available"));
+      fill(body, notice("word", "The replica has no answer.", reason(error)));
     } finally {
       asking = false;
       element.setAttribute("aria-busy", "false");
@@ -90,7 +92,12 @@ export function blockView(session: Session, which: number | string, transaction:
           mismatchPanel(session, mismatch, false),
         ),
       facts(
-        ["Batch", batch ? `${whole(batch.number)}, ${batch.closed ? "closed" : "open"}` : "not known"],
+        [
+          "Batch",
+          batch
+            ? whole(batch.number) + (batch.content ? (batch.content.closed ? ", closed" : ", open") : "")
+            : "not known",
+        ],
         ["Fork", batch ? String(batch.forkId) : "not known"],
         ["Transactions", whole(block.transactions.length)],
         ["Gas used", whole(block.gasUsed)],
@@ -162,31 +169,31 @@ function claims(session: Session, block: Block): HTMLElement {
   );
   const rows = h("tbody");
   const compared = CLAIMS.filter(([field]) => typeof block.fields[field] === "string");
-  const draw = (said: Fields | null) => {
-    fill(
-      rows,
-      ...compared.map(([field, name]) => {
-        const claimed = said === null || said[field] === undefined ? null : shown(field, said[field]);
-        return row(name, claimed, shown(field, block.fields[field]));
-      }),
-    );
+  const draw = (claim: (field: string, computed: string) => string | null) => {
+    const drawn = compared.map(([field, name]) => {
+      const computed = shown(field, block.fields[field]);
+      return row(name, claim(field, computed), computed);
+    });
+    fill(rows, ...drawn);
   };
-  draw(null);
+  // What is verified is what was claimed.
+  draw((_, computed) => computed);
   const again = h("button", { type: "button" }, "Ask the main node again");
   again.addEventListener("click", async () => {
     again.disabled = true;
     fill(summary, "Asking the main node…");
     try {
       const said = await claimedBy(session, block.number);
-      draw(said);
-      const asked = compared.filter(([field]) => said?.[field] !== undefined);
+      draw((field) => (isSaid(said, field) ? shown(field, said[field]) : null));
+      const asked = compared.filter(([field]) => isSaid(said, field));
       const wrong = asked.filter(([field]) => shown(field, said?.[field]) !== shown(field, block.fields[field]));
-      if (asked.length === 0) fill(summary, "The main node does not have this block any more.");
+      if (said === null) fill(summary, "The main node does not have this block any more.");
+      else if (asked.length === 0) fill(summary, "The main node says nothing of this block.");
       else if (wrong.length === 0)
         fill(
           summary,
-          badge("verified", "Equal"),
-          ` Asked just now, the main node claims what was computed here: ${whole(asked.length)} of ${count(asked.length, "value")}.`,
+          asked.length === compared.length ? badge("verified", "Equal") : badge("unknown", "Not all said"),
+          ` Asked just now, the main node claims what was computed here: ${whole(asked.length)} of ${count(compared.length, "value")}.`,
         );
       else
         fill(
@@ -229,9 +236,13 @@ async function claimedBy(session: Session, number: number): Promise<Fields | nul
   const node = session.config.mainNodes[0];
   if (!node) throw new Error("no main node is configured");
   const found = await askMainNode(node, "zkevm_getFullBlockByNumber", [hex(number), false]);
-  return typeof found === "object" ? (found as Fields | null) : null;
+  if (typeof found === "object" && !Array.isArray(found)) return found as Fields | null;
+  throw new Error("what it says is no block");
 }
 
+const isSaid = (said: Fields | null, field: string): said is Fields => (said?.[field] ?? null) !== null;
+
+/** `claimed` is null where the main node leaves it out. */
 function row(name: string, claimed: string | null, computed: string): HTMLElement {
   const same = claimed === computed;
   const long = computed.length > 200;
@@ -244,7 +255,7 @@ function row(name: string, claimed: string | null, computed: string): HTMLElemen
       {},
       h("th", { scope: "row" }, name),
       h("td", { "data-name": "Computed here" }, value),
-      h("td", { "data-name": "Main node" }, badge("verified", "Equal")),
+      h("td", { "data-name": "Main node" }, same ? badge("verified", "Equal") : badge("unknown", "Not said")),
     );
   }
   return h(

@@ -1,10 +1,11 @@
 // A file of evidence is executed again, here: who is right?
 
-import type { Anchor, CheckEvidence, Judgement, Mismatch } from "../contract";
+import type { CheckEvidence, Judgement, Mismatch } from "../contract";
 import { fill, h } from "../dom";
 import { count, sentence, whole } from "../format";
-import { announce, badge, difference, exact, facts, notice, reason } from "../parts";
+import { announce, difference, notice, reason } from "../parts";
 import type { Session } from "../session";
+import { granted } from "./granted";
 import { downloadButton } from "./mismatch";
 import type { View } from "./view";
 
@@ -68,15 +69,17 @@ export function evidenceView(session: Session | null, check: CheckEvidence, now:
     if (file) void judge(file);
   });
 
-  async function judge(file: File): Promise<void> {
+  /** `heard`: what the file says that the main node claims, this device was told itself. */
+  async function judge(file: File, heard = false): Promise<void> {
     fill(outcome, h("p", { class: "asking" }, `Executing ${file.name} again…`));
     try {
       if (file.size > LONGEST)
         throw new Error(`the file has ${whole(file.size)} bytes; no evidence is longer than ${whole(LONGEST)}`);
       const bytes = new Uint8Array(await file.arrayBuffer());
       const judgement = await (session ? session.replica.checkEvidence(bytes) : check(bytes));
-      const anchors = await Promise.all(judgement.anchors.map((anchor) => anchorItem(session, judgement, anchor)));
-      fill(outcome, result(file, judgement, anchors));
+      // A file that is refused takes nothing for granted, and may be anything.
+      const taken = judgement.verdict === "refused" ? [] : await granted(session, judgement, bytes, heard);
+      fill(outcome, result(file, judgement, taken, heard));
       announce(outcome.querySelector(".notice-title")?.textContent ?? "");
     } catch (error) {
       fill(outcome, notice("word", "The file could not be checked.", reason(error)));
@@ -113,7 +116,7 @@ export function evidenceView(session: Session | null, check: CheckEvidence, now:
   async function judgePresent(session: Session): Promise<void> {
     const block = session.halted?.block ?? 0;
     const bytes = await session.replica.evidence().catch(() => null);
-    if (bytes) await judge(new File([bytes as BlobPart], `evidence-block-${block}.json`));
+    if (bytes) await judge(new File([bytes as BlobPart], `evidence-block-${block}.json`), true);
     else fill(outcome, notice("word", "There is no evidence.", "The main node is not wrong about anything now."));
   }
 
@@ -121,7 +124,7 @@ export function evidenceView(session: Session | null, check: CheckEvidence, now:
   return { title: "Evidence", element, update };
 }
 
-function result(file: File, judgement: Judgement, anchors: HTMLElement[]): HTMLElement {
+function result(file: File, judgement: Judgement, taken: HTMLElement[], heard: boolean): HTMLElement {
   const named = h("p", { class: "as-of" }, `${file.name}, ${count(file.size, "byte")}`);
   if (judgement.verdict === "refused") {
     return notice(
@@ -131,26 +134,20 @@ function result(file: File, judgement: Judgement, anchors: HTMLElement[]): HTMLE
       named,
     );
   }
-  const granted = h(
-    "section",
-    {},
-    h("h2", {}, "What this takes for granted"),
-    h("ul", { class: "anchors" }, ...anchors),
-    chainLine(judgement),
-  );
+  const assumed = h("section", {}, h("h2", {}, "What this takes for granted"), h("ul", { class: "anchors" }, ...taken));
   const { mismatch } = judgement;
   if (judgement.verdict === "true" || !mismatch) {
     return notice(
       "plain",
-      "What the main node says is true.",
+      heard ? "What the main node says is true." : "What the main node says, by this file, is true.",
       h("p", {}, "Executed again, the file shows no mismatch."),
-      granted,
+      assumed,
       named,
     );
   }
   return notice(
     "plain",
-    "The main node is wrong.",
+    heard ? "The main node is wrong." : "What the main node says, by this file, is not true.",
     h(
       "p",
       { class: "where" },
@@ -158,59 +155,7 @@ function result(file: File, judgement: Judgement, anchors: HTMLElement[]): HTMLE
       h("strong", {}, mismatch.claim),
     ),
     difference(mismatch),
-    granted,
+    assumed,
     named,
-  );
-}
-
-/** The chain id and the forks in the file are claims as well. */
-function chainLine({ chainId }: Judgement): HTMLElement {
-  const which = chainId === null ? "a chain" : `chain ${chainId}`;
-  return h(
-    "p",
-    { class: "as-of" },
-    `The file is about ${which}, by the rules of the forks that it names. Compare them with the chain’s specification.`,
-  );
-}
-
-async function anchorItem(session: Session | null, { chainId }: Judgement, anchor: Anchor): Promise<HTMLElement> {
-  if (anchor.kind === "genesis")
-    return h("li", {}, `The chain begins with the ${count(anchor.accounts, "account")} in the file.`);
-  if (anchor.kind === "repeated")
-    return h(
-      "li",
-      {},
-      h("p", {}, `Batch ${whole(anchor.batch)} was verified earlier, and this was the state behind it.`),
-      facts(["State root", exact(anchor.stateRoot, "state root")]),
-    );
-  const ours = session && chainId === session.status.chainId;
-  const known = ours ? await session.chain.block(anchor.number).catch(() => null) : null;
-  const verdict =
-    known === null
-      ? h(
-          "p",
-          {},
-          badge("unknown", "Not known here"),
-          " This device has not verified that block, or follows another chain. Compare the hash with a source that you believe.",
-        )
-      : known.hash === anchor.hash
-        ? h("p", {}, badge("verified"), " This device has verified the same block itself.")
-        : h(
-            "p",
-            {},
-            badge("wrong", "Another block"),
-            " The block that this device has verified at this number has another hash.",
-          );
-  const words =
-    anchor.kind === "parent" ? "is part of the chain, with this hash and state root." : "was verified, with this hash.";
-  return h(
-    "li",
-    {},
-    h("p", {}, `Block ${whole(anchor.number)} ${words}`),
-    facts(
-      ["Hash", exact(anchor.hash, "block hash")],
-      anchor.kind === "parent" ? ["State root", exact(anchor.stateRoot, "state root")] : null,
-    ),
-    verdict,
   );
 }

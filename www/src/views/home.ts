@@ -174,7 +174,10 @@ function explanation(session: Session): string {
     const stays = verified ? `Block ${whole(verified.number)} stays the last one, and` : "Nothing is verified yet, and";
     return `What it claims does not follow from executing the block on this device. ${stays} nothing is shown here that was not verified.`;
   }
-  if (!verified) return "Reading the genesis accounts and computing their state root.";
+  if (!verified)
+    return status.mode === "light"
+      ? "Asking the main node for the block that you chose to begin with."
+      : "Reading the genesis accounts and computing their state root.";
   if (status.mode === "light") {
     return "Each answer comes with a proof that leads to a state root, which follows from the checkpoint that you chose.";
   }
@@ -193,7 +196,7 @@ function difficulty(session: Session): HTMLElement | null {
   if (status.trouble) {
     const words = `${reason(status.trouble)} It is tried again by itself. ${since}`;
     return status.unsound
-      ? notice("wrong", "What the main node says cannot be true: it contradicts itself.", words)
+      ? notice("wrong", contradiction(session).long, words)
       : notice("word", "The main node cannot be followed.", words);
   }
   switch (problem?.kind) {
@@ -208,6 +211,17 @@ function difficulty(session: Session): HTMLElement | null {
     default:
       return null;
   }
+}
+
+/** What it means that answers of the main node cannot be true. */
+export function contradiction({ status }: Session): { short: string; long: string } {
+  if (status.mode === "light" && !status.verified) {
+    return {
+      short: "Checkpoint contradicted",
+      long: "The main node contradicts the checkpoint: one of the two is not true.",
+    };
+  }
+  return { short: "Main node is wrong", long: "What the main node says cannot be true: it contradicts itself." };
 }
 
 function timeLeft(session: Session): string {

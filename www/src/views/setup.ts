@@ -1,6 +1,6 @@
 // Which chain, and by whose word: the form that fills the address bar.
 
-import { ConfigError, keep, lastUsed, rememberUsed } from "../config";
+import { ConfigError, checkpoint, confirm, fromQuery, keep, lastUsed, rememberUsed } from "../config";
 import { h, say } from "../dom";
 import { notice, reason } from "../parts";
 import type { View } from "./view";
@@ -76,6 +76,12 @@ export function setupView(problem: string | null): View {
     "genesis-allocs.json: the accounts that the chain begins with. You choose to believe it.",
     "https://…/genesis-allocs.json",
   );
+  const light = line(
+    "checkpoint",
+    "Checkpoint, in place of genesis",
+    "Light mode: number, hash and state root of a block that you choose to believe. Answers come with proofs from the main node, which has to serve them, and learns what you look at.",
+    "31,0x…,0x…",
+  );
   const stream = line(
     "stream",
     "Recording",
@@ -88,6 +94,7 @@ export function setupView(problem: string | null): View {
     mainNode.element,
     chain.element,
     genesis.element,
+    light.element,
     stream.element,
     wrong,
     h("button", { type: "submit", class: "primary" }, "Verify this chain"),
@@ -95,7 +102,7 @@ export function setupView(problem: string | null): View {
 
   form.addEventListener("submit", async (event: SubmitEvent) => {
     event.preventDefault();
-    for (const { input } of [mainNode, chain, genesis, stream]) input.removeAttribute("aria-invalid");
+    for (const { input } of [mainNode, chain, genesis, light, stream]) input.removeAttribute("aria-invalid");
     try {
       const values: Record<string, string> = {};
       for (const { input } of [mainNode, stream]) {
@@ -111,10 +118,18 @@ export function setupView(problem: string | null): View {
         throw new ConfigError("Name a main node, or a recording of one.");
       }
       values.chain = await chain.chosen();
-      values.genesis = await genesis.chosen();
+      if (light.input.value.trim()) {
+        light.input.setAttribute("aria-invalid", "true");
+        if (genesis.input.value.trim()) throw new ConfigError("Name genesis or a checkpoint, not both.");
+        const { number, hash, stateRoot } = checkpoint(light.input.value.trim());
+        values.checkpoint = [number, hash, stateRoot].join(",");
+        light.input.removeAttribute("aria-invalid");
+      } else values.genesis = await genesis.chosen();
+      const query = new URLSearchParams(values);
+      confirm(fromQuery(query));
       rememberUsed(values);
       const target = new URL(location.pathname, location.origin);
-      target.search = new URLSearchParams(values).toString();
+      target.search = query.toString();
       location.assign(target);
     } catch (error) {
       say(wrong, reason(error));
