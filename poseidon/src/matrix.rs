@@ -5,31 +5,31 @@
 //! negative halves are fine.
 
 use super::constants::{CORNER, ROUND_CONSTANTS, ROUNDS, WIDTH};
-use crate::tree::goldilocks::{EPSILON, ORDER};
+use crate::goldilocks::{EPSILON, ORDER};
 
 /// A lane as `low + 2^32 * high`, both in two's complement.
 ///
 /// The matrix takes lanes of [`Halves::from_words`], whose low half may be as little as `-2^33`, and gives halves from
 /// 0 to `2^43`. Applied to its own results, it makes them at most 265 times as large.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Halves {
-    pub(super) low: u64,
-    pub(super) high: u64,
+pub(crate) struct Halves {
+    pub(crate) low: u64,
+    pub(crate) high: u64,
 }
 
 impl Halves {
-    pub(super) const ZERO: Self = Self { low: 0, high: 0 };
+    pub(crate) const ZERO: Self = Self { low: 0, high: 0 };
 
     /// Of a loose element.
     #[cfg(any(test, not(target_pointer_width = "64")))]
     #[inline(always)]
-    pub(super) const fn from_u64(x: u64) -> Self {
+    pub(crate) const fn from_u64(x: u64) -> Self {
         Self { low: x & EPSILON, high: x >> 32 }
     }
 
     /// Of `low + 2^64 * high`, which is not reduced before: `2^64 = 2^32 - 1` and `2^96 = -1`.
     #[inline(always)]
-    pub(super) const fn from_words(low: u64, high: u64) -> Self {
+    pub(crate) const fn from_words(low: u64, high: u64) -> Self {
         Self {
             low: (low & EPSILON).wrapping_sub(high & EPSILON).wrapping_sub(high >> 32),
             high: (low >> 32) + (high & EPSILON),
@@ -38,7 +38,7 @@ impl Halves {
 
     /// The loose element. Halves must be between 0 and `2^62`.
     #[inline(always)]
-    pub(super) const fn join(self) -> u64 {
+    pub(crate) const fn join(self) -> u64 {
         let small = self.low + (self.high >> 32) * EPSILON;
         let (sum, carry) = (self.high << 32).overflowing_add(small);
         // After a carry the sum is below `small`, far from a second carry.
@@ -48,7 +48,7 @@ impl Halves {
 
 /// What is added to a lane after the matrix: the next round's constant, and zero in a form that keeps halves positive.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bias {
+pub(crate) struct Bias {
     low: u64,
     high: u64,
 }
@@ -65,7 +65,7 @@ impl Bias {
 }
 
 /// Entry `r` goes with the matrix of round `r`: it has the constants of round `r + 1`, and zeros after the last round.
-pub(super) static BIASES: [[Bias; WIDTH]; ROUNDS] = {
+pub(crate) static BIASES: [[Bias; WIDTH]; ROUNDS] = {
     let mut biases = [[Bias::new(0); WIDTH]; ROUNDS];
     let mut round = 1;
     while round < ROUNDS {
@@ -81,7 +81,7 @@ pub(super) static BIASES: [[Bias; WIDTH]; ROUNDS] = {
 
 /// The matrix times the state, plus the constants of the next round.
 #[inline(always)]
-pub(super) fn apply(state: &[Halves; WIDTH], biases: &[Bias; WIDTH]) -> [Halves; WIDTH] {
+pub(crate) fn apply(state: &[Halves; WIDTH], biases: &[Bias; WIDTH]) -> [Halves; WIDTH] {
     let mut low = [0; WIDTH];
     let mut high = [0; WIDTH];
     for (i, lane) in state.iter().enumerate() {
@@ -162,9 +162,9 @@ fn times_six(a: [u64; 6]) -> [u64; 6] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::entry;
     use super::*;
-    use crate::tree::goldilocks::canonical;
+    use crate::goldilocks::canonical;
+    use crate::tests::entry;
     use proptest::prelude::*;
 
     const P: u128 = ORDER as u128;

@@ -2,7 +2,7 @@
 
 use super::constants::{CIRCULANT, CORNER, HALF_FULL_ROUNDS, PARTIAL_ROUNDS, ROUND_CONSTANTS, WIDTH};
 use super::{hash, hash_bytes, narrow, permute, wide};
-use crate::tree::goldilocks::{ORDER, canonical};
+use crate::goldilocks::{ORDER, canonical};
 use proptest::prelude::*;
 
 /// The permutation as it is defined, nothing rearranged.
@@ -24,7 +24,7 @@ fn plain(state: &[u64; WIDTH]) -> [u64; WIDTH] {
 }
 
 /// Entry of the matrix.
-pub(super) fn entry(i: usize, j: usize) -> u64 {
+pub(crate) fn entry(i: usize, j: usize) -> u64 {
     CIRCULANT[(j + WIDTH - i) % WIDTH] + if i == 0 && j == 0 { CORNER } else { 0 }
 }
 
