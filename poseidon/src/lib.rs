@@ -2,8 +2,9 @@
 //!
 //! It is the hash of the state tree, its keys and its values, and equals Plonky2's Goldilocks Poseidon and the one of
 //! `zkevm-commonjs` (`src/poseidon`). Round by round: add the constants; raise all lanes (full rounds) or lane 0
-//! (partial rounds) to the seventh power; multiply by the matrix. `constants.rs` has the numbers; two backends compute
-//! the same function, one for machines with a 64-bit multiplier that gives 128 bits, one for those without.
+//! (partial rounds) to the seventh power; multiply by the matrix. `constants.rs` has the numbers; three backends compute
+//! the same function, one for machines with a 64-bit multiplier that gives 128 bits, one for those without, and one for
+//! WebAssembly with vectors.
 //!
 //! Nothing here is secret: times depend on the data.
 //!
@@ -13,17 +14,21 @@
 mod constants;
 mod goldilocks;
 mod matrix;
-#[cfg(any(test, not(target_pointer_width = "64")))]
+#[cfg(any(test, not(any(target_pointer_width = "64", target_feature = "simd128"))))]
 mod narrow;
 #[cfg(any(test, target_pointer_width = "64"))]
 mod schedule;
+#[cfg(target_feature = "simd128")]
+mod simd;
 #[cfg(test)]
 mod tests;
 #[cfg(any(test, target_pointer_width = "64"))]
 mod wide;
 
-#[cfg(not(target_pointer_width = "64"))]
+#[cfg(not(any(target_pointer_width = "64", target_feature = "simd128")))]
 use narrow as backend;
+#[cfg(target_feature = "simd128")]
+use simd as backend;
 #[cfg(target_pointer_width = "64")]
 use wide as backend;
 

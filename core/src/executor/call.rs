@@ -237,6 +237,7 @@ impl From<ExecutionResult> for CallResult {
 }
 
 /// What stopped an instruction or a call, in the words of geth; `None` if nothing did, or it undid itself.
+#[cfg(feature = "trace")]
 pub(super) fn fault(result: InstructionResult) -> Option<&'static str> {
     match SuccessOrHalt::<HaltReason>::from(result) {
         SuccessOrHalt::Success(_) | SuccessOrHalt::Revert => None,
