@@ -31,12 +31,6 @@ const SHARES = [
   ["the rest of the module", /::|^__|shim/],
 ];
 
-const [mode, ...rest] = process.argv.slice(2);
-if (mode === "--run") await run(...rest);
-else if (mode === "--profile") await profile(...rest);
-else if (!existsSync(recording)) console.log(`wasm: there is no recording at ${fileURLToPath(recording)}; RECORDING= names one`);
-else compare(mode, ...rest);
-
 function compare(program, dist, named) {
   const native = { seconds: Infinity, user: Infinity };
   const wasm = { seconds: Infinity, user: Infinity, ready: Infinity, memory: 0, peak: 0 };
@@ -118,3 +112,9 @@ async function profile(named) {
   });
   console.log(JSON.stringify([...shares].sort(([, a], [, b]) => b - a)));
 }
+
+const [mode, ...rest] = process.argv.slice(2);
+if (mode === "--run") await run(...rest);
+else if (mode === "--profile") await profile(...rest);
+else if (!existsSync(recording)) console.log(`wasm: there is no recording at ${fileURLToPath(recording)}; RECORDING= names one`);
+else compare(mode, ...rest);
