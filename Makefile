@@ -9,6 +9,7 @@ TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 CHROMIUM ?= /usr/bin/chromium
 # The native program as `unit` builds it: another selection of packages has other features, and all would be built twice.
 PROGRAM := $(CARGO) test --locked --release --no-run --test native
+WASM_MODULE := $(TARGET_DIR)/wasm32-unknown-unknown/release-wasm/zk_replica_wasm.wasm
 WASM_TARGETS := wasm32-unknown-unknown wasm32v1-none wasm32-wasip1
 
 # Data with known results, beside the checkout.
@@ -53,7 +54,7 @@ lint: setup
 	$(CARGO) clippy --locked --release --all-targets -- -D warnings
 
 doc: setup
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --release --no-deps -p zk-replica-core -p zk-replica
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --release --no-deps -p zk-replica-poseidon -p zk-replica-core -p zk-replica
 
 unit: setup ## Tests on this machine
 	$(CARGO) test --locked --release
@@ -68,9 +69,11 @@ conformance: setup ## Published vectors with known results: all, or those that V
 	$(CARGO) run --locked --release -p zk-replica-tests --bin conformance -- $(VECTORS)
 
 # The tests in wasm are built with overflow checks and debug assertions, those on this machine as they are shipped.
+portable: export CARGO_TARGET_WASM32_WASIP1_RUNNER := $(NODE) --no-warnings $(CURDIR)/tests/portable/wasi.mjs
 portable: setup ## The core as wasm: its own tests, and a module that imports nothing
-	CARGO_TARGET_WASM32_WASIP1_RUNNER="$(NODE) --no-warnings $(CURDIR)/tests/portable/wasi.mjs" \
-		$(CARGO) test --locked -p zk-replica-core --lib --target wasm32-wasip1
+	$(CARGO) test --locked -p zk-replica-core -p zk-replica-poseidon --lib --target wasm32-wasip1
+	CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="-C target-feature=+simd128" \
+		$(CARGO) test --locked -p zk-replica-poseidon --lib --target wasm32-wasip1
 	$(CARGO) check --locked --release -p zk-replica-core --target wasm32-unknown-unknown
 	$(CARGO) build --locked --release -p zk-replica-portable --target wasm32v1-none
 	PORTABLE_WASM="$(TARGET_DIR)/wasm32v1-none/release/zk_replica_portable.wasm" \
@@ -80,8 +83,7 @@ wasm: setup ## The npm package, in wasm/npm/dist
 	$(CARGO) build --locked --release -p zk-replica-bindgen
 	$(CARGO) build --locked --profile release-wasm -p zk-replica-wasm --target wasm32-unknown-unknown
 	cd wasm/npm && $(NPM) ci --no-audit --no-fund --loglevel=error
-	cd wasm/npm && $(NODE) build.mjs "$(TARGET_DIR)/wasm32-unknown-unknown/release-wasm/zk_replica_wasm.wasm" \
-		"$(TARGET_DIR)/release/zk-replica-bindgen"
+	cd wasm/npm && $(NODE) build.mjs "$(WASM_MODULE)" "$(TARGET_DIR)/release/zk-replica-bindgen"
 
 page: wasm ## The page, in www/dist
 	cd www && $(NPM) ci --no-audit --no-fund --loglevel=error && $(NPM) run --silent build
@@ -102,11 +104,13 @@ browser: page chromium ## The npm package and the page in Chromium, and the pack
 		$(NODE) --test --test-force-exit --test-concurrency=2 --test-reporter=spec tests/browser/*.test.mjs
 
 # Plonky2 uses features of the compiler that are not stable: opened for that crate alone.
-bench: setup ## Benchmarks beside their peers
+bench: wasm ## Benchmarks beside their peers
 	$(CARGO) build --locked --release -p zk-replica
 	RUSTC_BOOTSTRAP=plonky2_field $(CARGO) bench --locked -p zk-replica-bench
 	cd tests/browser && $(NPM) ci --no-audit --no-fund --loglevel=error
 	ZK_REPLICA="$(TARGET_DIR)/release/zk-replica" CHROMIUM="$(CHROMIUM)" $(NODE) tests/browser/bench.mjs
+	"$(TARGET_DIR)/release/zk-replica-bindgen" "$(WASM_MODULE)" wasm/npm/build/names names
+	$(NODE) tests/bench/wasm.mjs "$(TARGET_DIR)/release/zk-replica" wasm/npm/dist wasm/npm/build/names
 
 deny: ## Licences, sources and duplicate versions of all dependencies
 	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny

@@ -32,6 +32,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// Words, and the only modules where they may stand.
 const RESERVED: &[(&str, &[&str])] = &[
     ("revm", &["executor"]),
+    ("zk_replica_poseidon", &["tree"]),
     // The core is pure: nothing of the machine it runs on.
     ("std", &[]),
     ("target_arch", &[]),
@@ -211,7 +212,8 @@ fn hosts_know_the_core_only() {
     let manifest = |name: &str| fs::read_to_string(package(name).join("Cargo.toml")).expect("a manifest");
     assert_eq!(ingredients(&manifest("native")), ["zk-replica-core"].into());
     assert_eq!(ingredients(&manifest("wasm")), ["zk-replica-core"].into());
-    assert_eq!(ingredients(&manifest("core")), ["revm"].into());
+    assert_eq!(ingredients(&manifest("core")), ["revm", "zk-replica-poseidon"].into());
+    assert!(ingredients(&manifest("poseidon")).is_empty());
     for host in ["native", "wasm"] {
         for (file, text) in sources(&package(&format!("{host}/src"))) {
             let code = code(&text);
@@ -240,7 +242,7 @@ const FORBIDDEN: &[(&str, &str, &str)] = &[
     ("checker/block.rs", "use revm::Context;", "checker names revm"),
     ("lib.rs", "extern crate std;", "lib names std"),
     ("tree/proof.rs", "let x = std::mem::take(y);", "tree names std"),
-    ("tree/poseidon/wide.rs", "#[cfg(target_arch = \"x86_64\")]", "tree names target_arch"),
+    ("tree/node.rs", "#[cfg(target_arch = \"x86_64\")]", "tree names target_arch"),
     ("store/memory.rs", "if cfg!(target_os = \"linux\") {}", "store names target_os"),
     ("checker/block.rs", "use crate::tree::poseidon;", "poseidon;"),
     ("store/record.rs", "/* */ PoseidonDigest(B256),", "PoseidonDigest(B256),"),
@@ -252,8 +254,8 @@ const FORBIDDEN: &[(&str, &str, &str)] = &[
 
 const ALLOWED: &[(&str, &str)] = &[
     ("types/receipt.rs", "/// See [`crate::executor::Rules`]."),
-    ("tree/poseidon/matrix.rs", "use crate::tree::goldilocks::ORDER;"),
-    ("tree/poseidon/matrix.rs", "use super::super::goldilocks::ORDER;"),
+    ("tree/proof/path.rs", "use crate::tree::Digest;"),
+    ("tree/proof/path.rs", "use super::super::digest::Digest;"),
     ("source/witness.rs", "use crate::tree::Node;"),
     ("executor/state.rs", "use revm::Database;"),
     ("checker/mod.rs", "let fork = if number == 0 { 0 } else { spec.fork.number() };"),

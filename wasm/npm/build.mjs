@@ -10,13 +10,13 @@ const [module, bindgen] = process.argv.slice(2);
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const run = (program, ...args) => execFileSync(program, args, { stdio: 'inherit', cwd: here('.') });
 /** Bytes of the wasm file as it is sent: what there is must not grow. The aim is 350 kB. */
-const MOST = 660_000;
+const MOST = 410_000;
 
 rmSync(here('dist'), { recursive: true, force: true });
 mkdirSync(here('dist'));
 run(bindgen, module, here('build'));
 const wasm = here('dist/zk-replica.wasm');
-// Binaryen's -Oz takes 8% of its bytes away and makes what is sent 7% larger: it is left as the compiler made it.
+// Binaryen makes the file smaller, but what is sent hardly (-O1) or not at all (-Oz): it is left as the compiler made it.
 copyFileSync(here('build/engine_bg.wasm'), wasm);
 copyFileSync(here('build/engine.d.ts'), here('src/engine.d.ts'));
 run(process.execPath, here('node_modules/typescript/bin/tsc'), '-p', here('.'));

@@ -125,7 +125,7 @@ impl Block {
                 batch: claims.batch,
             },
             computed: Values {
-                hash: header.hash_slow(),
+                hash: head.hash,
                 state_root: head.state_root,
                 block_info_root: record.block_info_root,
                 timestamp: header.timestamp,

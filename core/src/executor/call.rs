@@ -14,7 +14,6 @@ use revm::{
         result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction},
     },
     context_interface::transaction::{AccessList, AccessListItem},
-    interpreter::{InstructionResult, SuccessOrHalt},
 };
 
 /// Gas of a transaction that only moves value.
@@ -236,19 +235,7 @@ impl From<ExecutionResult> for CallResult {
     }
 }
 
-/// What stopped an instruction or a call, in the words of geth; `None` if nothing did, or it undid itself.
-pub(super) fn fault(result: InstructionResult) -> Option<&'static str> {
-    match SuccessOrHalt::<HaltReason>::from(result) {
-        SuccessOrHalt::Success(_) | SuccessOrHalt::Revert => None,
-        SuccessOrHalt::Halt(reason) => match halt(&reason) {
-            CallOutcome::Halt(reason) => Some(reason),
-            _ => Some("out of gas"),
-        },
-        SuccessOrHalt::FatalExternalError | SuccessOrHalt::Internal(_) => Some("internal failure"),
-    }
-}
-
-fn halt(reason: &HaltReason) -> CallOutcome {
+pub(super) fn halt(reason: &HaltReason) -> CallOutcome {
     CallOutcome::Halt(match reason {
         HaltReason::OutOfGas(_) => return CallOutcome::OutOfGas,
         HaltReason::OpcodeNotFound | HaltReason::NotActivated => "invalid opcode: not defined",

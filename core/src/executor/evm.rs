@@ -7,16 +7,21 @@ use super::{
     state::State,
 };
 use crate::store::StoreError;
+use core::marker::PhantomData;
 use revm::{
     Context,
     context::{
         BlockEnv, CfgEnv, Evm, FrameStack, JournalEntry, JournalTr, TxEnv,
-        result::{EVMError, ExecutionResult},
+        result::{EVMError, ExecutionResult, HaltReason},
     },
-    context_interface::{cfg::GasParams, context::ContextError},
+    context_interface::{
+        ContextTr,
+        cfg::{GasParams, gas::GasTracker},
+        context::ContextError,
+    },
     handler::{
-        CreateFrame, EthFrame, EvmTr, FrameData, FrameInitOrResult, FrameResult, Handler, ItemOrResult,
-        MainnetHandler,
+        CreateFrame, EthFrame, EvmTr, EvmTrError, FrameData, FrameInitOrResult, FrameResult, Handler,
+        ItemOrResult,
         evm::{ContextDbError, FrameInitResult},
         instructions::EthInstructions,
     },
@@ -36,6 +41,39 @@ type Inner<'a, 's> = Evm<
     Precompiles,
     EthFrame<EthInterpreter>,
 >;
+
+/// revm's way through a transaction, but for lists of authorisations (EIP-7702), which no transaction of a rollup has.
+struct RollupHandler<E>(PhantomData<E>);
+
+impl<E> Handler for RollupHandler<E>
+where
+    E: EvmTr<Context: ContextTr<Journal: JournalTr<State = EvmState>>, Frame = EthFrame<EthInterpreter>>,
+    EVMError<StoreError>: EvmTrError<E>,
+{
+    type Evm = E;
+    type Error = EVMError<StoreError>;
+    type HaltReason = HaltReason;
+
+    fn apply_eip7702_auth_list(
+        &self,
+        _evm: &mut E,
+        _gas: &mut GasTracker,
+    ) -> Result<Option<u64>, Self::Error> {
+        Ok(Some(0))
+    }
+}
+
+impl<E> InspectorHandler for RollupHandler<E>
+where
+    E: InspectorEvmTr<
+            Context: ContextTr<Journal: JournalTr<State = EvmState>>,
+            Frame = EthFrame<EthInterpreter>,
+            Inspector: Inspector<E::Context, EthInterpreter>,
+        >,
+    EVMError<StoreError>: EvmTrError<E>,
+{
+    type IT = EthInterpreter;
+}
 
 /// The EVM of one block.
 pub(super) struct RollupEvm<'r, 'a, 's> {
@@ -80,7 +118,7 @@ impl<'r, 'a, 's> RollupEvm<'r, 'a, 's> {
     /// Runs a transaction, and forgets everything about it but its result.
     pub(super) fn transact(&mut self, transaction: TxEnv) -> Result<Transacted, EVMError<StoreError>> {
         self.inner.ctx.tx = transaction;
-        let result = MainnetHandler::<_, EVMError<StoreError>, _>::default().run(self);
+        let result = RollupHandler(PhantomData).run(self);
         let accounts = self.inner.ctx.journaled_state.finalize();
         Ok((result?, accounts))
     }
@@ -96,7 +134,7 @@ impl<'r, 'a, 's> RollupEvm<'r, 'a, 's> {
     {
         self.inner.ctx.tx = transaction;
         let mut watched = Watched { evm: self, inspector };
-        let result = MainnetHandler::<_, EVMError<StoreError>, _>::default().inspect_run(&mut watched);
+        let result = RollupHandler(PhantomData).inspect_run(&mut watched);
         let accounts = self.inner.ctx.journaled_state.finalize();
         Ok((result?, accounts))
     }

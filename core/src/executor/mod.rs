@@ -19,6 +19,7 @@ mod state;
 mod system;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "trace")]
 mod trace;
 mod transact;
 
@@ -31,6 +32,7 @@ pub use prepare::{PreparedBlock, PreparedInput, PreparedTransaction};
 pub use rules::{BlockModel, InitCodeInput, Precompile, ReceiptLogs, ReceiptOutcome, Rules};
 pub(crate) use state::Lack;
 pub use state::{AccountOverride, State, StateDiff};
+#[cfg(feature = "trace")]
 pub use trace::{
     AccountTrace, CallFrame, CallLog, CallsConfig, PrestateConfig, PrestateTrace, Step, StepTrace,
     StepsConfig, Trace, TraceError, TraceRequest, Traced, Tracer, trace_block,

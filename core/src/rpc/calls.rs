@@ -4,11 +4,10 @@ use super::{
     Error,
     json::Json,
     params::{self, Params},
-    trace,
     view::{Found, StateError, View},
 };
 use crate::{
-    executor::{AccessListResult, AccountOverride, Call, CallContext, CallError, CallOutcome, State, Trace},
+    executor::{AccessListResult, AccountOverride, Call, CallContext, CallError, CallOutcome, State},
     store::StoreError,
 };
 use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
@@ -16,15 +15,15 @@ use alloy_primitives::{Address, B256, Bytes, TxKind, U64, U256};
 use serde::Serialize;
 
 /// What a call asks for, before the chain has a say.
-struct Wanted {
-    call: Call,
-    accounts: Vec<(Address, AccountOverride)>,
-    block: BlockOverride,
+pub(super) struct Wanted {
+    pub(super) call: Call,
+    pub(super) accounts: Vec<(Address, AccountOverride)>,
+    pub(super) block: BlockOverride,
 }
 
 /// What a call sees of its block instead of what the chain has.
 #[derive(Default)]
-struct BlockOverride {
+pub(super) struct BlockOverride {
     number: Option<u64>,
     timestamp: Option<u64>,
     gas_limit: Option<u64>,
@@ -101,29 +100,12 @@ impl View<'_> {
         Ok(AccessListObject { access_list: items.collect(), gas_used: U64::from(result.gas_used), error })
     }
 
-    /// `debug_traceCall`: the overrides are part of the tracer's options.
-    pub(super) fn trace_call(&self, params: Params<'_>) -> Result<Trace, Error> {
-        let options = params.get(2);
-        let tracer = trace::tracer(options, 2)?;
-        let option = |name| options.and_then(|options| present(options, name));
-        let overrides = [(option("stateOverrides"), 2), (option("blockOverrides"), 2)];
-        let wanted = self.wanted_with(params, overrides)?;
-        let found = self.state_block(params.required_selector(1)?)?;
-        let context = self.context(&found, &wanted.block)?;
-        let budget = self.rpc.config.limits.response;
-        self.with_call_state(&found, params, &wanted, |state| {
-            apply(&wanted.accounts, state)?;
-            context.trace(&wanted.call, state, &tracer, budget)
-        })
-        .map(trace::explained)
-    }
-
     fn wanted(&self, params: Params<'_>) -> Result<Wanted, Error> {
         self.wanted_with(params, [(params.get(2), 2), (params.get(3), 3)])
     }
 
     /// With overrides of accounts and block, and the positions of the parameters where they stand.
-    fn wanted_with(
+    pub(super) fn wanted_with(
         &self,
         params: Params<'_>,
         [(accounts_json, accounts_at), (block_json, block_at)]: [(Option<&Json<'_>>, usize); 2],
@@ -148,7 +130,7 @@ impl View<'_> {
     }
 
     /// [`View::with_state`]; where the state is not at hand, a call wants more than the leaf where it stopped.
-    fn with_call_state<T, E>(
+    pub(super) fn with_call_state<T, E>(
         &self,
         found: &Found,
         params: Params<'_>,
@@ -176,7 +158,11 @@ impl View<'_> {
         seen
     }
 
-    fn context(&self, found: &Found, overrides: &BlockOverride) -> Result<CallContext<'static>, Error> {
+    pub(super) fn context(
+        &self,
+        found: &Found,
+        overrides: &BlockOverride,
+    ) -> Result<CallContext<'static>, Error> {
         let (header, rules) = (&found.record.header, self.rules(found)?);
         Ok(CallContext {
             rules,
@@ -208,7 +194,10 @@ fn failure(outcome: CallOutcome) -> Error {
     }
 }
 
-fn apply(accounts: &[(Address, AccountOverride)], state: &mut State<'_>) -> Result<(), StoreError> {
+pub(super) fn apply(
+    accounts: &[(Address, AccountOverride)],
+    state: &mut State<'_>,
+) -> Result<(), StoreError> {
     accounts.iter().try_for_each(|(address, account)| state.override_account(*address, account))
 }
 
@@ -282,7 +271,8 @@ pub(super) fn member<'a, T>(
     }
 }
 
-fn present<'a>(object: &'a Json<'a>, name: &str) -> Option<&'a Json<'a>> {
+#[cfg(feature = "trace")]
+pub(super) fn present<'a>(object: &'a Json<'a>, name: &str) -> Option<&'a Json<'a>> {
     object.get(name).filter(|value| **value != Json::Null)
 }
 

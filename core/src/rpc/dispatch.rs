@@ -8,7 +8,7 @@ use super::{
     reply::{Outcome, Relay},
     view::View,
 };
-use alloc::{collections::BTreeMap, string::ToString};
+use alloc::string::ToString;
 use alloy_primitives::{U64, keccak256};
 use serde::Serialize;
 
@@ -147,10 +147,15 @@ impl View<'_> {
         match method {
             "debug_getRawHeader" => answer(self.raw_header(params.at_most(1)?)?),
             "debug_getRawReceipts" => answer(self.raw_receipts(params.at_most(1)?)?),
+            #[cfg(feature = "trace")]
             "debug_traceTransaction" => answer(self.trace_transaction(params.at_most(2)?)?),
+            #[cfg(feature = "trace")]
             "debug_traceBlockByNumber" => answer(self.trace_block_by_number(params.at_most(2)?)?),
+            #[cfg(feature = "trace")]
             "debug_traceBlockByHash" => answer(self.trace_block_by_hash(params.at_most(2)?)?),
+            #[cfg(feature = "trace")]
             "debug_traceBatchByNumber" => answer(self.trace_batch(params.at_most(2)?)?),
+            #[cfg(feature = "trace")]
             "debug_traceCall" => answer(self.trace_call(params.at_most(3)?)?),
             "debug_getRawBlock" => answer(self.raw_block(params.at_most(1)?)?),
             "debug_getRawTransaction" => {
@@ -183,18 +188,29 @@ impl View<'_> {
     }
 
     /// Each has methods that work here: transactions wait only where they are remembered.
-    fn modules(&self) -> BTreeMap<&'static str, &'static str> {
-        let pool = self.remembering().map(|_| "txpool");
-        ["debug", "eth", "net", "rpc", "web3", "zkevm", "zkreplica"]
-            .into_iter()
-            .chain(pool)
-            .map(|name| (name, "1.0"))
-            .collect()
+    fn modules(&self) -> Modules {
+        const ONE: &str = "1.0";
+        let txpool = self.remembering().map(|_| ONE);
+        Modules { debug: ONE, eth: ONE, net: ONE, rpc: ONE, txpool, web3: ONE, zkevm: ONE, zkreplica: ONE }
     }
 }
 
 fn answer(value: impl Serialize) -> Result<Outcome, Error> {
     Outcome::of(&value)
+}
+
+/// What `rpc_modules` gives: the versions of the namespaces.
+#[derive(Serialize)]
+struct Modules {
+    debug: &'static str,
+    eth: &'static str,
+    net: &'static str,
+    rpc: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    txpool: Option<&'static str>,
+    web3: &'static str,
+    zkevm: &'static str,
+    zkreplica: &'static str,
 }
 
 #[derive(Serialize)]

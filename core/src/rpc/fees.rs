@@ -69,7 +69,8 @@ fn percentiles(value: &Json<'_>) -> Result<Vec<f64>, String> {
         let Json::Number(raw) = item else {
             return Err("invalid argument 2: a number was expected".into());
         };
-        let percentile: f64 = raw.parse().map_err(|_| "invalid argument 2: not a number".to_string())?;
+        let percentile: f64 =
+            serde_json::from_str(raw).map_err(|_| "invalid argument 2: not a number".to_string())?;
         let follows = percentiles.last().is_none_or(|previous| *previous <= percentile);
         if !(0.0..=100.0).contains(&percentile) || !follows {
             return Err(format!("invalid reward percentile: {raw}"));

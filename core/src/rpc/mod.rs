@@ -49,6 +49,7 @@ mod send;
 mod state;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "trace")]
 mod trace;
 mod view;
 mod wants;

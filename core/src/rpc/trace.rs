@@ -2,18 +2,19 @@
 
 use super::{
     Error,
-    calls::member,
+    calls::{apply, member, present},
     error::revert_reason,
     json::Json,
     params::{self, Params, Selector},
     view::{Found, StateError, View},
+    witness::{input, kind},
 };
 use crate::{
     executor::{
-        BatchContext, CallFrame, CallsConfig, Parent, PreparedInput, PrestateConfig, StepsConfig, Trace,
-        TraceError, TraceRequest, Traced, Tracer, trace_block,
+        BatchContext, CallFrame, CallsConfig, Parent, PrestateConfig, StepsConfig, Trace, TraceError,
+        TraceRequest, Traced, Tracer, trace_block,
     },
-    types::{BatchKind, BatchPart, BlockInput, BlockRecord, EncodedTransaction},
+    types::BatchPart,
 };
 use alloc::{format, string::String, vec::Vec};
 use alloy_primitives::{B256, keccak256};
@@ -42,6 +43,23 @@ impl View<'_> {
 
     pub(super) fn trace_block_by_hash(&self, params: Params<'_>) -> Result<Vec<TracedObject>, Error> {
         self.trace_whole(Selector::Hash { hash: params.hash(0)?, require_canonical: false }, params)
+    }
+
+    /// `debug_traceCall`: the overrides are part of the tracer's options.
+    pub(super) fn trace_call(&self, params: Params<'_>) -> Result<Trace, Error> {
+        let options = params.get(2);
+        let tracer = tracer(options, 2)?;
+        let option = |name| options.and_then(|options| present(options, name));
+        let overrides = [(option("stateOverrides"), 2), (option("blockOverrides"), 2)];
+        let wanted = self.wanted_with(params, overrides)?;
+        let found = self.state_block(params.required_selector(1)?)?;
+        let context = self.context(&found, &wanted.block)?;
+        let budget = self.rpc.config.limits.response;
+        self.with_call_state(&found, params, &wanted, |state| {
+            apply(&wanted.accounts, state)?;
+            context.trace(&wanted.call, state, &tracer, budget)
+        })
+        .map(explained)
     }
 
     fn trace_whole(&self, selector: Selector, params: Params<'_>) -> Result<Vec<TracedObject>, Error> {
@@ -119,30 +137,6 @@ impl View<'_> {
     }
 }
 
-/// The block as it was executed.
-pub(super) fn input(record: &BlockRecord) -> PreparedInput {
-    let transactions = record.transactions.iter().map(|transaction| EncodedTransaction {
-        encoded: transaction.encoded.clone(),
-        effective_percentage: transaction.effective_percentage,
-    });
-    BlockInput {
-        number: record.header.number,
-        timestamp: record.header.timestamp,
-        coinbase: record.header.beneficiary,
-        l1_info: record.l1_info,
-        transactions: transactions.collect(),
-    }
-    .into()
-}
-
-/// How the block's batch came to be, as far as it matters to the state: only a forced block brings L1 information in
-/// without naming a leaf. (A regular one that repeats some names what the chain knows already, which changes nothing.)
-pub(super) fn kind(record: &BlockRecord) -> BatchKind {
-    let info = &record.l1_info;
-    let forced = info.index == 0 && !info.global_exit_root.is_zero() && !info.block_hash.is_zero();
-    if forced { BatchKind::Forced } else { BatchKind::Regular }
-}
-
 impl From<StateError<TraceError>> for Error {
     fn from(StateError { number, error }: StateError<TraceError>) -> Self {
         match error {
@@ -154,7 +148,7 @@ impl From<StateError<TraceError>> for Error {
 }
 
 /// Says what reverts mean.
-pub(super) fn explained(mut trace: Trace) -> Trace {
+fn explained(mut trace: Trace) -> Trace {
     match &mut trace {
         Trace::Calls(frame) => explain(frame),
         Trace::Mux(traces) => {
@@ -177,7 +171,7 @@ fn explain(frame: &mut CallFrame) {
 }
 
 /// The tracer that the options at this position ask for.
-pub(super) fn tracer(options: Option<&Json<'_>>, position: usize) -> Result<Tracer, Error> {
+fn tracer(options: Option<&Json<'_>>, position: usize) -> Result<Tracer, Error> {
     let argument = |reason: String| Error::argument(position, reason);
     let Some(options) = options else {
         return Ok(Tracer::Steps(StepsConfig::default()));

@@ -4,15 +4,14 @@
 use super::{
     Error,
     params::{self, Params},
-    trace::{input, kind},
     view::{Found, StateError, View},
 };
 use crate::{
-    executor::{BatchContext, ExecuteError, Interrupt, Parent, touch_block},
+    executor::{BatchContext, ExecuteError, Interrupt, Parent, PreparedInput, touch_block},
     source::witness::{EncodeError, Extent, encode_within},
     store::{Commit, Key, Store, StoreError},
     tree::StateKey,
-    types::BatchPart,
+    types::{BatchKind, BatchPart, BlockInput, BlockRecord, EncodedTransaction},
 };
 use alloc::{collections::BTreeSet, format, vec::Vec};
 use alloy_primitives::{B256, Bytes};
@@ -166,4 +165,28 @@ impl Store for Interruptible<'_> {
     fn apply(&self, commit: &Commit) -> Result<(), StoreError> {
         self.store.apply(commit)
     }
+}
+
+/// The block as it was executed.
+pub(super) fn input(record: &BlockRecord) -> PreparedInput {
+    let transactions = record.transactions.iter().map(|transaction| EncodedTransaction {
+        encoded: transaction.encoded.clone(),
+        effective_percentage: transaction.effective_percentage,
+    });
+    BlockInput {
+        number: record.header.number,
+        timestamp: record.header.timestamp,
+        coinbase: record.header.beneficiary,
+        l1_info: record.l1_info,
+        transactions: transactions.collect(),
+    }
+    .into()
+}
+
+/// How the block's batch came to be, as far as it matters to the state: only a forced block brings L1 information in
+/// without naming a leaf. (A regular one that repeats some names what the chain knows already, which changes nothing.)
+pub(super) fn kind(record: &BlockRecord) -> BatchKind {
+    let info = &record.l1_info;
+    let forced = info.index == 0 && !info.global_exit_root.is_zero() && !info.block_hash.is_zero();
+    if forced { BatchKind::Forced } else { BatchKind::Regular }
 }

@@ -7,8 +7,8 @@ use super::{
     params::{self, Params, Selector, Tag},
     reply::{Outcome, Relay},
     room::Room,
-    trace,
     view::{Found, View},
+    witness,
 };
 use crate::{
     chain::ForkId,
@@ -285,7 +285,7 @@ impl View<'_> {
             BatchTransaction::from_signed(&record.encoded, record.effective_percentage)
                 .is_ok_and(|transaction| transaction.is_injected())
         };
-        if trace::kind(record) != BatchKind::Forced || record.transactions.iter().any(injected) {
+        if witness::kind(record) != BatchKind::Forced || record.transactions.iter().any(injected) {
             return Ok(false);
         }
         for beside in [number.checked_sub(1), number.checked_add(1)].into_iter().flatten() {

@@ -1,4 +1,4 @@
-use super::{goldilocks::ORDER, poseidon};
+use super::poseidon::{self, ORDER};
 use alloy_primitives::{B256, U256};
 use core::{cmp::Ordering, fmt};
 

@@ -23,11 +23,9 @@
 //! Which leaves there are and what is written to them is the executor's business.
 
 mod digest;
-mod goldilocks;
 mod keccak;
 mod key;
 mod node;
-pub mod poseidon;
 mod proof;
 mod smt;
 
@@ -40,3 +38,4 @@ pub use key::{BlockInfoKey, Paths, Preimage, StateKey};
 pub use node::{Node, NodeError};
 pub use proof::{Proof, ProofError};
 pub use smt::{Smt, TreeUpdate};
+pub use zk_replica_poseidon as poseidon;

@@ -3,7 +3,7 @@ use super::{
     digest::{Digest, Path, Position, hash_value},
 };
 use crate::store::{Commit, Key, Store, StoreError};
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::vec::Vec;
 use alloy_primitives::{B256, Bytes, U256};
 
 /// The sparse Merkle tree, on nodes that are in a store.
@@ -238,7 +238,11 @@ struct Builder<'t, 's> {
 impl Builder<'_, '_> {
     /// The changes from left to right, one for each path.
     fn hash_values(&mut self, changes: impl IntoIterator<Item = (Path, U256)>) -> Vec<Change> {
-        let last: BTreeMap<Path, U256> = changes.into_iter().collect();
+        let mut last: Vec<(Path, U256)> = changes.into_iter().collect();
+        // Of several for a path the last one counts: it comes first, and the others go.
+        last.reverse();
+        last.sort_by_key(|(path, _)| *path);
+        last.dedup_by_key(|(path, _)| *path);
         last.into_iter()
             .map(|(path, value)| Change {
                 path,
@@ -388,7 +392,10 @@ mod tests {
         store::Memory,
         tree::{BlockInfoKey, StateKey, hash_bytes, poseidon},
     };
-    use alloc::{collections::BTreeSet, vec};
+    use alloc::{
+        collections::{BTreeMap, BTreeSet},
+        vec,
+    };
     use alloy_primitives::{Address, address, b256};
     use core::cell::RefCell;
 

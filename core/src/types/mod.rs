@@ -17,4 +17,5 @@ pub use block::{
 };
 pub use l1::{ConsolidatedBatch, Frontier};
 pub use receipt::Receipt;
+pub(crate) use transaction::signer;
 pub use transaction::{EncodedTransaction, Transaction, TransactionError};

@@ -122,19 +122,23 @@ impl Transaction {
 }
 
 /// The address whose key made `signature` over `hash`.
-///
-/// `k256` 0.14 is used directly: the version inside alloy and revm takes more than twice as long.
 fn recover_sender(signature: &Signature, hash: B256) -> Result<Address, TransactionError> {
     let (r, s) = (signature.r().to_be_bytes::<32>(), signature.s().to_be_bytes::<32>());
     let scalars = ecdsa::Signature::from_scalars(r, s).map_err(|_| TransactionError::SignatureRange)?;
     if scalars.normalize_s() != scalars {
         return Err(TransactionError::SignatureRange);
     }
-    let parity = ecdsa::RecoveryId::new(signature.v(), false);
-    let key = ecdsa::VerifyingKey::recover_from_prehash(hash.as_slice(), &scalars, parity)
-        .map_err(|_| TransactionError::NoSender)?;
+    signer(&scalars, signature.v(), hash).ok_or(TransactionError::NoSender)
+}
+
+/// The address whose key made a signature with a low `s`; `odd` is the parity of the point that `r` stands for.
+///
+/// `k256` 0.14 is used directly: the version inside alloy and revm takes more than twice as long.
+pub(crate) fn signer(signature: &ecdsa::Signature, odd: bool, hash: B256) -> Option<Address> {
+    let parity = ecdsa::RecoveryId::new(odd, false);
+    let key = ecdsa::VerifyingKey::recover_from_prehash(hash.as_slice(), signature, parity).ok()?;
     let point = key.to_sec1_point(false);
-    Ok(Address::from_slice(&keccak256(&point.as_bytes()[1..])[12..]))
+    Some(Address::from_slice(&keccak256(&point.as_bytes()[1..])[12..]))
 }
 
 #[cfg(test)]

@@ -24,10 +24,14 @@ use alloc::{
 use alloy_primitives::{B256, Bytes};
 use alloy_rlp::Decodable as _;
 use core::cell::RefCell;
+use crc::{CRC_32_ISO_HDLC, Crc};
 use zk_replica_core::{
     store::{Commit, Key, Store, StoreError},
     types::{BlockRecord, Head},
 };
+
+/// CRC-32 as in zip files.
+static CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
 const MAGIC: &[u8; 16] = b"zk-replica log 1";
 const HEADER: usize = 64;
@@ -57,7 +61,7 @@ impl Identity {
         header[..16].copy_from_slice(MAGIC);
         header[16..24].copy_from_slice(&self.chain_id.to_le_bytes());
         header[24..56].copy_from_slice(self.origin.as_slice());
-        let crc = crc32fast::hash(&header[..60]);
+        let crc = CRC.checksum(&header[..60]);
         header[60..].copy_from_slice(&crc.to_le_bytes());
         header
     }
@@ -264,7 +268,7 @@ impl Log {
     fn close(&mut self) {
         let Some(open) = self.open.take() else { return };
         let start = usize::try_from(open - self.written).unwrap_or_default();
-        let (mut crc, mut at) = (crc32fast::Hasher::new(), 0);
+        let (mut crc, mut at) = (CRC.digest(), 0);
         for slice in self.tail.slices() {
             let skipped = (start + GROUP_HEADER).saturating_sub(at).min(slice.len());
             crc.update(&slice[skipped..]);
@@ -325,7 +329,7 @@ impl Log {
             for (chunk, position) in payload.chunks_mut(CHUNK).zip((start..).step_by(CHUNK)) {
                 disk.file.read(position, chunk)?;
             }
-            if crc32fast::hash(&payload) != crc || !is_sound(&payload) {
+            if CRC.checksum(&payload) != crc || !is_sound(&payload) {
                 return Ok(());
             }
             if let Some(disk) = &mut self.disk {
@@ -405,7 +409,7 @@ fn group_header(sequence: u64, length: u32, crc: u32) -> [u8; GROUP_HEADER] {
     header[4..12].copy_from_slice(&sequence.to_le_bytes());
     header[12..16].copy_from_slice(&length.to_le_bytes());
     header[16..20].copy_from_slice(&crc.to_le_bytes());
-    let own = crc32fast::hash(&header[..20]);
+    let own = CRC.checksum(&header[..20]);
     header[20..].copy_from_slice(&own.to_le_bytes());
     header
 }

@@ -6,7 +6,10 @@ pub(super) const PAGE: usize = 64 << 10;
 /// Pages that are kept of what is on the disk: 16 MB.
 const KEPT: usize = 256;
 
-/// Bytes in order, in pages: growing moves nothing.
+/// Bytes that are asked of the memory at once. Whenever that grows, the script's view of it is made anew, which is slow.
+const GROWTH: usize = 1 << 20;
+
+/// Bytes in order, in pieces: growing moves nothing.
 #[derive(Clone, Default)]
 pub(super) struct Pages {
     pages: Vec<Vec<u8>>,
@@ -15,19 +18,19 @@ pub(super) struct Pages {
 impl Pages {
     pub(super) fn len(&self) -> usize {
         let last = self.pages.last().map_or(0, Vec::len);
-        (self.pages.len().saturating_sub(1)) * PAGE + last
+        (self.pages.len().saturating_sub(1)) * GROWTH + last
     }
 
     pub(super) fn push(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let page = match self.pages.last_mut() {
-                Some(page) if page.len() < PAGE => page,
+                Some(page) if page.len() < GROWTH => page,
                 _ => {
-                    self.pages.push(Vec::with_capacity(PAGE));
+                    self.pages.push(Vec::with_capacity(GROWTH));
                     continue;
                 }
             };
-            let (now, rest) = bytes.split_at(bytes.len().min(PAGE - page.len()));
+            let (now, rest) = bytes.split_at(bytes.len().min(GROWTH - page.len()));
             page.extend_from_slice(now);
             bytes = rest;
         }
@@ -37,7 +40,8 @@ impl Pages {
     pub(super) fn read(&self, at: usize, mut into: &mut [u8]) -> bool {
         let mut at = at;
         while !into.is_empty() {
-            let found = self.pages.get(at / PAGE).and_then(|page| page.get(at % PAGE..)).unwrap_or_default();
+            let found =
+                self.pages.get(at / GROWTH).and_then(|page| page.get(at % GROWTH..)).unwrap_or_default();
             let count = found.len().min(into.len());
             if count == 0 {
                 return false;
@@ -54,7 +58,7 @@ impl Pages {
     pub(super) fn patch(&mut self, at: usize, bytes: &[u8]) {
         for (position, byte) in (at..).zip(bytes) {
             if let Some(place) =
-                self.pages.get_mut(position / PAGE).and_then(|page| page.get_mut(position % PAGE))
+                self.pages.get_mut(position / GROWTH).and_then(|page| page.get_mut(position % GROWTH))
             {
                 *place = *byte;
             }

@@ -1,8 +1,4 @@
-use super::{
-    super::{call::fault, opcodes::Surroundings},
-    Ended,
-    recorder::Budget,
-};
+use super::{super::opcodes::Surroundings, Ended, fault, recorder::Budget};
 use alloc::{string::String, vec::Vec};
 use alloy_primitives::{Address, B256, Bytes, Log, U64, U256};
 use revm::{

@@ -13,7 +13,7 @@ pub use prestate::{AccountTrace, PrestateConfig, PrestateTrace};
 pub use steps::{Step, StepTrace, StepsConfig};
 
 use super::{
-    BatchContext, Call, CallContext, CallError, Invalid, Parent, PreparedInput, call,
+    BatchContext, Call, CallContext, CallError, CallOutcome, Invalid, Parent, PreparedInput, call,
     evm::RollupEvm,
     state::State,
     system::Opening,
@@ -26,9 +26,12 @@ use alloc::{
     vec::Vec,
 };
 use recorder::Recorder;
-use revm::context::{
-    TxEnv,
-    result::{EVMError, ExecutionResult},
+use revm::{
+    context::{
+        TxEnv,
+        result::{EVMError, ExecutionResult, HaltReason},
+    },
+    interpreter::{InstructionResult, SuccessOrHalt},
 };
 use serde::Serialize;
 
@@ -195,6 +198,18 @@ impl CallContext<'_> {
         }
         let (result, accounts) = result.map_err(|error| call::error(call, error))?;
         recorder.finish(&environment, &result, &accounts, evm.state())
+    }
+}
+
+/// What stopped an instruction or a call, in the words of geth; `None` if nothing did, or it undid itself.
+fn fault(result: InstructionResult) -> Option<&'static str> {
+    match SuccessOrHalt::<HaltReason>::from(result) {
+        SuccessOrHalt::Success(_) | SuccessOrHalt::Revert => None,
+        SuccessOrHalt::Halt(reason) => match call::halt(&reason) {
+            CallOutcome::Halt(reason) => Some(reason),
+            _ => Some("out of gas"),
+        },
+        SuccessOrHalt::FatalExternalError | SuccessOrHalt::Internal(_) => Some("internal failure"),
     }
 }
 

@@ -1,8 +1,4 @@
-use super::{
-    super::{call::fault, opcodes::Surroundings},
-    Ended,
-    recorder::Budget,
-};
+use super::{super::opcodes::Surroundings, Ended, fault, recorder::Budget};
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use alloy_primitives::{Address, Bytes, U256, hex};
 use revm::{

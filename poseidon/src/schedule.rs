@@ -13,56 +13,56 @@
 //! S-boxes lane 0 then sees one addition and no multiplication. Round constants end up in the affine parts.
 
 use super::constants::{CIRCULANT, CORNER, HALF_FULL_ROUNDS, PARTIAL_ROUNDS, ROUND_CONSTANTS, WIDTH};
-use crate::tree::goldilocks::{ORDER, split};
+use crate::goldilocks::{ORDER, split};
 
 /// How many successive `x` stand for the lanes that pass no S-box.
-pub(super) const WINDOW: usize = WIDTH - 1;
+pub(crate) const WINDOW: usize = WIDTH - 1;
 
 /// Rounds 1 to `EARLY` are computed from `u`, later ones from the window.
-pub(super) const EARLY: usize = WINDOW;
+pub(crate) const EARLY: usize = WINDOW;
 
 /// Rounds computed from the window.
-pub(super) const LATE: usize = PARTIAL_ROUNDS - 1 - EARLY;
+pub(crate) const LATE: usize = PARTIAL_ROUNDS - 1 - EARLY;
 
 /// `x[r]` for `1 <= r <= EARLY` is `constant + u . from_u + z[..r-1] . from_z + z[r-1]`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Early {
-    pub(super) constant: u64,
-    pub(super) from_u: [u64; WIDTH],
+pub(crate) struct Early {
+    pub(crate) constant: u64,
+    pub(crate) from_u: [u64; WIDTH],
     /// The first `r - 1` are in use.
-    pub(super) from_z: [u64; EARLY - 1],
+    pub(crate) from_z: [u64; EARLY - 1],
 }
 
 /// `x[r]` for `r > EARLY` is `constant + x[r-11..r] . from_x + z[r-12..r-1] . from_z + z[r-1]`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Late {
-    pub(super) constant: u64,
-    pub(super) from_x: [u64; WINDOW],
-    pub(super) from_z: [u64; WINDOW],
+pub(crate) struct Late {
+    pub(crate) constant: u64,
+    pub(crate) from_x: [u64; WINDOW],
+    pub(crate) from_z: [u64; WINDOW],
 }
 
 /// A lane after the partial rounds is `constant + x[11..22] . from_x + z[10..22] . from_z`; the round constant of the
 /// full round that follows is already in it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Exit {
-    pub(super) constant: u64,
-    pub(super) from_x: [u64; WINDOW],
-    pub(super) from_z: [u64; WINDOW + 1],
+pub(crate) struct Exit {
+    pub(crate) constant: u64,
+    pub(crate) from_x: [u64; WINDOW],
+    pub(crate) from_z: [u64; WINDOW + 1],
 }
 
 /// All coefficients of the partial rounds, canonical.
 #[derive(Debug)]
-pub(super) struct Schedule {
+pub(crate) struct Schedule {
     /// `x[0]` is `entry_constant + u . entry`; these are the matrix's own small entries.
-    pub(super) entry_constant: u64,
-    pub(super) entry: [u64; WIDTH],
-    pub(super) early: [Early; EARLY],
-    pub(super) late: [Late; LATE],
-    pub(super) exit: [Exit; WIDTH],
+    pub(crate) entry_constant: u64,
+    pub(crate) entry: [u64; WIDTH],
+    pub(crate) early: [Early; EARLY],
+    pub(crate) late: [Late; LATE],
+    pub(crate) exit: [Exit; WIDTH],
 }
 
 /// The schedule of this Poseidon instance.
-pub(super) static SCHEDULE: Schedule = derive();
+pub(crate) static SCHEDULE: Schedule = derive();
 
 /// Coefficients of an affine form: of 1, of `u[0..12]`, of `z[0..22]`.
 type Form = [u64; TERMS];

@@ -12,7 +12,7 @@ use super::{add_first_constants, pow7};
 const ROOM: usize = 3;
 
 /// The permutation of loose lanes; the result is loose.
-pub(super) fn permute(state: &[u64; WIDTH]) -> [u64; WIDTH] {
+pub(crate) fn permute(state: &[u64; WIDTH]) -> [u64; WIDTH] {
     let (first, rest) = BIASES.split_at(HALF_FULL_ROUNDS);
     let (partial, last) = rest.split_at(PARTIAL_ROUNDS);
 

@@ -5,31 +5,38 @@
 //! negative halves are fine.
 
 use super::constants::{CORNER, ROUND_CONSTANTS, ROUNDS, WIDTH};
-use crate::tree::goldilocks::{EPSILON, ORDER};
+use crate::goldilocks::{EPSILON, ORDER};
+
+/// The corner is a power of two as well.
+const LOG_CORNER: u32 = {
+    assert!(CORNER.is_power_of_two());
+    CORNER.trailing_zeros()
+};
 
 /// A lane as `low + 2^32 * high`, both in two's complement.
 ///
 /// The matrix takes lanes of [`Halves::from_words`], whose low half may be as little as `-2^33`, and gives halves from
 /// 0 to `2^43`. Applied to its own results, it makes them at most 265 times as large.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Halves {
-    pub(super) low: u64,
-    pub(super) high: u64,
+pub(crate) struct Halves {
+    pub(crate) low: u64,
+    pub(crate) high: u64,
 }
 
 impl Halves {
-    pub(super) const ZERO: Self = Self { low: 0, high: 0 };
+    #[cfg(any(test, not(target_feature = "simd128")))]
+    pub(crate) const ZERO: Self = Self { low: 0, high: 0 };
 
     /// Of a loose element.
     #[cfg(any(test, not(target_pointer_width = "64")))]
     #[inline(always)]
-    pub(super) const fn from_u64(x: u64) -> Self {
+    pub(crate) const fn from_u64(x: u64) -> Self {
         Self { low: x & EPSILON, high: x >> 32 }
     }
 
     /// Of `low + 2^64 * high`, which is not reduced before: `2^64 = 2^32 - 1` and `2^96 = -1`.
     #[inline(always)]
-    pub(super) const fn from_words(low: u64, high: u64) -> Self {
+    pub(crate) const fn from_words(low: u64, high: u64) -> Self {
         Self {
             low: (low & EPSILON).wrapping_sub(high & EPSILON).wrapping_sub(high >> 32),
             high: (low >> 32) + (high & EPSILON),
@@ -38,7 +45,7 @@ impl Halves {
 
     /// The loose element. Halves must be between 0 and `2^62`.
     #[inline(always)]
-    pub(super) const fn join(self) -> u64 {
+    pub(crate) const fn join(self) -> u64 {
         let small = self.low + (self.high >> 32) * EPSILON;
         let (sum, carry) = (self.high << 32).overflowing_add(small);
         // After a carry the sum is below `small`, far from a second carry.
@@ -48,7 +55,7 @@ impl Halves {
 
 /// What is added to a lane after the matrix: the next round's constant, and zero in a form that keeps halves positive.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bias {
+pub(crate) struct Bias {
     low: u64,
     high: u64,
 }
@@ -62,10 +69,15 @@ impl Bias {
             if constant < Self::OFFSET { constant + (ORDER - Self::OFFSET) } else { constant - Self::OFFSET };
         Self { low: (rest & EPSILON) + Self::OFFSET, high: rest >> 32 }
     }
+
+    #[cfg(target_feature = "simd128")]
+    pub(crate) const fn halves(self) -> Halves {
+        Halves { low: self.low, high: self.high }
+    }
 }
 
 /// Entry `r` goes with the matrix of round `r`: it has the constants of round `r + 1`, and zeros after the last round.
-pub(super) static BIASES: [[Bias; WIDTH]; ROUNDS] = {
+pub(crate) static BIASES: [[Bias; WIDTH]; ROUNDS] = {
     let mut biases = [[Bias::new(0); WIDTH]; ROUNDS];
     let mut round = 1;
     while round < ROUNDS {
@@ -80,8 +92,9 @@ pub(super) static BIASES: [[Bias; WIDTH]; ROUNDS] = {
 };
 
 /// The matrix times the state, plus the constants of the next round.
+#[cfg(any(test, not(target_feature = "simd128")))]
 #[inline(always)]
-pub(super) fn apply(state: &[Halves; WIDTH], biases: &[Bias; WIDTH]) -> [Halves; WIDTH] {
+pub(crate) fn apply(state: &[Halves; WIDTH], biases: &[Bias; WIDTH]) -> [Halves; WIDTH] {
     let mut low = [0; WIDTH];
     let mut high = [0; WIDTH];
     for (i, lane) in state.iter().enumerate() {
@@ -97,74 +110,113 @@ pub(super) fn apply(state: &[Halves; WIDTH], biases: &[Bias; WIDTH]) -> [Halves;
     out
 }
 
-/// The matrix times integers, modulo `2^64`.
+/// What the matrix is applied to: integers modulo `2^64`, one or several.
+pub(crate) trait Summand: Copy {
+    fn plus(self, other: Self) -> Self;
+    fn minus(self, other: Self) -> Self;
+    fn negative(self) -> Self;
+    /// Times `2^TIMES`.
+    fn doubled<const TIMES: u32>(self) -> Self;
+}
+
+impl Summand for u64 {
+    #[inline(always)]
+    fn plus(self, other: Self) -> Self {
+        self.wrapping_add(other)
+    }
+
+    #[inline(always)]
+    fn minus(self, other: Self) -> Self {
+        self.wrapping_sub(other)
+    }
+
+    #[inline(always)]
+    fn negative(self) -> Self {
+        self.wrapping_neg()
+    }
+
+    #[inline(always)]
+    fn doubled<const TIMES: u32>(self) -> Self {
+        self << TIMES
+    }
+}
+
+/// The matrix times integers.
 ///
 /// The lanes are the coefficients of a polynomial; the circulant multiplies it by `sum_k CIRCULANT[k] X^-k` modulo
 /// `X^12 - 1`. That modulus splits into `X^3 - 1`, `X^3 + 1` and `X^6 + 1`, and modulo these the multiplier has
 /// coefficients (up to the 2 or 4 that joining the three results would divide by) that are powers of two.
 #[inline(always)]
-fn multiply(s: [u64; WIDTH]) -> [u64; WIDTH] {
+pub(crate) fn multiply<S: Summand>(s: [S; WIDTH]) -> [S; WIDTH] {
     // Modulo X^6 - 1 and X^6 + 1.
-    let plus: [u64; 6] = core::array::from_fn(|j| s[j].wrapping_add(s[j + 6]));
-    let minus: [u64; 6] = core::array::from_fn(|j| s[j].wrapping_sub(s[j + 6]));
+    let (mut plus, mut minus) = ([s[0]; 6], [s[0]; 6]);
+    for j in 0..6 {
+        (plus[j], minus[j]) = (s[j].plus(s[j + 6]), s[j].minus(s[j + 6]));
+    }
     // The former modulo X^3 - 1 and X^3 + 1.
-    let plus = [
-        times_plus(core::array::from_fn(|j| plus[j].wrapping_add(plus[j + 3]))),
-        times_minus(core::array::from_fn(|j| plus[j].wrapping_sub(plus[j + 3]))),
-    ];
+    let [a, b, c, d, e, f] = plus;
+    let plus = times_plus([a.plus(d), b.plus(e), c.plus(f)]);
+    let both = times_minus([a.minus(d), b.minus(e), c.minus(f)]);
     let minus = times_six(minus);
 
-    let mut out = [0; WIDTH];
+    let mut out = s;
     for j in 0..3 {
-        let [sum, difference] = [plus[0][j].wrapping_add(plus[1][j]), plus[0][j].wrapping_sub(plus[1][j])];
-        out[j] = sum.wrapping_add(minus[j]);
-        out[j + 3] = difference.wrapping_add(minus[j + 3]);
-        out[j + 6] = sum.wrapping_sub(minus[j]);
-        out[j + 9] = difference.wrapping_sub(minus[j + 3]);
+        let (sum, difference) = (plus[j].plus(both[j]), plus[j].minus(both[j]));
+        out[j] = sum.plus(minus[j]);
+        out[j + 3] = difference.plus(minus[j + 3]);
+        out[j + 6] = sum.minus(minus[j]);
+        out[j + 9] = difference.minus(minus[j + 3]);
     }
-    out[0] = out[0].wrapping_add(s[0].wrapping_mul(CORNER));
+    out[0] = out[0].plus(s[0].doubled::<LOG_CORNER>());
     out
 }
 
 /// Times `16 + 32 X + 16 X^2` modulo `X^3 - 1`.
 #[inline(always)]
-fn times_plus([a, b, c]: [u64; 3]) -> [u64; 3] {
-    let sum = a.wrapping_add(b).wrapping_add(c);
-    [c, a, b].map(|x| sum.wrapping_add(x) << 4)
+fn times_plus<S: Summand>([a, b, c]: [S; 3]) -> [S; 3] {
+    let sum = a.plus(b).plus(c);
+    [sum.plus(c).doubled::<4>(), sum.plus(a).doubled::<4>(), sum.plus(b).doubled::<4>()]
 }
 
 /// Times `-1 - 8 X + 2 X^2` modulo `X^3 + 1`.
 #[inline(always)]
-fn times_minus([a, b, c]: [u64; 3]) -> [u64; 3] {
+fn times_minus<S: Summand>([a, b, c]: [S; 3]) -> [S; 3] {
     [
-        (c << 3).wrapping_sub(b << 1).wrapping_sub(a),
-        (a << 3).wrapping_add(c << 1).wrapping_add(b).wrapping_neg(),
-        (a << 1).wrapping_sub(b << 3).wrapping_sub(c),
+        c.doubled::<3>().minus(b.doubled::<1>()).minus(a),
+        a.doubled::<3>().plus(c.doubled::<1>()).plus(b).negative(),
+        a.doubled::<1>().minus(b.doubled::<3>()).minus(c),
     ]
 }
 
 /// Times `2 - 4 X + 16 X^2 + X^3 - X^4 - X^5` modulo `X^6 + 1`.
 #[inline(always)]
-fn times_six(a: [u64; 6]) -> [u64; 6] {
-    core::array::from_fn(|i| {
+fn times_six<S: Summand>(a: [S; 6]) -> [S; 6] {
+    let mut out = a;
+    for (i, out) in out.iter_mut().enumerate() {
         // `X^k` moves coefficient `i - k` to `i`, and negates it when it passes the top.
-        let moved = |k: usize| {
-            if k <= i { a[i - k] } else { a[i + 6 - k].wrapping_neg() }
-        };
-        (moved(0) << 1)
-            .wrapping_sub(moved(1) << 2)
-            .wrapping_add(moved(2) << 4)
-            .wrapping_add(moved(3))
-            .wrapping_sub(moved(4))
-            .wrapping_sub(moved(5))
-    })
+        let moved = |k: usize| a[(i + 6 - k) % 6];
+        let passes = |k: usize| k > i;
+        let mut sum = moved(0).doubled::<1>();
+        sum = signed(sum, !passes(1), moved(1).doubled::<2>());
+        sum = signed(sum, passes(2), moved(2).doubled::<4>());
+        sum = signed(sum, passes(3), moved(3));
+        sum = signed(sum, !passes(4), moved(4));
+        *out = signed(sum, !passes(5), moved(5));
+    }
+    out
+}
+
+/// `sum - term` or `sum + term`.
+#[inline(always)]
+fn signed<S: Summand>(sum: S, negative: bool, term: S) -> S {
+    if negative { sum.minus(term) } else { sum.plus(term) }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::entry;
     use super::*;
-    use crate::tree::goldilocks::canonical;
+    use crate::goldilocks::canonical;
+    use crate::tests::entry;
     use proptest::prelude::*;
 
     const P: u128 = ORDER as u128;

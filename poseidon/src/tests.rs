@@ -1,8 +1,10 @@
 //! The permutation against known answers, and each backend against the definition.
 
+extern crate alloc;
+
 use super::constants::{CIRCULANT, CORNER, HALF_FULL_ROUNDS, PARTIAL_ROUNDS, ROUND_CONSTANTS, WIDTH};
 use super::{hash, hash_bytes, narrow, permute, wide};
-use crate::tree::goldilocks::{ORDER, canonical};
+use crate::goldilocks::{ORDER, canonical};
 use proptest::prelude::*;
 
 /// The permutation as it is defined, nothing rearranged.
@@ -24,7 +26,7 @@ fn plain(state: &[u64; WIDTH]) -> [u64; WIDTH] {
 }
 
 /// Entry of the matrix.
-pub(super) fn entry(i: usize, j: usize) -> u64 {
+pub(crate) fn entry(i: usize, j: usize) -> u64 {
     CIRCULANT[(j + WIDTH - i) % WIDTH] + if i == 0 && j == 0 { CORNER } else { 0 }
 }
 
@@ -64,6 +66,7 @@ proptest! {
         let expected = plain(&state);
         prop_assert_eq!(wide::permute(&state).map(canonical), expected);
         prop_assert_eq!(narrow::permute(&state).map(canonical), expected);
+        prop_assert_eq!(permute(&state), expected);
     }
 }
 

@@ -4,29 +4,29 @@
 //! time, in [`schedule`](super::schedule).
 
 /// Lanes of the state: eight of rate, four of capacity.
-pub(super) const WIDTH: usize = 12;
+pub(crate) const WIDTH: usize = 12;
 
 /// Rounds with twelve S-boxes before the partial rounds, and again after them.
-pub(super) const HALF_FULL_ROUNDS: usize = 4;
+pub(crate) const HALF_FULL_ROUNDS: usize = 4;
 
 /// Rounds with an S-box on lane 0 only.
-pub(super) const PARTIAL_ROUNDS: usize = 22;
+pub(crate) const PARTIAL_ROUNDS: usize = 22;
 
 /// All rounds.
-pub(super) const ROUNDS: usize = 2 * HALF_FULL_ROUNDS + PARTIAL_ROUNDS;
+pub(crate) const ROUNDS: usize = 2 * HALF_FULL_ROUNDS + PARTIAL_ROUNDS;
 
 /// First row of the circulant part of the matrix: entry `(i, j)` is `CIRCULANT[(j - i) mod 12]`.
 ///
 /// WebAssembly's backend knows the matrix in factored form only.
 #[cfg(any(test, target_pointer_width = "64"))]
-pub(super) const CIRCULANT: [u64; WIDTH] = [17, 15, 41, 16, 2, 28, 13, 13, 39, 18, 34, 20];
+pub(crate) const CIRCULANT: [u64; WIDTH] = [17, 15, 41, 16, 2, 28, 13, 13, 39, 18, 34, 20];
 
 /// What the matrix adds to the circulant at entry `(0, 0)`; the rest of the diagonal is the circulant's.
-pub(super) const CORNER: u64 = 8;
+pub(crate) const CORNER: u64 = 8;
 
 /// What is added to the lanes at the start of each round, canonical.
 #[rustfmt::skip]
-pub(super) const ROUND_CONSTANTS: [[u64; WIDTH]; ROUNDS] = [
+pub(crate) const ROUND_CONSTANTS: [[u64; WIDTH]; ROUNDS] = [
     [
         0xb585f766f2144405, 0x7746a55f43921ad7, 0xb2fb0d31cee799b4, 0x0f6760a4803427d7,
         0xe10d666650f4e012, 0x8cae14cb07d09bf1, 0xd438539c95f63e9f, 0xef781c7ce35b4c3d,

@@ -6,10 +6,10 @@ use super::constants::{HALF_FULL_ROUNDS, PARTIAL_ROUNDS, ROUNDS, WIDTH};
 use super::matrix::{self, BIASES, Bias, Halves};
 use super::schedule::{EARLY, Early, SCHEDULE, WINDOW};
 use super::{add_first_constants, pow7};
-use crate::tree::goldilocks::{EPSILON, fold, product, reduce, split};
+use crate::goldilocks::{EPSILON, fold, product, reduce, split};
 
 /// The permutation of loose lanes; the result is loose.
-pub(super) fn permute(state: &[u64; WIDTH]) -> [u64; WIDTH] {
+pub(crate) fn permute(state: &[u64; WIDTH]) -> [u64; WIDTH] {
     let mut s = add_first_constants(state);
     for biases in &BIASES[..HALF_FULL_ROUNDS - 1] {
         s = full_round(&s, biases);

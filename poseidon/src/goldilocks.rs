@@ -4,8 +4,8 @@
 //! representative below `p`, and only that may be compared, stored or shown. Reduction rests on `2^64 = 2^32 - 1` and
 //! `2^96 = -1` modulo `p`: a number of several words needs no division.
 
-/// The field's order `p`.
-pub(crate) const ORDER: u64 = 0xffff_ffff_0000_0001;
+/// The field's order `p`: `2^64 - 2^32 + 1`.
+pub const ORDER: u64 = 0xffff_ffff_0000_0001;
 
 /// `2^64` modulo `p`. As a bit mask: the low half of a word.
 pub(crate) const EPSILON: u64 = 0xffff_ffff;

@@ -2,29 +2,40 @@
 //!
 //! It is the hash of the state tree, its keys and its values, and equals Plonky2's Goldilocks Poseidon and the one of
 //! `zkevm-commonjs` (`src/poseidon`). Round by round: add the constants; raise all lanes (full rounds) or lane 0
-//! (partial rounds) to the seventh power; multiply by the matrix. `constants.rs` has the numbers; two backends compute
-//! the same function, one for machines with a 64-bit multiplier that gives 128 bits, one for those without.
+//! (partial rounds) to the seventh power; multiply by the matrix. `constants.rs` has the numbers; three backends compute
+//! the same function, one for machines with a 64-bit multiplier that gives 128 bits, one for those without, and one for
+//! WebAssembly with vectors.
 //!
 //! Nothing here is secret: times depend on the data.
+//!
+//! It is a crate of its own so that it can be compiled for speed where everything else is compiled for size.
+#![no_std]
 
 mod constants;
+mod goldilocks;
 mod matrix;
-#[cfg(any(test, not(target_pointer_width = "64")))]
+#[cfg(any(test, not(any(target_pointer_width = "64", target_feature = "simd128"))))]
 mod narrow;
 #[cfg(any(test, target_pointer_width = "64"))]
 mod schedule;
+#[cfg(target_feature = "simd128")]
+mod simd;
 #[cfg(test)]
 mod tests;
 #[cfg(any(test, target_pointer_width = "64"))]
 mod wide;
 
-#[cfg(not(target_pointer_width = "64"))]
+#[cfg(not(any(target_pointer_width = "64", target_feature = "simd128")))]
 use narrow as backend;
+#[cfg(target_feature = "simd128")]
+use simd as backend;
 #[cfg(target_pointer_width = "64")]
 use wide as backend;
 
-use super::goldilocks::{add_canonical, canonical, mul, product};
+pub use goldilocks::ORDER;
+
 use constants::{ROUND_CONSTANTS, WIDTH};
+use goldilocks::{add_canonical, canonical, mul, product};
 
 /// Bytes that [`hash_bytes`] absorbs per permutation: eight elements of seven bytes, which are below the field's order.
 const CHUNK: usize = 56;
@@ -35,11 +46,9 @@ const CHUNK: usize = 56;
 /// refuse those that are not canonical.
 ///
 /// ```
-/// use zk_replica_core::tree::poseidon;
-///
 /// // The capacity of all account keys.
 /// assert_eq!(
-///     poseidon::hash(&[0; 8], &[0; 4]),
+///     zk_replica_poseidon::hash(&[0; 8], &[0; 4]),
 ///     [0x3c18a9786cb0b359, 0xc4055e3364a246c3, 0x7953db0ab48808f4, 0xc71603f33a1144ca],
 /// );
 /// ```
