@@ -16,9 +16,14 @@ const missing = existsSync(recording) ? false : `${recording.pathname} is not th
 
 const folder = mkdtempSync(join(tmpdir(), "zk-replica-chromium-"));
 let context, pages, world, options;
+/** Bytes of the recorded stream. */
+let length;
 
 before(async () => {
-  const files = missing ? {} : { "stream.bin": gunzipSync(readFileSync(new URL("data-stream.bin.gz", recording))) };
+  // What a host has behind the stream is nobody's.
+  const stream = () => [gunzipSync(readFileSync(new URL("data-stream.bin.gz", recording))), Buffer.alloc(16 << 20)];
+  const files = missing ? {} : { "stream.bin": Buffer.concat(stream()) };
+  length = missing ? 0 : files["stream.bin"].length - (16 << 20);
   [pages, world] = await Promise.all([site(files), devnet("--block-time", "0", "--traffic", "50")]);
   await world.reach(30);
   // A person's browser: what is on its disk stays there.
@@ -62,6 +67,27 @@ const request = (page, method, ...params) =>
   page.evaluate(([method, params]) => replica.provider.request({ method, params }), [method, params]);
 const close = (page) => page.evaluate(() => replica.close()).then(() => page.close());
 
+/** In a tab: `window.made` has the workers that are made. */
+function keepWorkers() {
+  const Real = Worker;
+  window.made = [];
+  window.Worker = class extends Real {
+    constructor(...args) {
+      super(...args);
+      made.push(this);
+    }
+  };
+}
+
+/** In a tab: there can be no worker, as under some policies. */
+function noWorkers() {
+  window.Worker = class {
+    constructor() {
+      throw new DOMException("no workers here", "SecurityError");
+    }
+  };
+}
+
 /** In a tab: counts each time that its main thread makes something of a wasm module. */
 function countModules() {
   window.modules = 0;
@@ -76,6 +102,7 @@ function countModules() {
 /** Closes what a failed test has left, and takes away everything that the origin has on the disk. */
 beforeEach(async () => {
   for (const page of context.pages()) await page.close();
+  for (const paths of [pages.gone, pages.silent]) paths.clear();
   const page = await tab();
   await page.evaluate(async () => {
     const root = await navigator.storage.getDirectory();
@@ -303,16 +330,7 @@ describe("tabs of an origin", () => {
   });
 
   it("get another engine when the worker is killed", async () => {
-    const page = await tab(() => {
-      const Real = Worker;
-      window.made = [];
-      window.Worker = class extends Real {
-        constructor(...args) {
-          super(...args);
-          made.push(this);
-        }
-      };
-    });
+    const page = await tab(keepWorkers);
     await open(page, { ...options, storage: "opfs" });
     const { verified } = await synced(page);
     await page.evaluate(() => made[0].terminate());
@@ -320,6 +338,183 @@ describe("tabs of an origin", () => {
     assert.ok(Number(await request(page, "eth_blockNumber")) >= verified.number);
     assert.ok((await page.evaluate(() => told.disconnect)) >= 1);
     await close(page);
+  });
+
+  it("have one engine where there can be no worker, too", async () => {
+    for (const [prepare, more, problems] of [
+      [noWorkers, {}, ["engine"]],
+      [undefined, { worker: false }, []],
+    ]) {
+      const first = await tab(prepare);
+      await open(first, { ...options, ...more });
+      await synced(first);
+      assert.deepEqual(await first.evaluate(() => told.error.map(({ kind }) => kind)), problems);
+      const second = await tab(prepare);
+      await open(second, { ...options, ...more });
+      const { verified } = await synced(second);
+      assert.equal(Number(await request(second, "eth_blockNumber")), verified.number);
+      assert.deepEqual(await second.evaluate(() => told.error), []);
+      await close(first);
+      await until("the second one has the engine", async () => (await status(second)).storage === "indexeddb");
+      assert.equal(Number(await request(second, "eth_blockNumber")), verified.number);
+      await close(second);
+    }
+  });
+
+  it("that do not share do not write to the same pages", async () => {
+    const alone = { ...options, storage: "indexeddb", shared: false };
+    const [first, second] = [await tab(), await tab()];
+    await open(first, alone);
+    assert.equal((await synced(first)).storage, "indexeddb");
+    await open(second, alone);
+    assert.equal((await synced(second)).storage, "memory");
+    assert.deepEqual(await second.evaluate(() => told.error.map(({ kind }) => kind)), ["storage"]);
+    await close(first);
+    await close(second);
+    const third = await tab();
+    await open(third, alone);
+    assert.equal((await synced(third)).storage, "indexeddb");
+    await close(third);
+  });
+
+  it("go on when there can be no engine for a while", async () => {
+    const page = await tab(keepWorkers);
+    await open(page, { ...options, storage: "opfs" });
+    const { verified } = await synced(page);
+    pages.gone.add("/dist/zk-replica.wasm");
+    await page.evaluate(() => made[0].terminate());
+    await until("it is told", () => page.evaluate(() => told.error.some(({ message }) => message.includes("status 404"))));
+    const answer = request(page, "eth_blockNumber");
+    pages.gone.clear();
+    assert.ok(Number(await answer) >= verified.number);
+    assert.equal((await synced(page)).storage, "opfs");
+    assert.deepEqual([...new Set(await page.evaluate(() => told.error.map(({ kind }) => kind)))], ["engine"]);
+    await close(page);
+  });
+
+  it("do not wait for a worker that was killed while it began", async () => {
+    pages.silent.add("/dist/zk-replica.wasm");
+    const page = await tab(keepWorkers);
+    const opening = open(page, { ...options, storage: "opfs" }).catch((error) => error.message);
+    await until("it has begun", () => pages.asked.at(-1).path === "/dist/zk-replica.wasm");
+    await page.evaluate(() => made[0].terminate());
+    assert.match(await opening, /the worker is gone/);
+    pages.silent.clear();
+    // Nothing is left of it that another one would wait for.
+    await open(page, { ...options, storage: "opfs" });
+    await synced(page);
+    await close(page);
+  });
+
+  it("have an engine in memory when the disk is gone", async () => {
+    const page = await tab();
+    await open(page, { ...options, storage: "opfs" });
+    const { verified } = await synced(page);
+    await page.workers()[0].evaluate(() => {
+      for (const name of ["read", "getSize"]) {
+        FileSystemSyncAccessHandle.prototype[name] = () => {
+          throw new DOMException("the disk is gone", "InvalidStateError");
+        };
+      }
+    });
+    await page.evaluate(() => replica.call({ call: "panic" }).catch(() => {}));
+    await until("it is where it was", async () => (await status(page)).verified?.number >= verified.number);
+    assert.equal((await status(page)).storage, "memory");
+    assert.deepEqual((await page.evaluate(() => told.error.map(({ kind }) => kind))).sort(), ["engine", "storage"]);
+    await close(page);
+  });
+
+  it("lose no request when the first one closes", async () => {
+    const [first, second] = [await tab(), await tab()];
+    await open(first, { ...options, storage: "indexeddb" });
+    await synced(first);
+    await open(second, { ...options, storage: "indexeddb" });
+    await second.evaluate(() => {
+      window.asking = (async () => {
+        for (window.count = 0; !window.enough; count += 1) {
+          const some = Array.from({ length: 8 }, () => replica.provider.request({ method: "eth_chainId" }));
+          await Promise.all(some);
+        }
+        return "answered";
+      })().catch(({ message }) => message);
+    });
+    await first.evaluate(() => replica.close());
+    await until("the second one has the engine", () => second.workers().length === 1);
+    const count = await second.evaluate(() => window.count);
+    await until("it goes on", () => second.evaluate((before) => window.count > before, count));
+    assert.equal(await second.evaluate(() => ((window.enough = true), asking)), "answered");
+    await first.close();
+    await close(second);
+  });
+
+  it("are forgotten when they are gone without a word", async () => {
+    const [first, second] = [await tab(), await tab()];
+    await open(first, { ...options, storage: "memory" });
+    await synced(first);
+    await first.evaluate(async () => {
+      const { held } = await navigator.locks.query();
+      window.told.others = 0;
+      const { name } = held.find(({ name }) => /^zk-replica:/.test(name));
+      new BroadcastChannel(name).onmessage = ({ data }) => (told.others += "to" in data ? 1 : 0);
+    });
+    await open(second, { ...options, storage: "memory" });
+    const others = () => first.evaluate(() => told.others);
+    await until("the second one is told", async () => (await others()) > 0);
+    await second.close();
+    await until("its lock is free", () =>
+      first.evaluate(async () => (await navigator.locks.query()).held.filter(({ name }) => name.startsWith("zk-replica-tab:")).length === 1),
+    );
+    const before = await others();
+    const height = await world.reach((await status(first)).verified.number + 3);
+    await until("the first one is told", async () => (await status(first)).verified.number >= height);
+    assert.equal(await others(), before);
+    await close(first);
+  });
+});
+
+describe("evidence", () => {
+  it("is checked beside the engine, and as long as one wants", async () => {
+    const page = await tab(() => {
+      const Real = Worker;
+      window.checks = 0;
+      // A check that does not end: the worker never hears of it.
+      window.Worker = class extends Real {
+        postMessage(message) {
+          if (message.type === "check") checks += 1;
+          else super.postMessage(message);
+        }
+      };
+    });
+    await open(page, { ...options, storage: "memory" });
+    await synced(page);
+    const said = await page.evaluate(async () => {
+      const { checkEvidence } = await import("/dist/index.js");
+      const ended = [];
+      for (const check of [checkEvidence, (...given) => replica.checkEvidence(...given)]) {
+        const end = new AbortController();
+        const judgement = check(new Uint8Array(8), { signal: end.signal }).catch(({ name }) => name);
+        await replica.provider.request({ method: "eth_blockNumber" });
+        end.abort();
+        ended.push(await judgement, await check(new Uint8Array(8), { signal: end.signal }).catch(({ name }) => name));
+      }
+      return ended;
+    });
+    assert.deepEqual(said, Array(4).fill("AbortError"));
+    assert.equal(await page.evaluate(() => checks), 2);
+    await until("the workers are gone", () => page.workers().length === 1);
+    await close(page);
+  });
+
+  it("that is none is refused, with a worker and without", async () => {
+    for (const prepare of [undefined, noWorkers]) {
+      const page = await tab(prepare);
+      const verdict = await page.evaluate(async () => {
+        const { checkEvidence } = await import("/dist/index.js");
+        return (await checkEvidence(new TextEncoder().encode("{}"))).verdict;
+      });
+      assert.equal(verdict, "refused");
+      await page.close();
+    }
   });
 });
 
@@ -356,7 +551,8 @@ it("a stream on a static host is verified by ranges, in less than 256 MB", { ski
     [verified.number, verified.hash],
     [11317, "0xefb07096d6e7c79ff2c0f78617d1ac97e96b6199fc63eb57deda71a6063136c5"],
   );
-  assert.ok(pages.asked.filter(({ range }) => range !== undefined).length >= 2);
+  const ranges = pages.asked.filter(({ range }) => range !== undefined).map(({ range }) => Number(/\d+/.exec(range)[0]));
+  assert.ok(ranges.length >= 2 && ranges.every((first) => first < length), ranges.join());
   await page.evaluate(() => replica.close());
   await page.reload();
   const reopened = Date.now();

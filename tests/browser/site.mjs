@@ -14,13 +14,17 @@ const PAGE = `<!doctype html><meta charset="utf-8"><title>zk-replica</title><lin
 export async function site(files = {}) {
   const dist = fileURLToPath(new URL("../../wasm/npm/dist/", import.meta.url));
   const asked = [];
+  /** Paths that are not there (any more), and those that are never answered. */
+  const [gone, silent] = [new Set(), new Set()];
   const server = createServer((request, response) => {
     const path = new URL(request.url, "http://x").pathname;
     asked.push({ path, range: request.headers.range });
+    if (silent.has(path)) return undefined;
     const send = (status, type, body, headers = {}) => {
       response.writeHead(status, { "content-type": type, "content-security-policy": POLICY, ...headers });
       response.end(body);
     };
+    if (gone.has(path)) return send(404, "text/plain", "");
     if (path === "/") return send(200, "text/html", PAGE);
     if (path.startsWith("/files/")) {
       const bytes = files[path.slice(7)];
@@ -37,13 +41,15 @@ export async function site(files = {}) {
     if (!path.startsWith("/dist/") || !file.startsWith(dist) || !existsSync(file) || !statSync(file).isFile()) {
       return send(404, "text/plain", "");
     }
-    response.writeHead(200, { "content-type": TYPES[extname(file)] ?? "text/plain", "content-security-policy": POLICY });
+    response.writeHead(200, { "content-type": TYPES[extname(file)] ?? "text/plain", "content-security-policy": POLICY, "cache-control": "no-store" });
     createReadStream(file).pipe(response);
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
     url: `http://127.0.0.1:${server.address().port}/`,
     asked,
+    gone,
+    silent,
     close: () => new Promise((resolve) => (server.close(resolve), server.closeAllConnections())),
   };
 }

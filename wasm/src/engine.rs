@@ -26,6 +26,7 @@ use zk_replica_core::{
         main_node::{AnswerError, Request},
     },
     store::StoreError,
+    types::Head,
 };
 
 /// Bytes that are gathered before they are written.
@@ -53,6 +54,8 @@ type Position = (u64, u64, bool);
 pub(crate) struct Core {
     spec: ChainSpec,
     replica: Replica,
+    /// The last verified block, as it is stored and served: while a branch is tried, the replica stands before it.
+    verified: Option<Head>,
     store: LogStore,
     web3: Web3,
     source: Source,
@@ -94,6 +97,7 @@ impl Core {
         Ok(Self {
             web3: Web3::new(spec.clone(), secret),
             spec,
+            verified: replica.head().cloned(),
             replica,
             store,
             source: Source::None,
@@ -196,6 +200,8 @@ impl Core {
     /// Ends the connection or the stream.
     fn end(&mut self, end: End) {
         self.source = Source::None;
+        // What else was asked belongs to what has ended: that it fails, too, is no further trouble.
+        self.asked.clear();
         self.replica.abandon();
         match end {
             End::Lost { reason, contradiction } => self.events.push(Event::Lost { reason, contradiction }),
@@ -278,8 +284,10 @@ impl Machine for Core {
         }
     }
 
-    fn fail(&mut self, _id: u64, reason: &str) {
-        self.disconnect(reason);
+    fn fail(&mut self, id: u64, reason: &str) {
+        if self.asked.remove(&id).is_some() {
+            self.disconnect(reason);
+        }
     }
 
     fn poll(&mut self) {
@@ -304,6 +312,9 @@ impl Machine for Core {
         };
         if matches!(next, Next::Poll | Next::Connect) || now() - self.flushed > GATHERING {
             self.flush(now());
+        }
+        if self.replica.branching().is_none() {
+            self.verified = self.replica.head().cloned();
         }
         let status = self.rpc_status();
         self.web3.update(&status, &self.store);
@@ -333,7 +344,7 @@ impl Machine for Core {
         message::Status {
             chain_id: self.spec.chain_id,
             chain_name: &self.spec.name,
-            verified: self.replica.branching().is_none().then(|| self.replica.head()).flatten(),
+            verified: self.verified.as_ref(),
             halted: self.halted.as_ref(),
             evidence: self.evidence.is_some(),
             kept: self.store.is_kept(),

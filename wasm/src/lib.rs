@@ -215,19 +215,19 @@ impl Engine {
             self.core.web3().answered(hash, answer.as_ref().map(String::as_bytes), now());
         }
     }
+
+    /// Fails as a defect would, with the engine borrowed: for tests of what happens then.
+    #[wasm_bindgen(js_name = panicForTest)]
+    #[expect(clippy::panic, reason = "that is what it is for")]
+    pub fn panic_for_test(&mut self) {
+        panic!("as asked");
+    }
 }
 
 /// Repeats the check of an evidence file: a judgement, as JSON.
 #[wasm_bindgen(js_name = checkEvidence)]
 pub fn check_evidence(file: &[u8]) -> String {
     json(&message::judge(file))
-}
-
-/// Fails as a defect would: for tests of what happens then.
-#[wasm_bindgen(js_name = panicForTest)]
-#[expect(clippy::panic, reason = "that is what it is for")]
-pub fn panic_for_test() {
-    panic!("as asked");
 }
 
 fn hear_panics() {

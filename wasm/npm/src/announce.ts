@@ -14,13 +14,19 @@ export interface ProviderInfo {
 /** What a wallet is asked; everything else is answered from verified blocks. */
 const SIGNING = /^(eth_(requestAccounts|accounts|sendTransaction|sign|signTransaction|signTypedData(_v\d)?)|personal_.*|wallet_.*)$/;
 
-/** A provider that reads from `replica` and lets `wallet` sign. */
+/** A provider that reads from `replica` and lets `wallet` sign. It is on the replica's chain, wherever the wallet is. */
 export function withWallet(replica: Provider, wallet: Provider): Provider {
-  const ofWallet: ReadonlySet<keyof ProviderEvents> = new Set(['accountsChanged', 'chainChanged']);
-  const of = (event: keyof ProviderEvents) => (ofWallet.has(event) ? wallet : replica);
+  const of = (event: keyof ProviderEvents) => (event === 'accountsChanged' ? wallet : replica);
   return {
     async request(args: RequestArguments) {
-      if (!SIGNING.test(args.method)) return replica.request(args);
+      if (!SIGNING.test(args?.method)) return replica.request(args);
+      if (args.method === 'wallet_switchEthereumChain') {
+        const [asked] = (args.params ?? []) as { chainId?: unknown }[];
+        const ours = await replica.request({ method: 'eth_chainId' });
+        if (Number(asked?.chainId) !== Number(ours)) {
+          throw new ProviderRpcError(4902, `what is read is verified: there is no chain but ${Number(ours)}`);
+        }
+      }
       if (args.method === 'eth_sendTransaction') {
         const [ours, theirs] = await Promise.all([replica, wallet].map((one) => one.request({ method: 'eth_chainId' })));
         if (BigInt(ours) !== BigInt(theirs)) {

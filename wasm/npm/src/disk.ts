@@ -1,5 +1,6 @@
 import type { Disk as EngineDisk } from './engine.js';
 import { inWords } from './errors.js';
+import { hold } from './locks.js';
 import type { EngineOptions } from './messages.js';
 import type { Storage } from './types.js';
 
@@ -71,6 +72,22 @@ async function openFile(name: string): Promise<Disk | undefined> {
 /** Pages in IndexedDB. It is asynchronous: everything is in memory, and written behind; each flush is one transaction. */
 async function openPages(name: string): Promise<Disk | undefined> {
   if (typeof indexedDB === 'undefined') return undefined;
+  // Two that write to the same pages would destroy them.
+  const free = new AbortController();
+  if (navigator.locks) {
+    await hold(`zk-replica-pages:${name}`, free.signal, AbortSignal.timeout(HELD)).catch(() => {
+      throw new Error('it is in use');
+    });
+  }
+  try {
+    return await readPages(name, () => free.abort());
+  } catch (error) {
+    free.abort();
+    throw error;
+  }
+}
+
+async function readPages(name: string, closed: () => void): Promise<Disk> {
   const opening = indexedDB.open(`zk-replica-${name}`, 1);
   opening.onupgradeneeded = () => opening.result.createObjectStore('pages');
   const database = await done(opening);
@@ -140,6 +157,7 @@ async function openPages(name: string): Promise<Disk | undefined> {
     async close() {
       await writing;
       database.close();
+      closed();
     },
   };
 }

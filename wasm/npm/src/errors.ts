@@ -1,6 +1,6 @@
 import type { Mismatch } from './types.js';
 
-/** EIP-1193's error: a JSON-RPC code, or one of 4001, 4100, 4200, 4900, 4901. */
+/** EIP-1193's error: a JSON-RPC code, or one of 4001, 4100, 4200, 4900, 4901; with `disconnect` one of WebSocket's. */
 export class ProviderRpcError extends Error {
   override readonly name = 'ProviderRpcError';
   readonly code: number;

@@ -1,8 +1,8 @@
 import { nameOf, openDisk, type Disk } from './disk.js';
-import { __wbg_reset_state as reset, checkEvidence as check, default as init, Engine, panicForTest } from './engine.js';
+import { __wbg_reset_state as reset, checkEvidence as check, default as init, Engine, initSync } from './engine.js';
 import { inWords } from './errors.js';
 import { load } from './load.js';
-import type { Call, EngineOptions, FromEngine, Listener } from './messages.js';
+import type { Call, EngineOptions, FromEngine, Listener, ModulePlace } from './messages.js';
 import { Post, post, type Answer } from './post.js';
 import { pieces } from './stream.js';
 import { soon } from './turn.js';
@@ -18,7 +18,7 @@ const RETRY: [number, number] = [200, 5000];
 const TELL = 100;
 /** Milliseconds over which the rate is taken. */
 const RATE = 5000;
-/** Times that the engine is started again in a minute before it is given up. */
+/** Times that the engine is started again in a minute before the host gives up. */
 const RESTARTS = 5;
 
 type Next = 'work' | 'stream' | 'answers' | 'poll' | 'connect';
@@ -57,6 +57,9 @@ export class Host {
   readonly #options: EngineOptions;
   readonly #sessions = new Map<Listener, number>();
   readonly #module: WebAssembly.Module;
+  readonly #gone: (reason: string) => void;
+  /** The engine is of an instance of the module that is no more. */
+  #stale = false;
   #memory!: WebAssembly.Memory;
   #status!: Status;
   #closed = false;
@@ -64,11 +67,13 @@ export class Host {
   #connection = 0;
   #mainNode = 0;
   #failures = 0;
+  /** Where blocks come from, main nodes by their number: the next one is tried when one fails. */
+  #sources: ('stream' | number)[] = [];
   #stream: AsyncGenerator<Uint8Array> | undefined;
-  #streamed: boolean;
+  #reading = new AbortController();
   #working = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  readonly #tidying: ReturnType<typeof setInterval>;
+  #tidying: ReturnType<typeof setInterval> | undefined;
   #asked = 0;
   #told = 0;
   #telling: ReturnType<typeof setTimeout> | undefined;
@@ -82,27 +87,25 @@ export class Host {
   /** In light mode, where each block and each answer is a matter of several questions. */
   readonly #batches: Post | undefined;
 
-  /** Resolves when the engine is there, and has begun; rejects when the options cannot be used. */
-  static async open(options: EngineOptions): Promise<Host> {
+  /**
+   * Resolves when the engine is there, and has begun; rejects when the options cannot be used. `gone` is told why, when the
+   * engine fails so often that the host closes by itself.
+   */
+  static async open(options: EngineOptions, gone: (reason: string) => void): Promise<Host> {
     const module = await load(options);
-    const host = new Host(options, module);
-    host.#memory = (await init({ module_or_path: module })).memory;
+    await init({ module_or_path: module });
+    const host = new Host(options, module, gone);
     const storage = options.checkpoint === undefined ? options.storage : 'memory';
     host.#disk = await openDisk(storage, nameOf(options), (kind, message) => host.#early.push({ kind, message }));
     try {
       host.#begin();
     } catch (error) {
       await host.#disk?.close();
-      const message = inWords(error);
-      if (!host.#disk || !message.startsWith('storage: ')) {
-        clearInterval(host.#tidying);
-        throw error;
-      }
-      host.#disk = undefined;
-      host.#early.push({ kind: message.includes('no room is left') ? 'quota' : 'storage', message });
-      host.#begin();
+      throw error;
     }
     hosts.add(host);
+    host.#tidying = setInterval(() => host.#tidy(), 1000);
+    unref(host.#tidying);
     // The height is of use from the beginning, also while a stream is read.
     host.#askHeight();
     host.#schedule(0);
@@ -110,35 +113,56 @@ export class Host {
   }
 
   /** Repeats the check of an evidence file in this thread, without a replica. */
-  static async check(file: Uint8Array, options: Pick<EngineOptions, 'wasmUrl' | 'wasmBytes'>): Promise<Judgement> {
-    const module = await load(options);
+  static async check(file: Uint8Array, place: ModulePlace): Promise<Judgement> {
+    const module = await load(place);
     await init({ module_or_path: module });
     try {
       return JSON.parse(check(file));
     } catch (error) {
-      if (isDefect(error)) Host.#renew(module, inWords(error));
+      if (isDefect(error)) Host.#renew(inWords(error));
       throw error;
     }
   }
 
-  private constructor(options: EngineOptions, module: WebAssembly.Module) {
+  private constructor(options: EngineOptions, module: WebAssembly.Module, gone: (reason: string) => void) {
     this.#module = module;
     this.#options = options;
-    this.#streamed = options.stream === undefined;
+    this.#gone = gone;
     this.#batches = options.checkpoint === undefined ? undefined : new Post();
-    this.#tidying = setInterval(() => this.#tidy(), 1000);
-    unref(this.#tidying);
   }
 
+  /** Makes the engine; one in memory, if the disk does not let it. */
   #begin() {
-    const secret = crypto.getRandomValues(new Uint8Array(32));
-    const { chain, genesis, checkpoint } = this.#options;
-    this.#engine =
-      checkpoint === undefined ? new Engine(chain, genesis ?? '', secret, this.#disk) : Engine.light(chain, inLine(checkpoint), secret);
+    try {
+      this.#engine = this.#make();
+    } catch (error) {
+      const message = inWords(error);
+      if (!this.#disk || !message.startsWith('storage: ')) throw error;
+      void this.#disk.close().catch(() => {});
+      this.#disk = undefined;
+      const problem = { kind: message.includes('no room is left') ? 'quota' : 'storage', message } as const;
+      this.#early.push(problem);
+      this.#problem(problem);
+      this.#engine = this.#make();
+    }
+    this.#stale = false;
+    this.#memory = initSync({ module: this.#module }).memory;
+    const { mainNodes, stream, checkpoint } = this.#options;
     this.#open?.();
     this.#opened = checkpoint === undefined ? Promise.resolve() : new Promise((resolve) => (this.#open = resolve));
     const highest = this.#status?.highest ?? null;
     this.#status = this.#look({ synced: false, trouble: null, unsound: false, highest });
+    const nodes = [...mainNodes.keys()];
+    // It would be read again up to the last verified block: only if no main node has what comes then.
+    const last = this.#status.verified !== null && nodes.length > 0;
+    this.#sources = stream === undefined ? nodes : last ? [...nodes, 'stream'] : ['stream', ...nodes];
+  }
+
+  #make(): Engine {
+    const secret = crypto.getRandomValues(new Uint8Array(32));
+    const { chain, genesis, checkpoint } = this.#options;
+    if (checkpoint !== undefined) return Engine.light(chain, inLine(checkpoint), secret);
+    return new Engine(chain, genesis ?? '', secret, this.#disk);
   }
 
   /** A tab is there: it is told everything from now on. */
@@ -156,11 +180,15 @@ export class Host {
 
   /** Answers a call of a tab. */
   async answer(listener: Listener, id: number, call: Call) {
+    let answer: FromEngine;
     try {
-      listener.post({ type: 'result', id, result: await this.#call(listener, call) });
+      answer = { type: 'result', id, result: await this.#call(listener, call) };
     } catch (error) {
-      listener.post({ type: 'failure', id, message: inWords(error) });
+      answer = { type: 'failure', id, message: inWords(error) };
     }
+    // Whoever asked asks the next engine.
+    if (this.#closed) return;
+    listener.post(answer);
     this.#notify(listener);
   }
 
@@ -171,10 +199,8 @@ export class Host {
         return this.#send(listener, call.body);
       case 'evidence':
         return this.#try(() => this.#engine.evidence() ?? null);
-      case 'checkEvidence':
-        return JSON.parse(this.#try(() => check(call.file)));
       case 'panic':
-        return this.#try(() => panicForTest());
+        return this.#try(() => this.#engine.panicForTest());
     }
   }
 
@@ -214,13 +240,16 @@ export class Host {
     clearTimeout(this.#timer);
     clearTimeout(this.#telling);
     clearInterval(this.#tidying);
-    await this.#stream?.return(undefined);
+    this.#endStream();
+    this.#open?.();
     try {
-      this.#engine.flush();
+      if (!this.#stale) {
+        this.#engine.flush();
+        this.#engine.free();
+      }
     } catch {
       // What was not written is verified again the next time.
     }
-    this.#engine.free();
     await this.#disk?.close();
   }
 
@@ -241,14 +270,16 @@ export class Host {
   async #work() {
     if (this.#working || this.#closed) return;
     this.#working = true;
+    const engine = this.#engine;
     let wait: number | undefined;
     try {
-      wait = this.#digest(JSON.parse(this.#try(() => this.#engine.work(this.#options.budget))));
-    } catch {
-      // It is started again.
-      wait = 0;
+      wait = this.#digest(JSON.parse(this.#try(() => engine.work(this.#options.budget))));
+    } catch (error) {
+      // If it was started again, that goes on by itself.
+      if (engine === this.#engine) this.#fail(inWords(error));
+    } finally {
+      this.#working = false;
     }
-    this.#working = false;
     if (wait !== undefined) this.#schedule(wait);
   }
 
@@ -277,9 +308,11 @@ export class Host {
         case 'storage':
           this.#problem({ kind: event.quota ? 'quota' : 'storage', message: event.message });
           break;
+        case 'rolledBack':
+          this.#tellAll({ type: 'rolledBack', from: event.from, to: event.to });
+          break;
         case 'streamEnd':
-          this.#streamed = true;
-          if (this.#options.mainNodes.length === 0) this.#status.synced = true;
+          this.#sources = this.#sources.filter((source) => source !== 'stream');
           break;
         case 'tip':
           this.#status.synced = true;
@@ -315,25 +348,37 @@ export class Host {
   }
 
   #connect(): number | undefined {
-    const { mainNodes, stream } = this.#options;
-    const wait = this.#failures === 0 ? 0 : backoff(this.#failures);
+    this.#endStream();
+    const source = this.#sources[this.#failures % this.#sources.length];
+    if (source === undefined) {
+      // There is nothing to wait for.
+      this.#status.synced = true;
+      this.#changed(true);
+      return undefined;
+    }
     const begin = () => {
-      if (!this.#streamed && stream !== undefined) {
-        this.#stream = pieces(stream);
-        return this.#guard(() => this.#engine.beginStream());
-      }
-      if (mainNodes.length === 0) return false;
       this.#connection += 1;
-      this.#mainNode = this.#failures % mainNodes.length;
+      if (source === 'stream') return this.#guard(() => this.#beginStream());
+      this.#mainNode = source;
       this.#askHeight();
       return this.#guard(() => this.#engine.connect());
     };
-    if (this.#streamed && mainNodes.length === 0) return undefined;
-    if (wait === 0) return begin() ? 0 : undefined;
-    this.#later(wait, () => {
+    if (this.#failures === 0) return begin() ? 0 : undefined;
+    this.#later(backoff(this.#failures), () => {
       if (begin()) void this.#work();
     });
     return undefined;
+  }
+
+  #beginStream() {
+    this.#engine.beginStream();
+    this.#reading = new AbortController();
+    this.#stream = pieces(this.#options.stream ?? '', this.#reading.signal, () => this.#engine.streamLength());
+  }
+
+  #endStream() {
+    this.#reading.abort();
+    this.#stream = undefined;
   }
 
   /** Brings the next bytes of the stream. */
@@ -552,27 +597,33 @@ export class Host {
     const now = Date.now();
     this.#restarts.push(now);
     if (this.#restarts.filter((at) => now - at < 60_000).length > RESTARTS) {
-      this.#problem({ kind: 'engine', message: `the engine fails again and again: ${reason}` });
-      void this.close();
-      return;
+      this.#fail(`the engine fails again and again: ${reason}`);
     }
-    Host.#renew(this.#module, reason);
+    Host.#renew(reason);
   }
 
   /** Another instance of the module, which is everybody's in this thread. */
-  static #renew(module: WebAssembly.Module, reason: string) {
-    reset();
-    for (const host of hosts) host.#again(reason);
-    // It is there already: this only asks for it.
-    const instance = init({ module_or_path: module });
-    for (const host of hosts) void instance.then(({ memory }) => (host.#memory = memory));
+  static #renew(reason: string): void {
+    let defect = false;
+    do {
+      reset();
+      defect = false;
+      for (const host of [...hosts]) {
+        try {
+          host.#again(reason);
+        } catch (error) {
+          // That is one for all; but this host is gone then.
+          defect ||= isDefect(error);
+          host.#fail(`the engine cannot be started again: ${inWords(error)}`);
+        }
+      }
+    } while (defect);
   }
 
   #again(reason: string) {
+    this.#stale = true;
     this.#connection += 1;
-    void this.#stream?.return(undefined);
-    this.#stream = undefined;
-    this.#streamed = this.#options.stream === undefined;
+    this.#endStream();
     this.#begin();
     for (const listener of [...this.#sessions.keys()]) {
       this.#sessions.set(listener, this.#engine.openSession());
@@ -581,6 +632,13 @@ export class Host {
     this.#problem({ kind: 'engine', message: `the engine was started again: ${reason}` });
     this.#changed(true);
     this.#schedule(0);
+  }
+
+  /** Gives up. */
+  #fail(reason: string) {
+    if (this.#closed) return;
+    void this.close().catch(() => {});
+    this.#gone(reason);
   }
 }
 

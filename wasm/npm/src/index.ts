@@ -1,7 +1,7 @@
 /** A replica of a Polygon zkEVM or CDK chain that re-executes every block where it runs. */
 
 import { checkEvidence as check, create } from './replica.js';
-import type { Judgement, ModuleOptions, Replica, ReplicaOptions } from './types.js';
+import type { CheckOptions, Judgement, ModuleOptions, Replica, ReplicaOptions } from './types.js';
 
 export { announce, withWallet, type ProviderInfo } from './announce.js';
 export { MismatchError, ProviderRpcError } from './errors.js';
@@ -13,13 +13,17 @@ export type * from './types.js';
  * Rejects when the options cannot be used: files that are not there, or are none.
  */
 export function createReplica(options: ReplicaOptions): Promise<Replica> {
-  return create(options, () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'zk-replica' }));
+  return create(options, makeWorker);
 }
 
 /**
- * Repeats the check of an evidence file, whichever chain it is about. It needs no replica, and works in this thread;
- * {@link Replica.checkEvidence} works where the engine runs.
+ * Repeats the check of an evidence file, whichever chain it is about. It needs no replica. It works in a worker of its own;
+ * where there is none, as in Node, in this thread, and `signal` cannot end it.
  */
-export function checkEvidence(file: Uint8Array, options?: ModuleOptions): Promise<Judgement> {
-  return check(file, options);
+export function checkEvidence(file: Uint8Array, options: CheckOptions & ModuleOptions = {}): Promise<Judgement> {
+  return check(file, options, makeWorker);
+}
+
+function makeWorker(): Worker {
+  return new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'zk-replica' });
 }

@@ -1,7 +1,8 @@
 import { inWords } from './errors.js';
+import type { ModulePlace } from './messages.js';
 
 /** The wasm module: given, or fetched from beside this script. */
-export async function load(options: { wasmUrl?: string; wasmBytes?: BufferSource }): Promise<WebAssembly.Module> {
+export async function load(options: ModulePlace): Promise<WebAssembly.Module> {
   if (options.wasmBytes) return WebAssembly.compile(options.wasmBytes);
   const url = options.wasmUrl ?? new URL('./zk-replica.wasm', import.meta.url).href;
   if (url.startsWith('file:')) return WebAssembly.compile(await readFile(url));

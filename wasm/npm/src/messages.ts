@@ -1,7 +1,13 @@
-import type { Checkpoint, Judgement, Mismatch, ReplicaProblem, Status, VerifiedBlock } from './types.js';
+import type { Checkpoint, Mismatch, ReplicaProblem, Status, VerifiedBlock } from './types.js';
+
+/** Where the wasm module is, as it can be sent to a worker. */
+export interface ModulePlace {
+  wasmUrl?: string;
+  wasmBytes?: BufferSource;
+}
 
 /** What an engine is opened with: plain values, which can be sent to a worker. */
-export interface EngineOptions {
+export interface EngineOptions extends ModulePlace {
   mainNodes: string[];
   /** JSON. */
   chain: string;
@@ -11,8 +17,6 @@ export interface EngineOptions {
   checkpoint?: Checkpoint;
   stream?: string | Uint8Array;
   storage: 'auto' | 'opfs' | 'indexeddb' | 'memory';
-  wasmUrl?: string;
-  wasmBytes?: BufferSource;
   /** Milliseconds of work at a time. */
   budget: number;
 }
@@ -21,13 +25,11 @@ export interface EngineOptions {
 export type Call =
   | { call: 'send'; body: string }
   | { call: 'evidence' }
-  | { call: 'checkEvidence'; file: Uint8Array }
   | { call: 'panic' };
 
 export interface Results {
   send: string;
   evidence: Uint8Array | null;
-  checkEvidence: Judgement;
   panic: never;
 }
 
@@ -41,6 +43,7 @@ export type FromEngine =
   | { type: 'status'; status: Status }
   | { type: 'blocks'; blocks: VerifiedBlock[] }
   | { type: 'mismatch'; mismatch: Mismatch }
+  | { type: 'rolledBack'; from: number; to: number }
   | { type: 'problem'; problem: ReplicaProblem }
   /** JSON-RPC notifications. */
   | { type: 'notifications'; messages: string[] }

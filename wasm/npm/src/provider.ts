@@ -20,7 +20,9 @@ export class ReplicaProvider implements Provider {
     this.#send = send;
   }
 
-  async request({ method, params }: RequestArguments): Promise<any> {
+  async request(args: RequestArguments): Promise<any> {
+    // Scripts may say anything.
+    const { method, params }: Partial<RequestArguments> = args ?? {};
     if (typeof method !== 'string' || method === '') throw new ProviderRpcError(-32602, 'expected { method, params }');
     if (this.#closed) throw new ProviderRpcError(4900, 'the replica is closed');
     const id = this.#next++;
@@ -67,6 +69,6 @@ export class ReplicaProvider implements Provider {
   end() {
     if (this.#closed) return;
     this.#closed = true;
-    this.emit('disconnect', new ProviderRpcError(4900, 'the replica is closed'));
+    this.emit('disconnect', new ProviderRpcError(1000, 'the replica is closed'));
   }
 }

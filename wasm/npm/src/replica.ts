@@ -2,39 +2,48 @@ import { nameOf } from './disk.js';
 import { inWords } from './errors.js';
 import { Host } from './host.js';
 import { loadText } from './load.js';
-import type { EngineOptions, FromEngine } from './messages.js';
-import { receive, type Broadcast, type FromWorker, type ToWorker } from './serve.js';
-import { Session } from './session.js';
-import type { ChainFile, Checkpoint, Judgement, ModuleOptions, Replica, ReplicaOptions } from './types.js';
+import { hold } from './locks.js';
+import type { EngineOptions, FromEngine, ModulePlace } from './messages.js';
+import { open, receive, tabLock, type Broadcast, type FromWorker, type ToWorker } from './serve.js';
+import { Session, type Link } from './session.js';
+import type { ChainFile, Checkpoint, CheckOptions, Judgement, ModuleOptions, Replica, ReplicaOptions } from './types.js';
 
 /** Milliseconds of work at a time: in a worker, where requests wait meanwhile, and in a page, where everything does. */
 const BUDGET = { worker: 50, page: 12 };
+
+/** Milliseconds before another engine is begun when more than one has failed: the first time, and at most. */
+const AGAIN: [number, number] = [1000, 30_000];
+
+/** Milliseconds after which an engine's failure is not the same trouble any more. */
+const LASTED = 60_000;
 
 /** Begins a replica. `makeWorker` makes the thread that it runs in. */
 export async function create(options: ReplicaOptions, makeWorker: () => Worker): Promise<Replica> {
   if (options.checkpoint && options.stream) throw new Error('stream: there is none in light mode');
   if (!options.checkpoint && !options.genesis) throw new Error('genesis: it is needed where there is no checkpoint');
+  const mainNodes = [options.mainNode ?? []].flat();
+  if (options.checkpoint && mainNodes.length === 0) throw new Error('mainNode: it is needed in light mode');
   const [chain, genesis] = await Promise.all([
     text(options.chain),
     options.genesis && !options.checkpoint ? text(options.genesis) : undefined,
   ]);
   const engine: EngineOptions = {
-    mainNodes: [options.mainNode ?? []].flat(),
+    mainNodes,
     chain,
     genesis,
     checkpoint: options.checkpoint && only(options.checkpoint),
     stream: typeof options.stream === 'object' && 'href' in options.stream ? options.stream.href : options.stream,
     storage: options.storage ?? 'auto',
-    ...moduleOf(options),
+    ...placeOf(options),
     budget: BUDGET.worker,
   };
   if (typeof engine.stream === 'string') engine.stream = new URL(engine.stream, here()).href;
-  const session = new Session();
-  const threads = typeof Worker === 'function' && options.worker !== false;
+  const thread = options.worker === false ? undefined : makeWorker;
+  const session = new Session((file, { signal }) => judge(file, engine, thread, signal));
   const locks = typeof navigator !== 'undefined' && navigator.locks !== undefined && typeof BroadcastChannel === 'function';
-  if (threads && locks && options.shared !== false) await share(session, engine, makeWorker);
-  else await alone(session, engine, threads ? makeWorker : undefined);
-  await session.opened;
+  const shared = typeof Worker === 'function' && locks && options.shared !== false;
+  if (shared) await share(session, engine, thread);
+  else await alone(session, engine, thread);
   return session;
 }
 
@@ -44,14 +53,39 @@ function only({ number, hash, stateRoot }: Checkpoint): Checkpoint {
 }
 
 /** The wasm module's place, as it can be sent to a worker. */
-function moduleOf(options: ModuleOptions): Pick<EngineOptions, 'wasmUrl' | 'wasmBytes'> {
-  const { wasmUrl, wasmBytes } = options;
+function placeOf({ wasmUrl, wasmBytes }: ModuleOptions): ModulePlace {
   return { wasmUrl: wasmUrl === undefined ? undefined : new URL(wasmUrl, here()).href, wasmBytes };
 }
 
-/** Repeats the check of an evidence file in this thread. */
-export function checkEvidence(file: Uint8Array, options: ModuleOptions = {}): Promise<Judgement> {
-  return Host.check(file, moduleOf(options));
+/** Repeats the check of an evidence file. */
+export function checkEvidence(file: Uint8Array, options: CheckOptions & ModuleOptions, makeWorker: () => Worker): Promise<Judgement> {
+  return judge(file, placeOf(options), makeWorker, options.signal);
+}
+
+/** The same, in a worker of its own if there can be one: whoever wrote the file decides how long it takes. */
+async function judge(
+  file: Uint8Array,
+  { wasmUrl, wasmBytes }: ModulePlace,
+  makeWorker: (() => Worker) | undefined,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<Judgement> {
+  signal.throwIfAborted();
+  const place = { wasmUrl, wasmBytes };
+  if (!makeWorker || typeof Worker !== 'function') return Host.check(file, place);
+  let judgement: Judgement | undefined;
+  const check = (life?: string): ToWorker => ({ type: 'check', file, place, life });
+  try {
+    await employ(makeWorker, check, signal, (message, _, done) => {
+      if (message.type !== 'judged') return;
+      judgement = message.judgement;
+      done();
+    });
+  } catch (error) {
+    if (error instanceof NoWorker) return Host.check(file, place);
+    throw error;
+  }
+  if (judgement) return judgement;
+  throw signal.reason;
 }
 
 async function text(file: ChainFile): Promise<string> {
@@ -66,22 +100,23 @@ function here(): string | undefined {
 /** One engine for this tab. */
 async function alone(session: Session, options: EngineOptions, makeWorker?: () => Worker) {
   const end = new AbortController();
-  const running = makeWorker ? thread(session, options, makeWorker, end.signal) : page(session, options, end.signal);
-  await running.opened;
-  session.whenClosed(async () => {
-    end.abort();
-    await running.ended;
-  });
+  const lead = () =>
+    live(session, options, makeWorker, end.signal).catch((error) => {
+      session.lose();
+      throw error;
+    });
+  await tend(session, end, lead);
 }
 
 /** One engine for all tabs: whoever has the lock runs it, and the others speak to it. */
-async function share(session: Session, options: EngineOptions, makeWorker: () => Worker) {
+async function share(session: Session, options: EngineOptions, makeWorker?: () => Worker) {
   const name = `zk-replica:${nameOf(options)}`;
   const me = crypto.randomUUID();
-  const channel = new BroadcastChannel(name);
   const end = new AbortController();
+  await hold(tabLock(me), end.signal);
+  const channel = new BroadcastChannel(name);
   let leading = false;
-  const link = { post: (message: Parameters<typeof receive>[2]) => channel.postMessage({ from: me, message } satisfies Broadcast) };
+  const link: Link = { post: (message) => channel.postMessage({ from: me, message } satisfies Broadcast) };
   channel.onmessage = ({ data }: MessageEvent<Broadcast>) => {
     if (leading) return;
     if ('type' in data) {
@@ -91,111 +126,161 @@ async function share(session: Session, options: EngineOptions, makeWorker: () =>
       session.receive(data.message);
     }
   };
-  const bye = () => leading || link.post({ type: 'bye' });
-  addEventListener('pagehide', bye);
-  let fail: (error: unknown) => void = () => {};
-  const failed = new Promise<never>((_, reject) => (fail = reject));
-  failed.catch(() => {});
-  const ended = navigator.locks
-    .request(name, { signal: end.signal }, async () => {
-      if (end.signal.aborted) return;
+  const lead = () =>
+    navigator.locks.request(name, { signal: end.signal }, async () => {
       leading = true;
       session.lose();
-      const running = thread(session, options, makeWorker, end.signal, name);
-      running.opened.catch(fail);
-      await running.ended;
-    })
-    .catch((error) => {
-      if (!end.signal.aborted) fail(error);
+      await live(session, options, makeWorker, end.signal, name).catch((error) => {
+        leading = false;
+        session.lose();
+        session.use(link);
+        throw error;
+      });
     });
+  // If another tab leads, it answers; if it is not ready yet, it says when it is.
+  session.use(link);
+  await tend(session, end, lead, () => channel.close());
+}
+
+/**
+ * Sees to it that the session has an engine until it is closed: another one when it is gone, and after a while when there can
+ * be none. Rejects when there was none at all.
+ */
+async function tend(session: Session, end: AbortController, lead: () => Promise<void>, last: () => void = () => {}) {
+  const { signal } = end;
+  let opened = false;
+  let fail!: (error: unknown) => void;
+  const failed = new Promise<never>((_, reject) => (fail = reject));
+  const run = async () => {
+    for (let failures = 0; !signal.aborted; ) {
+      const begun = Date.now();
+      try {
+        await lead();
+      } catch (error) {
+        if (signal.aborted) return;
+        if (!opened) return fail(error);
+        session.receive({ type: 'problem', problem: { kind: 'engine', message: inWords(error) } });
+        failures = Date.now() - begun > LASTED ? 1 : failures + 1;
+        if (failures > 1) await pause(Math.min(AGAIN[1], AGAIN[0] * 2 ** (failures - 2)), signal);
+      }
+    }
+  };
+  const ended = run();
   session.whenClosed(async () => {
     end.abort();
     await ended;
-    removeEventListener('pagehide', bye);
-    channel.close();
+    last();
   });
-  // If another tab leads, it answers; if it is not ready yet, it says when it is.
-  session.use(link);
-  await Promise.race([session.opened, failed]).catch(async (error) => {
+  try {
+    await Promise.race([session.opened, failed]);
+    opened = true;
+  } catch (error) {
     await session.close();
     throw error;
-  });
+  }
 }
 
-interface Running {
-  /** Rejects when the engine cannot be opened. */
-  opened: Promise<void>;
-  /** It is gone, after the signal or because it could not be opened. */
-  ended: Promise<void>;
-}
-
-/** An engine in a worker, and another one when that dies. In the page, if there cannot be a worker. */
-function thread(
+/** One engine until `signal`, in a worker, or in the page if there cannot be one. Rejects when it is gone before. */
+async function live(
   session: Session,
   options: EngineOptions,
-  makeWorker: () => Worker,
+  makeWorker: (() => Worker) | undefined,
   signal: AbortSignal,
   name?: string,
-): Running {
-  let open!: () => void;
-  let fail!: (error: unknown) => void;
-  const opened = new Promise<void>((resolve, reject) => ([open, fail] = [resolve, reject]));
-  opened.catch(() => {});
-  const run = async () => {
-    while (!signal.aborted) {
-      let worker: Worker;
-      const life = navigator.locks ? `zk-replica-life:${crypto.randomUUID()}` : undefined;
-      try {
-        worker = await start(session, options, makeWorker, name, life);
-      } catch (error) {
-        if (!(error instanceof NoWorker)) throw error;
-        const inPage = page(session, options, signal);
-        await inPage.opened;
-        open();
-        return inPage.ended;
-      }
-      open();
-      session.use({ post: (message) => worker.postMessage(message) });
-      const how = await Promise.race([aborted(signal), died(life, signal)]);
-      if (how === 'aborted') await stop(worker);
-      worker.terminate();
-      if (how === 'died') session.lose();
+): Promise<void> {
+  if (makeWorker && typeof Worker === 'function') {
+    try {
+      return await inWorker(session, options, makeWorker, signal, name);
+    } catch (error) {
+      if (!(error instanceof NoWorker)) throw error;
+      const message = `there can be no worker (${inWords(error)}): the engine is in the page`;
+      session.receive({ type: 'problem', problem: { kind: 'engine', message } });
     }
+  }
+  return inPage(session, options, signal, name);
+}
+
+function inWorker(session: Session, options: EngineOptions, makeWorker: () => Worker, signal: AbortSignal, name?: string) {
+  return employ(
+    makeWorker,
+    (life) => ({ type: 'open', options, name, life }),
+    signal,
+    (message, worker) => {
+      switch (message.type) {
+        case 'opened':
+          return session.use({ post: (message) => worker.postMessage(message) });
+        case 'alive':
+        case 'judged':
+        case 'failed':
+        case 'closed':
+          return;
+        default:
+          session.receive(message);
+      }
+    },
+    stop,
+  );
+}
+
+async function inPage(session: Session, options: EngineOptions, signal: AbortSignal, name?: string) {
+  let fail!: (reason: string) => void;
+  const gone = new Promise<never>((_, reject) => (fail = (reason) => reject(new Error(reason))));
+  const { host, close } = await open({ ...options, budget: BUDGET.page }, name, fail);
+  const listener = {
+    // Not within a call of the one who listens.
+    post: (message: FromEngine) => queueMicrotask(() => session.receive(message)),
   };
-  return { opened, ended: run().catch(fail) };
+  session.use({ post: (message) => receive(host, listener, message) });
+  try {
+    await Promise.race([aborted(signal), gone]);
+  } finally {
+    await close();
+  }
 }
 
 class NoWorker extends Error {}
 
-/** A worker whose engine is open. */
-function start(
-  session: Session,
-  options: EngineOptions,
+/**
+ * Has a worker do something until it is `done`, or until `signal`; `last` is what the worker does then. Rejects when it
+ * cannot be made ({@link NoWorker}), fails, or dies.
+ */
+async function employ(
   makeWorker: () => Worker,
-  name: string | undefined,
-  life: string | undefined,
-): Promise<Worker> {
-  return new Promise((resolve, reject) => {
-    let worker: Worker;
-    try {
-      worker = makeWorker();
-    } catch (error) {
-      reject(new NoWorker(inWords(error)));
-      return;
-    }
-    worker.onerror = (event) => reject(new NoWorker(event.message));
-    worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
-      if (data.type === 'opened') {
-        worker.onerror = null;
-        worker.onmessage = ({ data }: MessageEvent<FromEngine>) => session.receive(data);
-        resolve(worker);
-      } else if (data.type === 'failed') {
-        worker.terminate();
-        reject(new Error(data.message));
-      }
-    };
-    worker.postMessage({ type: 'open', options, name, life } satisfies ToWorker);
-  });
+  first: (life?: string) => ToWorker,
+  signal: AbortSignal,
+  hear: (message: FromWorker, worker: Worker, done: () => void) => void,
+  last?: (worker: Worker) => Promise<void>,
+): Promise<void> {
+  let worker: Worker;
+  try {
+    worker = makeWorker();
+  } catch (error) {
+    throw new NoWorker(inWords(error));
+  }
+  const life = navigator.locks ? `zk-replica-life:${crypto.randomUUID()}` : undefined;
+  const over = new AbortController();
+  let begun = false;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      if (signal.aborted) return resolve();
+      signal.addEventListener('abort', () => resolve(), { signal: over.signal });
+      worker.onerror = (event) => {
+        // Once it runs, an exception is none of its making.
+        if (!begun) reject(new NoWorker(event.message ?? 'its script cannot be loaded'));
+      };
+      worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
+        begun = true;
+        if (data.type === 'failed') reject(new Error(data.message));
+        else if (data.type !== 'alive') hear(data, worker, resolve);
+        else if (life !== undefined) void died(life, over.signal).then(() => reject(new Error('the worker is gone')));
+      };
+      worker.postMessage(first(life));
+    });
+    if (begun) await last?.(worker);
+  } finally {
+    over.abort();
+    worker.terminate();
+  }
 }
 
 /** Lets the engine write what it has. */
@@ -212,35 +297,20 @@ function stop(worker: Worker): Promise<void> {
 }
 
 /** When the thread that holds this lock is gone. */
-async function died(life: string | undefined, signal: AbortSignal): Promise<'died'> {
-  if (life === undefined) return new Promise(() => {});
-  await navigator.locks.request(life, { signal }, () => {}).catch(() => new Promise(() => {}));
-  return 'died';
+function died(life: string, signal: AbortSignal): Promise<void> {
+  return navigator.locks.request(life, { signal }, () => {}).catch(() => new Promise(() => {}));
 }
 
-function aborted(signal: AbortSignal): Promise<'aborted'> {
+function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    if (signal.aborted) resolve('aborted');
-    else signal.addEventListener('abort', () => resolve('aborted'), { once: true });
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
   });
 }
 
-/** An engine in this thread. */
-function page(session: Session, options: EngineOptions, signal: AbortSignal): Running {
-  const opening = Host.open({ ...options, budget: BUDGET.page });
-  const opened = opening.then((host) => {
-    const listener = {
-      // Not within a call of the one who listens.
-      post: (message: FromEngine) => queueMicrotask(() => session.receive(message)),
-    };
-    session.use({ post: (message) => receive(host, listener, message) });
+function pause(time: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, time);
+    signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
   });
-  const ended = opening.then(
-    async (host) => {
-      await aborted(signal);
-      await host.close();
-    },
-    () => {},
-  );
-  return { opened, ended };
 }

@@ -1,7 +1,7 @@
-import { MismatchError } from './errors.js';
+import { MismatchError, ProviderRpcError } from './errors.js';
 import { ReplicaProvider } from './provider.js';
 import type { Call, FromEngine, Results, ToEngine } from './messages.js';
-import type { Judgement, Replica, ReplicaEvents, Status } from './types.js';
+import type { CheckOptions, Judgement, Replica, ReplicaEvents, Status } from './types.js';
 
 /** A way to an engine. */
 export interface Link {
@@ -17,6 +17,7 @@ interface Pending {
 /** A tab's side. The engine behind it may become another one: what was asked and not answered is asked again. */
 export class Session implements Replica {
   readonly provider: ReplicaProvider;
+  readonly #check: (file: Uint8Array, options: CheckOptions) => Promise<Judgement>;
   readonly #pending = new Map<number, Pending>();
   readonly #listeners = new Map<keyof ReplicaEvents, Set<(value: any) => void>>();
   readonly #early: { event: keyof ReplicaEvents; value: unknown }[] = [];
@@ -29,7 +30,8 @@ export class Session implements Replica {
   readonly opened: Promise<void>;
   #open!: () => void;
 
-  constructor() {
+  constructor(check: (file: Uint8Array, options: CheckOptions) => Promise<Judgement>) {
+    this.#check = check;
     this.provider = new ReplicaProvider((body) => this.send(body));
     this.opened = new Promise((resolve) => (this.#open = resolve));
   }
@@ -83,6 +85,9 @@ export class Session implements Replica {
       case 'mismatch':
         this.#emit('mismatch', message.mismatch);
         break;
+      case 'rolledBack':
+        this.#emit('rolledBack', { from: message.from, to: message.to });
+        break;
       case 'problem':
         this.#emit('error', message.problem);
         break;
@@ -98,7 +103,7 @@ export class Session implements Replica {
   #reset() {
     if (!this.#connected) return;
     this.#connected = false;
-    this.provider.emit('disconnect', new Error('the engine was started again: subscribe again'));
+    this.provider.emit('disconnect', new ProviderRpcError(1013, 'the engine was started again: subscribe again'));
   }
 
   get status(): Status {
@@ -157,8 +162,8 @@ export class Session implements Replica {
     return this.call({ call: 'evidence' });
   }
 
-  checkEvidence(file: Uint8Array): Promise<Judgement> {
-    return this.call({ call: 'checkEvidence', file });
+  checkEvidence(file: Uint8Array, options: CheckOptions = {}): Promise<Judgement> {
+    return this.#check(file, options);
   }
 
   call<C extends Call>(call: C): Promise<Results[C['call']]> {

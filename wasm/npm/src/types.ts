@@ -1,3 +1,5 @@
+import type { ProviderRpcError } from './errors.js';
+
 /** JSON of a chain specification or of genesis, as the native program's `--chain` and `--genesis` files have it. */
 export type ChainFile = object | string | URL;
 
@@ -12,9 +14,15 @@ export interface ModuleOptions {
   wasmBytes?: BufferSource;
 }
 
+/** How evidence is checked. */
+export interface CheckOptions {
+  /** Ends a check that takes too long: it takes as long as the file's author wants. */
+  signal?: AbortSignal;
+}
+
 /** What to verify, and how. */
 export interface ReplicaOptions extends ModuleOptions {
-  /** JSON-RPC addresses of main nodes; the first is asked until it fails. None: what the stream has, and no more. */
+  /** JSON-RPC addresses of main nodes: the next one is asked when one fails. None: what the stream has, and no more. */
   mainNode?: string | string[];
   /** The chain specification: the object itself, or where it is. */
   chain: ChainFile;
@@ -26,7 +34,10 @@ export interface ReplicaOptions extends ModuleOptions {
    * `genesis` is not needed, there can be no `stream`, and everything is in memory.
    */
   checkpoint?: Checkpoint;
-  /** A stream file (`data-stream.bin`, or `.gz` of it), verified before the main node is followed. */
+  /**
+   * A stream file (`data-stream.bin`, or `.gz` of it), verified before the main node is followed. When it fails, or something
+   * is verified already, the main nodes are asked first.
+   */
   stream?: string | URL | Uint8Array;
   /** Run in a worker of its own. Default: true where there are workers, false in Node. */
   worker?: boolean;
@@ -107,7 +118,7 @@ export interface Status {
   verified: Head | null;
   /** The main node's last block, as far as it is known. */
   highest: number | null;
-  /** All that the sources have is verified. */
+  /** All that the sources have is verified; without any, it is. */
   synced: boolean;
   /** The main node is wrong. What was verified before is served all the same. */
   halted: Mismatch | null;
@@ -161,13 +172,19 @@ export type Anchor =
 
 /** Something that goes wrong while nobody waits for an answer. */
 export interface ReplicaProblem {
-  /** `source`: a main node or a stream; `storage`: the disk, of which `quota` is a case; `engine`: it was started again. */
+  /**
+   * `source`: a main node or a stream; `storage`: the disk, of which `quota` is a case; `engine`: it was started again, or
+   * cannot be, or is not where it should be.
+   */
   kind: 'source' | 'storage' | 'quota' | 'engine';
   message: string;
 }
 
 export interface ReplicaEvents {
+  /** Blocks that were not on the disk yet when an engine ended are verified, and told, again. */
   block: VerifiedBlock;
+  /** The main node has another chain, which is true, too: blocks `to + 1` to `from` are gone. */
+  rolledBack: { from: number; to: number };
   status: Status;
   mismatch: Mismatch;
   error: ReplicaProblem;
@@ -191,7 +208,8 @@ export interface ProviderConnectInfo {
 
 export interface ProviderEvents {
   connect: ProviderConnectInfo;
-  disconnect: Error;
+  /** Its code is one of WebSocket's: 1013 when there will be another engine, 1000 when the replica was closed. */
+  disconnect: ProviderRpcError;
   chainChanged: string;
   accountsChanged: string[];
   message: ProviderMessage;
@@ -217,8 +235,8 @@ export interface Replica {
   send(body: string): Promise<string>;
   /** The evidence of the last mismatch, as a file. */
   evidence(): Promise<Uint8Array | null>;
-  /** Repeats the check of an evidence file, whichever chain it is about. */
-  checkEvidence(file: Uint8Array): Promise<Judgement>;
+  /** Repeats the check of an evidence file, whichever chain it is about; in a worker of its own, if there can be one. */
+  checkEvidence(file: Uint8Array, options?: CheckOptions): Promise<Judgement>;
   /** Ends it. What is not on the disk yet is written first. */
   close(): Promise<void>;
 }
