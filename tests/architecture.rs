@@ -213,7 +213,7 @@ fn hosts_know_the_core_only() {
     assert_eq!(ingredients(&manifest("native")), ["zk-replica-core"].into());
     assert_eq!(ingredients(&manifest("wasm")), ["zk-replica-core"].into());
     assert_eq!(ingredients(&manifest("core")), ["revm", "zk-replica-poseidon"].into());
-    assert!(ingredients(&manifest("poseidon")).is_empty());
+    assert!(ingredients(&manifest("core/poseidon")).is_empty());
     for host in ["native", "wasm"] {
         for (file, text) in sources(&package(&format!("{host}/src"))) {
             let code = code(&text);
