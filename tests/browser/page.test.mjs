@@ -698,31 +698,40 @@ describe("a main node that lies", () => {
   test("is not taken from a file that states something else beside a true hash", async () => {
     const page = await visit(world, "#/evidence");
     await page.locator("#state").filter({ hasText: "Main node is wrong" }).waitFor();
-    const file = JSON.parse(world.evidence());
-    const { block } = file.input;
-    // The block as it is true, and a parent that would be younger.
-    block.claims.hash = file.mismatch.details.computed.blockHash;
-    file.parent.timestamp = block.input.timestamp + 1;
-    file.records = { nodes: [], values: [], codes: [], blocks: [] };
-    Object.assign(file.mismatch, {
-      claim: "timestamp",
-      expected: String(block.input.timestamp),
-      computed: "before its parent's",
-      details: { transaction: null, stateKey: null, computed: null },
+    /** The block as it is true, and what is stated of its parent `altered`. */
+    const forge = (claim, [expected, computed], altered) => {
+      const file = JSON.parse(world.evidence());
+      file.input.block.claims.hash = file.mismatch.details.computed.blockHash;
+      file.records = { nodes: [], values: [], codes: [], blocks: [] };
+      const details = { transaction: null, stateKey: null, computed: null };
+      altered(file);
+      Object.assign(file.mismatch, { batch: file.batchStart.number, claim, expected, computed, details });
+      const forged = Buffer.from(JSON.stringify(file, null, 2));
+      assert.equal(world.judge(forged).verdict, "wrong");
+      return forged;
+    };
+    const { timestamp } = JSON.parse(world.evidence()).input.block.input;
+    const younger = forge("timestamp", [String(timestamp), "before its parent's"], ({ parent }) => {
+      parent.timestamp = timestamp + 1;
     });
-    const forged = Buffer.from(JSON.stringify(file, null, 2));
-    assert.equal(world.judge(forged).verdict, "wrong");
+    const elsewhere = forge("batch number", ["5", "4"], ({ parent, batchStart }) => {
+      parent.batch = 4;
+      batchStart.number = 4;
+    });
     const drop = async (name, buffer) => {
       await page.getByLabel("Drop an evidence file here").setInputFiles({ name, mimeType: "application/json", buffer });
       await page.getByText(`${name}, `).waitFor();
     };
-    await drop("forged.json", forged);
+    await drop("younger.json", younger);
+    await page.locator(".judgement .badge.wrong").filter({ hasText: "Altered" }).waitFor();
+    assert.equal(await page.locator(".judgement .badge.verified").count(), 0);
+    await drop("elsewhere.json", elsewhere);
     await page.locator(".judgement .badge.unknown").filter({ hasText: "Not known here" }).waitFor();
-    await page.getByText("not all that the file says with it was found here: timestamp.").waitFor();
+    await page.getByText("not all that the file says with it was found here: batch.").waitFor();
     assert.equal(await page.locator(".judgement .badge.verified").count(), 0);
     await sound(page, "a forged file");
     // Other rules make anything wrong.
-    const ruled = JSON.parse(forged);
+    const ruled = JSON.parse(younger);
     ruled.chain.forks[0].forkId = 11;
     ruled.batchStart.forkId = 11;
     ruled.parent.forkId = 11;

@@ -3,7 +3,7 @@
 import type { Config, Found } from "../config";
 import { h } from "../dom";
 import { tame, whole } from "../format";
-import { badge, facts, notice } from "../parts";
+import { facts, notice } from "../parts";
 import type { View } from "./view";
 
 export function confirmView({ config, own }: Found, accept: (config: Config) => Promise<void>): View {
@@ -28,10 +28,7 @@ export function confirmView({ config, own }: Found, accept: (config: Config) => 
         "Whoever made the link chose where blocks come from, and what the chain begins with. What is verified then is true of that chain, which need not be the one that you know.",
       ),
     ),
-    facts(
-      ["Chosen", badge("unknown", "By this link")],
-      ...rows(config, own).map(([name, named, usual]) => [name, line(named, usual)] as const),
-    ),
+    facts(...rows(config, own).map(([name, named, usual]) => [name, line(named, usual)] as const)),
     notice(
       "word",
       "Go on only if you know these names.",
