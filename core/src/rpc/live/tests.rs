@@ -443,27 +443,6 @@ fn what_can_be_seen_when_listening_begins_is_no_news() {
 }
 
 #[test]
-fn behind_a_checkpoint_every_block_is_news_and_the_checkpoint_is_none() {
-    for looked_before in [true, false] {
-        let mut world = World::without_a_block(LiveLimits::default());
-        world.status.first_block = 1;
-        if looked_before {
-            world.update();
-        }
-        world.add(1, &[], &[]);
-        world.update();
-        world.result("eth_subscribe", json!(["newHeads"]));
-        for _ in 0..3 {
-            world.add(1, &[], &[]);
-            world.update();
-        }
-        let told: Vec<_> = world.notifications().into_iter().map(|told| told["hash"].clone()).collect();
-        let heads: Vec<_> = world.heads[1..].iter().map(|head| json!(head.hash)).collect();
-        assert_eq!(told, heads, "{looked_before}");
-    }
-}
-
-#[test]
 fn nothing_is_told_before_the_reply() {
     let mut world = World::new();
     let seed = world.seed();
