@@ -101,7 +101,7 @@ browser: page chromium ## The npm package and the page in Chromium, and the pack
 	cd tests/clients && $(NPM) ci --no-audit --no-fund --loglevel=error
 	cd tests/browser && $(NPM) ci --no-audit --no-fund --loglevel=error
 	ZK_REPLICA="$(TARGET_DIR)/release/zk-replica" CHROMIUM="$(CHROMIUM)" \
-		$(NODE) --test --test-force-exit --test-concurrency=2 --test-reporter=spec tests/browser/*.test.mjs
+		$(NODE) --test --test-concurrency=2 --test-reporter=spec tests/browser/*.test.mjs
 
 # Plonky2 uses features of the compiler that are not stable: opened for that crate alone.
 bench: wasm ## Benchmarks beside their peers

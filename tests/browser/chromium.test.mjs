@@ -438,6 +438,16 @@ describe("tabs of an origin", () => {
         return "answered";
       })().catch(({ message }) => message);
     });
+    // A disk that is slow: while the last blocks are written, the second one asks on.
+    await first.workers()[0].evaluate(() => {
+      Object.defineProperty(IDBTransaction.prototype, "oncomplete", {
+        set(listener) {
+          this.addEventListener("complete", () => setTimeout(listener, 1000));
+        },
+      });
+    });
+    const height = await world.reach((await status(first)).verified.number + 3);
+    await until("the new blocks are verified", async () => (await status(first)).verified.number >= height);
     await first.evaluate(() => replica.close());
     await until("the second one has the engine", () => second.workers().length === 1);
     const count = await second.evaluate(() => window.count);

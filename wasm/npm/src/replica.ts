@@ -266,7 +266,7 @@ async function employ(
       signal.addEventListener('abort', () => resolve(), { signal: over.signal });
       worker.onerror = (event) => {
         // Once it runs, an exception is none of its making.
-        if (!begun) reject(new NoWorker(event.message ?? 'its script cannot be loaded'));
+        if (!begun) reject(new NoWorker(event.message || 'its script cannot be loaded'));
       };
       worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
         begun = true;
