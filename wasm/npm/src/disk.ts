@@ -170,19 +170,24 @@ function done<T>(request: IDBRequest<T>): Promise<T> {
 }
 
 /**
- * A name for the chain's records and for the engine that tabs share. All that decides what is verified decides it, and the
- * version of the records' form: who names other sources shares nothing.
+ * A name for the chain's records: what it begins with and its rules decide, and the version of the records' form. Records are
+ * as true from one main node as from another.
  */
-export function nameOf({ chain, genesis, checkpoint, mainNodes, stream }: EngineOptions): string {
+export function nameOf({ chain, genesis, checkpoint }: EngineOptions): string {
   let id: unknown;
   try {
     id = (JSON.parse(chain) as { chainId?: unknown }).chainId;
   } catch {
     // The engine says what is wrong with it.
   }
+  return `v2-${typeof id === 'number' ? id : 0}-${digest(JSON.stringify([chain, genesis, checkpoint]))}`;
+}
+
+/** A name for the engine that tabs share: who names other sources follows with an engine of its own. */
+export function engineNameOf(options: EngineOptions): string {
+  const { mainNodes, stream } = options;
   const file = typeof stream === 'string' ? stream : stream?.length;
-  const name = JSON.stringify([chain, genesis, checkpoint, mainNodes, file]);
-  return `v2-${typeof id === 'number' ? id : 0}-${digest(name)}`;
+  return `${nameOf(options)}-${digest(JSON.stringify([mainNodes, file]))}`;
 }
 
 /** 53 bits. The log itself says whose it is. */

@@ -1,4 +1,4 @@
-import { nameOf } from './disk.js';
+import { engineNameOf } from './disk.js';
 import { inWords } from './errors.js';
 import { Host } from './host.js';
 import { loadText } from './load.js';
@@ -110,7 +110,7 @@ async function alone(session: Session, options: EngineOptions, makeWorker?: () =
 
 /** One engine for all tabs: whoever has the lock runs it, and the others speak to it. */
 async function share(session: Session, options: EngineOptions, makeWorker?: () => Worker) {
-  const name = `zk-replica:${nameOf(options)}`;
+  const name = `zk-replica:${engineNameOf(options)}`;
   const me = crypto.randomUUID();
   const end = new AbortController();
   await hold(tabLock(me), end.signal);
