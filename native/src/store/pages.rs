@@ -6,7 +6,8 @@ use super::{Damage, Failure};
 use sled::IVec;
 use std::any::Any;
 use std::cell::Cell;
-use std::fs::File;
+use std::fs::{self, File};
+use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Once;
@@ -43,6 +44,7 @@ impl Pages {
     ///
     /// When a database is closed, the lock on sled's file may be held for another moment, as ours may.
     pub(super) fn open(path: &Path) -> Result<Self, Failure> {
+        remove_unfinished(path).map_err(|error| Failure::Io(error.to_string()))?;
         let deadline = Instant::now() + RELEASE;
         let db = loop {
             match open_sled(path) {
@@ -180,6 +182,27 @@ impl Pages {
         guarded(|| self.db.flush())?;
         self.file.sync_data().map_err(|error| Failure::Io(error.to_string()))
     }
+}
+
+/// Removes what a process leaves that ends while sled makes a file, and over which sled would stumble when it opens the rest.
+///
+/// A snapshot, which tells sled where to begin to read, is made under the name `snap.<position>.generating`; but those that sled
+/// passes over when it looks for the last one are called `.in___motion` (`Config::get_snapshot_files` of sled 0.34.7). Its
+/// settings, `conf`, are written in two steps, before there is any data.
+fn remove_unfinished(path: &Path) -> io::Result<()> {
+    if !path.try_exists()? {
+        return Ok(());
+    }
+    let has_data = path.join("db").try_exists()?;
+    for entry in fs::read_dir(path)? {
+        let name = entry?.file_name();
+        let text = name.to_string_lossy();
+        let snapshot = text.starts_with("snap.") && text.ends_with(".generating");
+        if snapshot || (text == "conf" && !has_data) {
+            fs::remove_file(path.join(&name))?;
+        }
+    }
+    Ok(())
 }
 
 /// What sled says of a file that is locked.

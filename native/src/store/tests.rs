@@ -510,6 +510,31 @@ fn runs_stay_few_however_often_the_process_ends() {
 }
 
 /// Splitmix64.
+#[test]
+fn what_sled_left_half_made_is_no_damage() {
+    let directory = tempfile::tempdir().unwrap();
+    let sled = directory.path().join("sled");
+    let settings = b"segment_size: 524288\nuse_compression: false\nversion: 0.34\n";
+    fs::create_dir(&sled).unwrap();
+    for length in 0..=settings.len() {
+        fs::write(sled.join("conf"), &settings[..length]).unwrap();
+        drop(Pages::open(&sled).unwrap());
+        fs::remove_dir_all(&sled).unwrap();
+        fs::create_dir(&sled).unwrap();
+    }
+
+    let commits: Vec<_> = (0..3).map(|number| commit(number, 700)).collect();
+    // It makes one when it opens what there is already.
+    commits.iter().for_each(|commit| open(directory.path()).apply(commit).unwrap());
+    let mut files = fs::read_dir(&sled).unwrap().map(|entry| entry.unwrap());
+    let snapshot = files.find(|file| file.file_name().to_string_lossy().starts_with("snap.")).unwrap();
+    let whole = fs::read(snapshot.path()).unwrap();
+    for length in [0, 5, 13, whole.len() / 2, whole.len() - 1] {
+        fs::write(sled.join("snap.7FFFFFFFFFFFFFFF.generating"), &whole[..length]).unwrap();
+        assert_committed(directory.path(), &commits, Some(2), &format!("{length} bytes of a snapshot"));
+    }
+}
+
 fn random(seed: &mut u64) -> u64 {
     *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut mixed = (*seed ^ (*seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
