@@ -26,6 +26,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "light",
         &["types", "chain", "source", "store", "tree", "executor", "checker", "evidence", "replica", "rpc"],
     ),
+    ("snapshot", &["types", "chain", "source", "store", "tree", "executor", "light"]),
     ("replica", &["types", "chain", "source", "store", "tree", "executor", "checker"]),
 ];
 

@@ -13,6 +13,8 @@
 //!
 //! [`evidence`] makes of a mismatch a file with which anyone can repeat the check.
 //!
+//! [`snapshot`] makes of a state a file to begin from.
+//!
 //! [`light::Light`] does the same without the state: it holds one root, and what it needs beside comes with proofs.
 //!
 //! [`replica::Replica`] does this for one item of the stream after the other. [`chain`] says which chain it is. [`rpc`]
@@ -75,6 +77,7 @@ pub mod executor;
 pub mod light;
 pub mod replica;
 pub mod rpc;
+pub mod snapshot;
 pub mod source;
 pub mod store;
 pub mod tree;

@@ -12,5 +12,6 @@ mod logs;
 mod replay;
 mod rollback;
 mod rpc;
+mod snapshot;
 mod trace;
 mod witness;

@@ -1,6 +1,6 @@
 use crate::{
     store::{Commit, Key},
-    types::{BatchStart, BlockRecord, Head, L1Info, Totals},
+    types::{BlockRecord, Head, L1Info, Totals},
 };
 use alloc::vec::Vec;
 use alloy_consensus::Header;
@@ -63,28 +63,28 @@ impl fmt::Display for Checkpoint {
 
 impl Checkpoint {
     /// This header is the checkpoint's: it has the same hash, and so everything in it is as true as the checkpoint.
-    pub(super) fn names(&self, header: &Header) -> bool {
+    pub(crate) fn names(&self, header: &Header) -> bool {
         header.number == self.number
             && header.state_root == self.state_root
             && header.hash_slow() == self.hash
     }
 
     /// What is stored of the checkpoint: a head to go on from, and of its block the header alone.
-    pub(super) fn commit(header: Header, start: &BatchStart, block_info_root: B256) -> Commit {
+    pub(crate) fn commit(header: Header, batch: u64, fork_id: u64, block_info_root: B256) -> Commit {
         let head = Head {
             number: header.number,
             hash: header.hash_slow(),
             state_root: header.state_root,
             timestamp: header.timestamp,
-            batch: start.number,
-            fork_id: start.fork_id,
+            batch,
+            fork_id,
             batch_closed: false,
-            totals: Totals { batches: start.number, ..Totals::default() },
+            totals: Totals { batches: batch, ..Totals::default() },
         };
         let record = BlockRecord {
             header,
-            batch: start.number,
-            fork_id: start.fork_id,
+            batch,
+            fork_id,
             l1_info: L1Info::default(),
             block_info_root,
             transactions: Vec::new(),

@@ -377,7 +377,9 @@ impl Light {
                 return Err(Trouble::OutOfOrder("a batch before the checkpoint's block"));
             };
             let failed = Trouble::Unavailable;
-            self.store.apply(&Checkpoint::commit(header, start, root)).map_err(failed)?;
+            self.store
+                .apply(&Checkpoint::commit(header, start.number, start.fork_id, root))
+                .map_err(failed)?;
             let replica =
                 Replica::open(self.spec.clone(), Genesis::default(), &self.store).map_err(failed)?;
             if let Some(head) = replica.head() {
