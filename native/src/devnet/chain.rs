@@ -121,8 +121,8 @@ impl Chain {
         let mut told = advance(&mut replica, &store, block, start, true)?;
         let end = BatchEnd { number: 0, local_exit_root: B256::ZERO, state_root: told.state_root() };
         replica.advance(&Input::BatchEnd(end.clone()), &store)?;
+        let l1 = L1::new(settings.seed, settings.genesis_time, end.clone());
         told.end = Some(end);
-        let l1 = L1::new(settings.seed, settings.genesis_time);
         Ok(Self {
             settings,
             store,
@@ -226,6 +226,10 @@ impl Chain {
             let end = BatchEnd { number: told.record.batch, local_exit_root, state_root: told.state_root() };
             self.replica.advance(&Input::BatchEnd(end.clone()), &self.store)?;
             told.end = Some(end);
+            // Proofs take their time: it is the batch before this one that is proved now.
+            if let Some(before) = self.blocks.iter().rev().find_map(|told| told.end.clone()) {
+                self.l1.prove(before);
+            }
         }
         self.skew = 0;
         self.blocks.push(told);
