@@ -178,17 +178,18 @@ impl L1Query {
     /// [`L1Error`] when it cannot be used. Begin again with a new query.
     pub fn tell(&mut self, answer: &[u8]) -> Result<(), L1Error> {
         if self.known.block.is_none() {
-            let block = read(answer, "its last block", |result| {
-                let block = result.object()?;
-                Ok(L1Block { number: block.number("number")?, hash: block.hash("hash")? })
-            });
-            self.known.block = Some(block?);
+            let what = "its last block";
+            let block = result(answer, what)?
+                .object()
+                .and_then(|block| Ok(L1Block { number: block.number("number")?, hash: block.hash("hash")? }));
+            self.known.block = Some(block.map_err(|reason| unread(what, reason))?);
             return Ok(());
         }
         let Some((what, _)) = self.slot() else {
             return Ok(());
         };
-        self.learn(read(answer, what, |result| result.hash())?)
+        let word = result(answer, what)?.hash().map_err(|reason| unread(what, reason))?;
+        self.learn(word)
     }
 
     /// What L1 knows, once all was asked.
@@ -249,20 +250,19 @@ fn call(method: &str, params: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":[{params}]}}"#)
 }
 
-/// The result of an answer.
-fn read<T>(
-    answer: &[u8],
-    what: &'static str,
-    decode: impl FnOnce(Value<'_>) -> Result<T, AnswerError>,
-) -> Result<T, L1Error> {
+/// The result of an answer about `what`.
+fn result<'a>(answer: &'a [u8], what: &'static str) -> Result<Value<'a>, L1Error> {
     if answer.len() > LONGEST_ANSWER {
         return Err(L1Error::TooLong { what });
     }
-    let result = envelope(answer).and_then(|members| decode(members.need("result")?));
-    result.map_err(|reason| match reason {
+    envelope(answer).and_then(|members| members.need("result")).map_err(|reason| unread(what, reason))
+}
+
+fn unread(what: &'static str, reason: AnswerError) -> L1Error {
+    match reason {
         AnswerError::Refused { code, message } => L1Error::Refused { what, code, message },
         reason => L1Error::Answer { what, reason },
-    })
+    }
 }
 
 #[cfg(test)]

@@ -227,8 +227,10 @@ impl Chain {
             self.replica.advance(&Input::BatchEnd(end.clone()), &self.store)?;
             told.end = Some(end);
             // Proofs take their time: it is the batch before this one that is proved now.
-            if let Some(before) = self.blocks.iter().rev().find_map(|told| told.end.clone()) {
-                self.l1.prove(before);
+            let mut ends =
+                self.blocks.iter().rev().chain([&self.genesis]).filter_map(|told| told.end.as_ref());
+            if let (Some(end), Some(before)) = (ends.next(), ends.next()) {
+                self.l1.prove(before, end.clone());
             }
         }
         self.skew = 0;

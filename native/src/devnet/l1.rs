@@ -65,9 +65,9 @@ impl L1 {
         self.leaves.get(1..).unwrap_or_default()
     }
 
-    /// A batch is proved, unless one with its number was proved before a roll-back.
-    pub(crate) fn prove(&mut self, end: BatchEnd) {
-        if usize::try_from(end.number).is_ok_and(|number| number == self.proved.len()) {
+    /// A batch is proved, if the one `before` it is the last that was: no proof begins elsewhere.
+    pub(crate) fn prove(&mut self, before: &BatchEnd, end: BatchEnd) {
+        if before == self.proved() {
             self.proved.push(end);
         }
     }

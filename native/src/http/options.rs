@@ -35,7 +35,7 @@ pub(crate) struct ServerOptions {
     ///
     /// As with --page-main-node, everybody who opens the page learns it: --l1 itself is not told. The page gets
     /// --rollup-manager, --rollup-id and --l1-block, too.
-    #[arg(long = "page-l1", value_name = "URL", value_parser = parse_public, requires_all = ["page", "rollup_manager", "rollup_id"])]
+    #[arg(long = "page-l1", value_name = "URL", value_parser = parse_public, requires_all = ["rollup_manager", "rollup_id"])]
     pub(crate) page_l1: Vec<String>,
 
     /// A web page's origin that may ask, such as <https://app.example.org>; may be repeated. Without it all may
