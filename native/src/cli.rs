@@ -157,6 +157,7 @@ Examples:
 /// names; see docs/configuration.md.
 #[derive(Args, Debug)]
 #[command(after_long_help = AFTER_RUN, after_help = "--help shows exit codes and examples.")]
+#[command(group(ArgGroup::new("l1_nodes").args(["l1", "page_l1"]).multiple(true)))]
 #[command(group(ArgGroup::new("upstreams").args(["stream", "main_node"]).multiple(true).required(true)))]
 pub(crate) struct Run {
     /// Read options from this file (TOML)

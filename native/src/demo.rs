@@ -15,9 +15,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// See it work: a main node that makes blocks, and a replica that verifies them and serves Web3.
+/// See it work: a main node that makes blocks, an L1 on which they are proved, and a replica that verifies them and serves Web3.
 ///
-/// Both run in this process, on this machine, until ctrl-c. Nothing is left behind.
+/// All run in this process, on this machine, until ctrl-c. Nothing is left behind.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Demo {
     /// Where the replica serves Web3 [default: 127.0.0.1:8545, or another port when that is taken]
@@ -72,7 +72,7 @@ pub(crate) fn run(options: &Demo, stop: &Arc<AtomicBool>) -> Result<(), DemoErro
     let shown = folder.0.display();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let line = format!(
-        "devnet --stream 127.0.0.1:0 --http 127.0.0.1:0 --clock real --genesis-time {now} --block-time {} --traffic {} --quiet",
+        "devnet --stream 127.0.0.1:0 --http 127.0.0.1:0 --l1 127.0.0.1:0 --clock real --genesis-time {now} --block-time {} --traffic {} --quiet",
         options.block_time, options.traffic
     );
     let Command::Devnet(made) = parse(&line, &[("--genesis-out", folder.0.join("chain"))])? else {
@@ -80,13 +80,19 @@ pub(crate) fn run(options: &Demo, stop: &Arc<AtomicBool>) -> Result<(), DemoErro
     };
     let main_node = devnet::Running::start(&made)?;
     main_node.introduce(&made);
-    let line = format!(
+    let mut line = format!(
         "run --stream {} --main-node http://{} --page-main-node http://{} --http {}",
         main_node.stream(),
         main_node.http(),
         main_node.http(),
         options.http.unwrap_or_else(free_address)
     );
+    if let Some(l1) = main_node.l1() {
+        let (manager, id) = (devnet::MANAGER, devnet::ROLLUP);
+        line += &format!(
+            " --l1 http://{l1} --page-l1 http://{l1} --rollup-manager {manager} --rollup-id {id} --l1-interval 2s"
+        );
+    }
     let file = |name: &str| folder.0.join("chain").join(name);
     let mut files = vec![
         ("--genesis", file(devnet::ALLOCATIONS)),

@@ -34,7 +34,7 @@ pub(crate) struct L1Options {
     pub(crate) rollup: Option<Address>,
 
     /// The rollup's number at its manager; the first is 1
-    #[arg(long, value_name = "NUMBER", requires = "l1", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "NUMBER", requires = "l1_nodes", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rollup_id: Option<u32>,
 
     /// The L1 block that is asked for: finalized, safe or latest

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { gunzipSync } from "node:zlib";
 import { chromium } from "playwright-core";
+import { endOf, l1Node, MANAGER, ROLLUP } from "./l1-node.mjs";
 import { site } from "./site.mjs";
 import { devnet, until } from "./world.mjs";
 
@@ -375,6 +376,28 @@ describe("tabs of an origin", () => {
     await open(third, alone);
     assert.equal((await synced(third)).storage, "indexeddb");
     await close(third);
+  });
+
+  it("that name another L1 have an engine of their own; what is final stays so in later visits", async () => {
+    const l1 = await l1Node(world.chain.chainId, world.url);
+    l1.prove(await endOf(world.url, 2));
+    const final = async (page) => Number((await request(page, "eth_getBlockByNumber", "finalized", false)).number);
+    const [first, second] = [await tab(), await tab()];
+    await open(first, { ...options, l1: { url: l1.url, rollupManager: MANAGER, rollupId: ROLLUP } });
+    await until("batch 2 is final", async () => (await status(first)).l1.finalized?.batch === 2);
+    assert.equal(await final(first), 11);
+    // The first one has the disk.
+    assert.equal((await open(second, { ...options, storage: "memory" })).l1, null);
+    await synced(second);
+    assert.equal(second.workers().length, 1);
+    await assert.rejects(final(second), /unknown block/);
+    await close(second);
+    await close(first);
+    await l1.close();
+    const later = await tab();
+    await open(later, { ...options, mainNode: [] });
+    assert.equal(await final(later), 11);
+    await close(later);
   });
 
   it("go on when there can be no engine for a while", async () => {

@@ -1,4 +1,5 @@
-// What `make demo` shows: a server that verifies a devnet, and a page of that server in which a tab verifies it, too.
+// What `make demo` shows: a server that verifies a devnet, and a page of that server in which a tab verifies it, too, and
+// compares it with the devnet's L1.
 
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
@@ -19,6 +20,7 @@ describe("the demonstration", { skip: missing }, () => {
     const options = ["--http", "127.0.0.1:0", "--page", PAGE, "--block-time", "0.5", "--traffic", "5"];
     demo = await start(["demo", ...options], {
       devnet: /JSON-RPC (http:\S+)/,
+      l1: /^L1 (http:\S+)/,
       server: /serving Web3 at (http:\S+)/,
       page: /the page is at (http:\S+)/,
     });
@@ -56,6 +58,9 @@ describe("the demonstration", { skip: missing }, () => {
     await until("the server has verified the block, too", async () => (await theirs(number)) !== null);
     assert.equal(root, (await theirs(number)).stateRoot);
 
+    const proved = page.locator(".figures dd").filter({ hasText: /^to block [\d,]+$/ });
+    await proved.waitFor({ timeout: 60_000 });
+
     await page.getByRole("search").getByRole("textbox").fill(HOLDER);
     await page.keyboard.press("Enter");
     await page.locator(".balance").filter({ hasText: "ETH" }).waitFor();
@@ -69,7 +74,10 @@ describe("the demonstration", { skip: missing }, () => {
     const fraction = digits.slice(-18).replace(/0+$/, "");
     const whole = Number(digits.slice(0, -18)).toLocaleString("en");
     assert.equal(shown, `${fraction ? `${whole}.${fraction}` : whole} ETH`);
+    await page.getByRole("button", { name: "Show what is proved on L1" }).click();
+    await page.locator(".trail > li.final").filter({ hasText: "with this state root. It covers this state." }).waitFor();
+    assert.equal((await page.locator(".card-head .badge").first().innerText()).trim(), "Proved on L1");
     assert.deepEqual(wrongs, []);
-    assert.deepEqual([...asked].sort(), [new URL(demo.devnet).origin, new URL(demo.page).origin].sort());
+    assert.deepEqual([...asked].sort(), [demo.devnet, demo.l1, demo.page].map((url) => new URL(url).origin).sort());
   });
 });

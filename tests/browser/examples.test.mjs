@@ -15,7 +15,7 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const examples = here("../../wasm/npm/examples/");
 const readme = readFileSync(here("../../wasm/npm/README.md"), "utf8");
 const folder = mkdtempSync(join(tmpdir(), "zk-replica-examples-"));
-const said = { quick: /^block \d+: \d+ wei$/m, viem: /^\d+n$/m, ethers: /^\d+n$/m, lies: /says that the state root is 0x/, light: /^light, block \d+: \d+ wei$/m };
+const said = { quick: /^block \d+: \d+ wei$/m, viem: /^\d+n$/m, ethers: /^\d+n$/m, lies: /says that the state root is 0x/, light: /^light, block \d+: \d+ wei$/m, l1: /^L1 block \d+: batch 1 is proved, and the same up to block 1$/m };
 const worlds = {};
 
 before(async () => {
@@ -26,7 +26,7 @@ before(async () => {
   mkdirSync(own);
   for (const part of ["package.json", "dist"]) cpSync(here(`../../wasm/npm/${part}`), join(own, part), { recursive: true });
   for (const [name, options] of Object.entries({ true: [], lies: ["--lie", "state-root@5"] })) {
-    const world = await devnet("--block-time", "0", ...options);
+    const world = await devnet("--block-time", "0", "--l1", "127.0.0.1:0", ...options);
     await world.reach(12);
     const { number, hash, stateRoot } = await world.rpc("eth_getBlockByNumber", "latest", false);
     const json = (value) => Buffer.from(JSON.stringify(value));
@@ -49,7 +49,7 @@ for (const file of readdirSync(examples)) {
     const text = readFileSync(join(examples, file), "utf8");
     assert.ok(readme.includes(`\`\`\`js\n${text}\`\`\`\n`), `${file} stands in the README`);
     const { world, files } = worlds[name] ?? worlds.true;
-    const local = text.replaceAll("http://127.0.0.1:8123", world.url).replaceAll("http://127.0.0.1:8080/", `${files.url}files/`);
+    const local = text.replaceAll("http://127.0.0.1:8123", world.url).replaceAll("http://127.0.0.1:8545", world.l1).replaceAll("http://127.0.0.1:8080/", `${files.url}files/`);
     writeFileSync(join(folder, file), local);
     const { stdout } = await promisify(execFile)(process.execPath, [file], { cwd: folder, timeout: 60_000 });
     assert.match(stdout, said[name]);

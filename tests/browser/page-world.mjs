@@ -3,6 +3,8 @@
 // The page is built twice: as it is shipped, with the package `zk-replica`, and with the test engine (www/test/engine.ts),
 // which asks its server what the native replica has verified and comes into states that are hard to bring about.
 
+import axe from "axe-core";
+import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -80,6 +82,24 @@ export async function openRecording(pages) {
     stream: /data stream (\S+:\d+)/,
   });
   return world(pages, folder, RECORDING, devnet, ["--stream", devnet.stream], "http://127.0.0.1:9");
+}
+
+/** No view is wider than its window, and none has an accessibility defect that axe finds. */
+export async function sound(page, what) {
+  const wide = await page.evaluate(() => {
+    const room = document.documentElement.clientWidth;
+    if (document.documentElement.scrollWidth <= room) return [];
+    return [...document.querySelectorAll("*")]
+      .filter((element) => element.getBoundingClientRect().right > room + 0.5)
+      .map((element) => `${element.tagName}.${element.className}`);
+  });
+  assert.deepEqual(wide, [], `${what} is wider than its window`);
+  await page.evaluate(`${axe.source}; undefined`).catch(() => undefined);
+  const { violations } = await page.evaluate(() => globalThis.axe.run(document));
+  const found = violations.map(
+    ({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join("; ")}`,
+  );
+  assert.deepEqual(found, [], `${what} is not accessible`);
 }
 
 async function world(pages, folder, files, devnet, source, mainNode) {

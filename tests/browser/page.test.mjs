@@ -2,7 +2,6 @@
 //
 // The chain stands still at a block unless a test mines, so that every value can be compared exactly.
 
-import axe from "axe-core";
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { readFile } from "node:fs/promises";
@@ -17,6 +16,7 @@ import {
   openDevnet,
   openRecording,
   rpc,
+  sound,
   until as is,
 } from "./page-world.mjs";
 
@@ -92,24 +92,6 @@ const text = (page, selector) => page.locator(selector).first().innerText();
 async function lookUp(page, what) {
   await page.getByRole("search").getByRole("textbox").fill(what);
   await page.keyboard.press("Enter");
-}
-
-/** No view is wider than its window, and none has an accessibility defect that axe finds. */
-async function sound(page, what) {
-  const wide = await page.evaluate(() => {
-    const room = document.documentElement.clientWidth;
-    if (document.documentElement.scrollWidth <= room) return [];
-    return [...document.querySelectorAll("*")]
-      .filter((element) => element.getBoundingClientRect().right > room + 0.5)
-      .map((element) => `${element.tagName}.${element.className}`);
-  });
-  assert.deepEqual(wide, [], `${what} is wider than its window`);
-  await page.evaluate(`${axe.source}; undefined`).catch(() => undefined);
-  const { violations } = await page.evaluate(() => globalThis.axe.run(document));
-  const found = violations.map(
-    ({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join("; ")}`,
-  );
-  assert.deepEqual(found, [], `${what} is not accessible`);
 }
 
 describe("a chain that is verified", () => {

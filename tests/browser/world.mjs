@@ -10,13 +10,17 @@ export { answer, rpc, until } from "../clients/world.mjs";
 /** A main node of its own, and the files that describe its chain. `options` are the devnet's. */
 export async function devnet(...options) {
   const folder = mkdtempSync(join(tmpdir(), "zk-replica-browser-"));
-  const { http, stream, stop } = await start(
+  const facts = { http: /JSON-RPC (http:\S+)/, stream: /data stream (\S+:\d+)/ };
+  if (options.includes("--l1")) facts.l1 = /^L1 (http:\S+)/;
+  const { http, stream, l1, stop } = await start(
     ["devnet", "--http", "127.0.0.1:0", "--stream", "127.0.0.1:0", "--genesis-out", folder, ...options],
-    { http: /JSON-RPC (http:\S+)/, stream: /data stream (\S+:\d+)/ },
+    facts,
   );
   const read = (name) => JSON.parse(readFileSync(join(folder, name)));
   const world = {
     url: http,
+    /** Its L1, if it was asked for. */
+    l1,
     chain: read("chainspec.json"),
     genesis: read("genesis-allocs.json"),
     /** Calls the devnet. */

@@ -146,6 +146,31 @@ fn what_cannot_be_sent_is_refused_in_the_words_of_a_main_node() {
 }
 
 #[test]
+fn what_its_l1_has_is_final_and_no_roll_back_changes_it() {
+    let devnet = Devnet::on_demand(&["--l1", "127.0.0.1:0"]);
+    devnet.mine(10);
+    let told = devnet.process.behind("L1 http://");
+    let [address, manager, id] = [0, 3, 6].map(|word| told.split(' ').nth(word));
+    let mut command = Command::new(BINARY);
+    command.args(["run", "--main-node", &format!("http://{}", devnet.http), "--retry-longest=100ms"]);
+    command.args(["--l1", &format!("http://{}", address.expect("an address")), "--l1-interval=50ms"]);
+    command.args(["--rollup-manager", manager.expect("an address"), "--rollup-id", id.expect("a number")]);
+    command.arg("--genesis").arg(devnet.folder.path().join("genesis-allocs.json"));
+    let follower = Process::start(command.arg("--db").arg(devnet.folder.path().join("db")));
+    // Batch 3 has ended with block 9: it is proved when the next one has.
+    follower.line("final: block 5, batch 2 is proved on L1");
+    devnet.mine(4);
+    follower.line("final: block 9, batch 3 is proved on L1");
+    devnet.ask("devnet_rollBack", json!([7]));
+    devnet.mine(30);
+    follower.line("cannot roll back to block 7: block 9 is final");
+    for words in ["rolled back", "mismatch", "final: block 13"] {
+        assert_eq!(follower.count(words), 0, "{words}: {:#?}", follower.lines());
+    }
+    assert_eq!(follower.stop("TERM"), Some(130));
+}
+
+#[test]
 fn a_recorded_stream_is_served() {
     let Some(vectors) = vectors("a_recorded_stream_is_served") else {
         return;
@@ -184,6 +209,7 @@ fn the_demonstration_verifies_blocks_and_leaves_nothing_behind() {
         assert!(started.elapsed() < PATIENCE, "{:#?}", demo.lines());
         thread::sleep(Duration::from_millis(5));
     }
+    demo.line("is proved on L1");
     assert_eq!(demo.count("mismatch"), 0, "{:#?}", demo.lines());
     assert_eq!(demo.stop("TERM"), Some(130));
     let left: Vec<PathBuf> =

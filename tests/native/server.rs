@@ -447,9 +447,16 @@ fn the_page_is_served_with_what_it_is_to_verify() {
     {
         assert_eq!(node.get(path).status, 404, "{path}");
     }
-    // Without another one the tab asks this server.
-    let own = Node::start(&main, &["--page", folder]);
-    assert_eq!(own.get("/config.json").json()["mainNode"], json!(["./"]));
+    // Without another one the tab asks this server. The L1 that it asks is not the one that is asked here.
+    let (manager, l1) = (format!("0x{}", "1A".repeat(20)), "https://l1.example.org/");
+    let options = ["--page", folder, "--page-l1", l1, "--rollup-manager", &manager, "--rollup-id", "7"];
+    let own = Node::start(&main, &options);
+    let config = own.get("/config.json").json();
+    assert_eq!(config["mainNode"], json!(["./"]));
+    let expected = json!(
+        { "url": [l1], "rollupManager": manager.to_lowercase(), "rollupId": 7, "block": "finalized" }
+    );
+    assert_eq!(config["l1"], expected);
     assert_eq!(own.stop(), Some(130));
     // It is the same address as before for everybody else.
     assert_eq!(node.call("eth_blockNumber", &json!([]))["result"], "0x3");

@@ -2,7 +2,8 @@
 
 use crate::{
     follow::{End, Flow, Follower, ended},
-    machine::Machine,
+    l1::L1,
+    machine::{Machine, NoL1},
     message::{self, Ask, Event, Next, Report},
     store::{File, FileError, Identity, LogStore, OpenError},
     stream::{Piece, Stream},
@@ -15,14 +16,16 @@ use alloc::{
     string::{String, ToString},
     vec::Vec,
 };
-use alloy_primitives::{B256, Keccak256, keccak256};
+use alloy_primitives::{Address, B256, Keccak256, keccak256};
 use zk_replica_core::{
     chain::{ChainSpec, ChainSpecError, Genesis, GenesisError},
+    checker::{Mismatch, Verdict},
     evidence::{Evidence, EvidenceError},
     replica::{Halt, Input, Replica, Step},
     rpc,
     source::{
         datastream::Item,
+        l1::RollupStorage,
         main_node::{AnswerError, Request},
     },
     store::StoreError,
@@ -67,6 +70,7 @@ pub(crate) struct Core {
     /// How far the chain was when the main node was found to be wrong, until it is right.
     disputed: Option<Position>,
     evidence: Option<Evidence>,
+    l1: Option<L1>,
     flushed: f64,
 }
 
@@ -107,6 +111,7 @@ impl Core {
             halted: None,
             disputed: None,
             evidence: None,
+            l1: None,
             flushed: 0.0,
         })
     }
@@ -119,7 +124,10 @@ impl Core {
     /// One part of what came; what is needed when there is none.
     fn step(&mut self, now: &dyn Fn() -> f64) -> Result<Option<Next>, End> {
         match &mut self.source {
-            Source::None => Ok(Some(Next::Connect)),
+            Source::None => {
+                self.heed_l1()?;
+                Ok(Some(Next::Connect))
+            }
             Source::Stream(stream) => {
                 let head = self.replica.head().map(|head| head.number);
                 let unsound = |reason: String| End::Lost {
@@ -147,11 +155,15 @@ impl Core {
             }
             Source::Follow(follower) => {
                 match follower.step(&mut self.replica, &self.store)? {
-                    Flow::Nothing if follower.is_idle() => return Ok(Some(Next::Poll)),
+                    Flow::Nothing if follower.is_idle() => {
+                        self.heed_l1()?;
+                        return Ok(Some(Next::Poll));
+                    }
                     Flow::Nothing => return Ok(Some(Next::Answers)),
                     Flow::Moved => {}
                     Flow::Item(item) => self.advance(item, now)?,
                     Flow::Tip => {
+                        self.agree_with_l1()?;
                         let undecided = self.replica.resuming() || self.replica.branching().is_some();
                         if !undecided && self.replica.head().is_some() {
                             self.events.push(Event::Tip);
@@ -164,6 +176,7 @@ impl Core {
     }
 
     fn advance(&mut self, item: Item, now: &dyn Fn() -> f64) -> Result<(), End> {
+        self.heed_l1()?;
         let input = Input::from(item);
         let branching = self.replica.branching();
         let step = match self.replica.advance(&input, &self.store) {
@@ -188,13 +201,49 @@ impl Core {
         {
             self.disputed = None;
         }
-        if self.disputed.is_none() && self.halted.take().is_some() {
-            self.events.push(Event::Corrected);
+        self.settle();
+        if matches!(step, Step::Closed) {
+            self.agree_with_l1()?;
         }
         if self.store.pending() > GATHERED && self.store.is_kept() {
             self.flush(now());
         }
         Ok(())
+    }
+
+    /// Nothing is in dispute any more, unless something still is.
+    fn settle(&mut self) {
+        let disagrees = self.l1.as_ref().is_some_and(L1::disagrees);
+        if self.disputed.is_none() && !disagrees && self.halted.take().is_some() {
+            self.events.push(Event::Corrected);
+        }
+    }
+
+    /// Compares what L1 has said since the last look.
+    fn heed_l1(&mut self) -> Result<(), End> {
+        if self.l1.as_ref().is_some_and(L1::has_news) { self.agree_with_l1() } else { Ok(()) }
+    }
+
+    /// While L1 has another state nothing is added.
+    fn agree_with_l1(&mut self) -> Result<(), End> {
+        self.compare_with_l1()?.map_or(Ok(()), |mismatch| Err(End::L1(Box::new(mismatch))))
+    }
+
+    /// Holds the verified chain against what L1 says is proved, once it is there. Gives what differs.
+    fn compare_with_l1(&mut self) -> Result<Option<Mismatch>, StoreError> {
+        let Some(l1) = &mut self.l1 else { return Ok(None) };
+        let Some(posted) = l1.posted() else { return Ok(None) };
+        match self.replica.consolidate(&posted, &self.store)? {
+            None => Ok(None),
+            Some(Verdict::Mismatch(mismatch)) => Ok(Some(mismatch)),
+            Some(Verdict::Verified(_)) => {
+                l1.agrees();
+                // What is told is on the disk.
+                self.flushed = f64::NEG_INFINITY;
+                self.settle();
+                Ok(None)
+            }
+        }
     }
 
     /// Ends the connection or the stream.
@@ -216,16 +265,26 @@ impl Core {
                 self.evidence = wrong.evidence;
                 self.events.push(Event::Mismatch { mismatch, evidence: self.evidence.is_some() });
             }
+            End::L1(mismatch) => {
+                if let Some(l1) = &mut self.l1 {
+                    l1.disagree();
+                }
+                let mismatch = message::Mismatch::from(&*mismatch);
+                self.halted = Some(mismatch.clone());
+                self.evidence = None;
+                self.events.push(Event::Mismatch { mismatch, evidence: false });
+            }
         }
     }
 
     fn rpc_status(&self) -> rpc::Status {
+        let frontier = self.replica.frontier();
         rpc::Status {
             highest_block: self.highest,
             halted: self.halted.is_some(),
             first_block: 0,
-            safe: None,
-            finalized: None,
+            safe: frontier,
+            finalized: frontier,
         }
     }
 
@@ -238,7 +297,11 @@ impl Machine for Core {
     fn begin_stream(&mut self) {
         self.asked.clear();
         self.replica.abandon();
-        self.source = Source::Stream(Box::new(Stream::new(self.replica.head().is_some())));
+        // A file has no other chain behind what is verified.
+        match self.agree_with_l1() {
+            Ok(()) => self.source = Source::Stream(Box::new(Stream::new(self.replica.head().is_some()))),
+            Err(end) => self.end(end),
+        }
     }
 
     fn push_stream(&mut self, bytes: &[u8]) {
@@ -267,7 +330,12 @@ impl Machine for Core {
     fn connect(&mut self) {
         self.asked.clear();
         self.replica.abandon();
-        self.source = Source::Follow(Box::new(Follower::new(&self.spec)));
+        match self.compare_with_l1() {
+            Ok(disagreement) => {
+                self.source = Source::Follow(Box::new(Follower::new(&self.spec, disagreement)));
+            }
+            Err(error) => self.end(error.into()),
+        }
     }
 
     fn tell(&mut self, id: u64, status: u16, body: &[u8]) {
@@ -349,6 +417,7 @@ impl Machine for Core {
             evidence: self.evidence.is_some(),
             kept: self.store.is_kept(),
             stored: self.store.len(),
+            l1: self.l1.as_ref().map(|l1| message::L1::new(l1.heard(), self.replica.frontier())),
         }
     }
 
@@ -358,6 +427,19 @@ impl Machine for Core {
 
     fn evidence(&self) -> Result<Option<Vec<u8>>, EvidenceError> {
         self.evidence.as_ref().map(Evidence::encode).transpose()
+    }
+
+    fn watch_l1(&mut self, manager: Address, rollup_id: u32, tag: String) -> Result<(), NoL1> {
+        self.l1 = Some(L1::new(RollupStorage::new(manager, rollup_id), self.spec.chain_id, tag));
+        Ok(())
+    }
+
+    fn ask_l1(&mut self) -> Option<String> {
+        self.l1.as_mut()?.ask()
+    }
+
+    fn tell_l1(&mut self, status: u16, body: &[u8]) -> Result<Option<String>, String> {
+        self.l1.as_mut().map_or(Ok(None), |l1| l1.tell(status, body))
     }
 
     fn web3(&mut self) -> &mut Web3 {
@@ -388,4 +470,124 @@ fn identify(genesis: &Genesis, chain: &[u8]) -> B256 {
         }
     }
     hasher.finalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::{boxed::Box, string::String};
+    use alloy_primitives::U256;
+    use serde_json::{Value, json};
+    use zk_replica_core::{
+        checker::Checker,
+        executor::PreparedBlock,
+        types::{BatchEnd, BatchKind, BatchStart, Frontier},
+    };
+
+    const CHAIN: &str = r#"{"chainId":779,"forks":[{"forkId":"0xc","fromBatchNumber":"0x1"}]}"#;
+    const GENESIS: &str = r#"{"0x00000000000000000000000000000000000000aa":{"balance":"1","nonce":"0"}}"#;
+    const ONES: B256 = B256::repeat_byte(1);
+
+    /// Batch 0 is verified, and L1 is watched. Its state root.
+    fn core() -> (Core, B256) {
+        let mut core = Core::open(CHAIN.as_bytes(), GENESIS.as_bytes(), ONES, None).unwrap();
+        core.watch_l1(Address::repeat_byte(0x11), 1, "latest".into()).unwrap();
+        let genesis = Genesis::from_json(GENESIS.as_bytes()).unwrap();
+        let block = Checker::new(core.spec.clone()).make_genesis(&genesis, 1_000).unwrap();
+        let state_root = block.claims.state_root;
+        let start = BatchStart { number: 0, kind: BatchKind::Regular, fork_id: 0, chain_id: 779 };
+        let end = BatchEnd { number: 0, local_exit_root: B256::ZERO, state_root };
+        let block = Input::Block(Box::new(PreparedBlock::from(block)));
+        for input in [Input::BatchStart(start), block, Input::BatchEnd(end)] {
+            core.replica.advance(&input, &core.store).unwrap();
+        }
+        (core, state_root)
+    }
+
+    /// L1 says that batch 0 ended like this, in its block 16.
+    fn hear(core: &mut Core, state_root: B256, local_exit_root: B256) {
+        assert!(core.ask_l1().unwrap().contains(r#""params":["latest",false]"#));
+        let identity = B256::from(U256::from(779) << 160);
+        let words = [identity, B256::with_last_byte(7), local_exit_root, state_root].map(|word| json!(word));
+        let block = json!({ "number": "0x10", "hash": ONES });
+        let mut more = None;
+        for result in [block].into_iter().chain(words) {
+            let answer = json!({ "id": 1, "result": result }).to_string();
+            more = core.tell_l1(200, answer.as_bytes()).unwrap();
+        }
+        assert_eq!(more, None);
+    }
+
+    fn work(core: &mut Core) -> Value {
+        serde_json::to_value(core.work(1.0, &|| 0.0)).unwrap()["events"].take()
+    }
+
+    fn status(core: &Core) -> Value {
+        serde_json::to_value(core.status()).unwrap()
+    }
+
+    #[test]
+    fn what_l1_has_too_is_final() {
+        let (mut core, state_root) = core();
+        assert_eq!(status(&core)["l1"], json!({ "proved": null, "finalized": null }));
+        assert_eq!(core.rpc_status().finalized, None);
+        hear(&mut core, state_root, B256::ZERO);
+        assert_eq!(work(&mut core), json!([]));
+        let known =
+            json!({ "proved": { "l1Block": 16, "batch": 0 }, "finalized": { "block": 0, "batch": 0 } });
+        assert_eq!(status(&core)["l1"], known);
+        let status = core.rpc_status();
+        assert_eq!((status.safe, status.finalized), (Some(Frontier::default()), Some(Frontier::default())));
+    }
+
+    #[test]
+    fn what_l1_has_otherwise_is_told_until_it_has_the_same() {
+        let (mut core, state_root) = core();
+        for (root, exits, claim) in [
+            (ONES, B256::ZERO, "state root proved on L1"),
+            (state_root, ONES, "local exit root proved on L1"),
+        ] {
+            hear(&mut core, root, exits);
+            let events = work(&mut core);
+            let told = &events[0]["mismatch"];
+            assert_eq!((&told["claim"], &told["expected"]), (&json!(claim), &json!(ONES)), "{events}");
+            assert_eq!((&events[0]["evidence"], &events[1]), (&json!(false), &Value::Null));
+            assert_eq!((core.rpc_status().halted, core.rpc_status().finalized), (true, None));
+            // It is no news any more, and wrong all the same for whoever is asked next.
+            assert_eq!(work(&mut core), json!([]));
+            core.begin_stream();
+            assert_eq!(work(&mut core)[0]["type"], "mismatch");
+            assert!(matches!(core.source, Source::None));
+            core.connect();
+            assert_eq!(work(&mut core), json!([]));
+            assert!(core.halted.is_some() && matches!(core.source, Source::Follow(_)));
+            core.disconnect("the test is over");
+            work(&mut core);
+        }
+        hear(&mut core, state_root, B256::ZERO);
+        assert_eq!(work(&mut core), json!([{ "type": "corrected" }]));
+        assert_eq!(
+            (core.rpc_status().halted, core.rpc_status().finalized),
+            (false, Some(Frontier::default()))
+        );
+    }
+
+    #[test]
+    fn an_l1_node_that_fails_is_told_in_words() {
+        let (mut core, _) = core();
+        let mut told = |status, body: &str| -> String {
+            core.ask_l1().unwrap();
+            core.tell_l1(status, body.as_bytes()).unwrap_err()
+        };
+        assert_eq!(told(502, "<html>"), "the L1 node answers with status 502");
+        // A status that says no makes an answer none.
+        let block = json!({ "id": 1, "result": { "number": "0x10", "hash": ONES } }).to_string();
+        assert_eq!(told(500, &block), "the L1 node answers with status 500");
+        let refusal = r#"{"error":{"code":-32000,"message":"no"}}"#;
+        for status in [200, 403] {
+            assert_eq!(told(status, refusal), "the L1 node refuses its last block: no (-32000)");
+        }
+        assert!(told(200, "<html>").contains("about its last block cannot be read: the answer is not JSON"));
+        assert_eq!(status(&core)["l1"], json!({ "proved": null, "finalized": null }));
+    }
 }

@@ -36,6 +36,8 @@ pub(crate) enum End {
         contradiction: bool,
     },
     Mismatch(Box<Wrong>),
+    /// What was verified is not what L1 has.
+    L1(Box<Mismatch>),
     Store(StoreError),
 }
 
@@ -69,12 +71,15 @@ enum Stage {
 pub(crate) struct Follower {
     client: Client,
     stage: Stage,
+    /// What L1 has otherwise.
+    disagreement: Option<Mismatch>,
     /// Number of the main node's last batch, when it greeted.
     pub(crate) latest_batch: Option<u64>,
 }
 
 impl Follower {
-    pub(crate) fn new(spec: &ChainSpec) -> Self {
+    /// `disagreement`: L1 has another chain than the one that was verified.
+    pub(crate) fn new(spec: &ChainSpec, disagreement: Option<Mismatch>) -> Self {
         let client = Client::new(Config {
             chain_id: spec.chain_id,
             forks: spec.forks.clone(),
@@ -82,7 +87,7 @@ impl Follower {
             in_flight: IN_FLIGHT,
             ahead: AHEAD,
         });
-        Self { client, stage: Stage::Greeting, latest_batch: None }
+        Self { client, stage: Stage::Greeting, disagreement, latest_batch: None }
     }
 
     pub(crate) fn next_request(&mut self) -> Option<(u64, Request)> {
@@ -174,6 +179,10 @@ impl Follower {
 
     fn enter(&mut self, replica: &Replica, store: &dyn Store) -> Result<(), End> {
         let number = replica.head().map_or(0, |head| head.number);
+        // Nothing is added to a chain that L1 contradicts. One that leaves it before may be L1's.
+        if let Some(mismatch) = self.disagreement.take().filter(|mismatch| number >= mismatch.block) {
+            return Err(End::L1(Box::new(mismatch)));
+        }
         let anchor = anchor(number, replica, store)?;
         self.client.enter(anchor.batch);
         self.stage = Stage::Entering(anchor);

@@ -7,6 +7,7 @@ extern crate alloc;
 
 mod engine;
 mod follow;
+mod l1;
 mod light;
 mod machine;
 mod message;
@@ -141,6 +142,26 @@ impl Engine {
     /// Time has passed at the tip: asks for what is new.
     pub fn poll(&mut self) {
         self.core.poll();
+    }
+
+    /// What is proved on L1 is to be compared: of the rollup `rollup_id` at the contract `manager`, as of the L1 block
+    /// `finalized`, `safe` or `latest`. It is asked by `askL1` and `tellL1`.
+    #[wasm_bindgen(js_name = watchL1)]
+    pub fn watch_l1(&mut self, manager: &str, rollup_id: u32, block: &str) -> Result<(), JsError> {
+        Ok(self.core.watch_l1(manager.parse()?, rollup_id, block.to_string())?)
+    }
+
+    /// Begins to ask an L1 node: the body of a request.
+    #[wasm_bindgen(js_name = askL1)]
+    pub fn ask_l1(&mut self) -> Option<String> {
+        self.core.ask_l1()
+    }
+
+    /// What the L1 node answered, and under which HTTP status. The body of the next request; `undefined` when all was
+    /// asked: `work` compares it.
+    #[wasm_bindgen(js_name = tellL1)]
+    pub fn tell_l1(&mut self, status: u16, body: &[u8]) -> Result<Option<String>, JsError> {
+        self.core.tell_l1(status, body).map_err(|reason| JsError::new(&reason))
     }
 
     /// Verifies for so many milliseconds, or until there is nothing to do. A report, as JSON.

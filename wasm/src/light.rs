@@ -170,6 +170,7 @@ impl Machine for LightCore {
             evidence: self.evidence.is_some(),
             kept: false,
             stored: self.light.store().size() as u64,
+            l1: None,
         }
     }
 

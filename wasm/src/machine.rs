@@ -4,8 +4,14 @@ use crate::{
     message::{Reply, Report, Status},
     web3::Web3,
 };
-use alloc::vec::Vec;
+use alloc::{string::String, vec::Vec};
+use alloy_primitives::Address;
 use zk_replica_core::evidence::EvidenceError;
+
+/// What is compared with L1 is in a state that light mode does not hold.
+#[derive(Debug, thiserror::Error)]
+#[error("l1: light mode does not compare with L1")]
+pub(crate) struct NoL1;
 
 /// A replica without I/O and clock: told bytes and answers, it verifies, keeps and serves. Times are in milliseconds.
 pub(crate) trait Machine {
@@ -49,6 +55,21 @@ pub(crate) trait Machine {
 
     /// The evidence of the last mismatch.
     fn evidence(&self) -> Result<Option<Vec<u8>>, EvidenceError>;
+
+    /// What L1 says is proved is to be compared, as of the L1 block that `tag` names.
+    fn watch_l1(&mut self, _manager: Address, _rollup_id: u32, _tag: String) -> Result<(), NoL1> {
+        Err(NoL1)
+    }
+
+    /// Begins to ask L1: the body of a request.
+    fn ask_l1(&mut self) -> Option<String> {
+        None
+    }
+
+    /// What the L1 node answered, and under which HTTP status. The body of the next request; `None` when all was asked.
+    fn tell_l1(&mut self, _status: u16, _body: &[u8]) -> Result<Option<String>, String> {
+        Ok(None)
+    }
 
     fn web3(&mut self) -> &mut Web3;
 

@@ -9,7 +9,8 @@ use serde::Serialize;
 use zk_replica_core::{
     checker::{self, VerifiedBlock},
     evidence,
-    types::{self, BlockClaims},
+    source::l1::L1View,
+    types::{self, BlockClaims, Frontier},
 };
 
 /// What came of some work.
@@ -167,6 +168,41 @@ pub(crate) struct Status<'a> {
     pub(crate) evidence: bool,
     pub(crate) kept: bool,
     pub(crate) stored: u64,
+    /// Where L1 is asked.
+    pub(crate) l1: Option<L1>,
+}
+
+/// What is known of L1.
+#[derive(Serialize)]
+pub(crate) struct L1 {
+    /// What it said last.
+    proved: Option<Proved>,
+    /// How far it agrees.
+    finalized: Option<Fixed>,
+}
+
+/// The last batch that is proved, as of an L1 block.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Proved {
+    l1_block: u64,
+    batch: u64,
+}
+
+/// The last block that is never rolled back, and its batch.
+#[derive(Serialize)]
+struct Fixed {
+    block: u64,
+    batch: u64,
+}
+
+impl L1 {
+    pub(crate) fn new(heard: Option<&L1View>, frontier: Option<Frontier>) -> Self {
+        Self {
+            proved: heard.map(|view| Proved { l1_block: view.l1_block, batch: view.consolidated.number }),
+            finalized: frontier.map(|Frontier { block, batch }| Fixed { block, batch }),
+        }
+    }
 }
 
 /// What is to be done for a request.

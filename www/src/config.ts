@@ -1,6 +1,6 @@
 // Which chain, by whose word: from the address bar, else from the config.json beside the page, else nobody has said.
 
-import type { Checkpoint } from "./contract";
+import type { Checkpoint, L1Options } from "./contract";
 
 /** What the page is told. `chain` and `genesis` are the files themselves or where they are. */
 export interface Config {
@@ -12,6 +12,8 @@ export interface Config {
   /** Light mode: the block that the chain is believed up to. */
   checkpoint: Checkpoint | null;
   stream: string | null;
+  /** Null: L1 is not asked. */
+  l1: L1Options | null;
   /** What the chain's coin is called. */
   currency: string;
 }
@@ -55,8 +57,9 @@ function attempt<T>(make: () => T, forgive: boolean): T | null {
 }
 
 /** Equal for configurations that say the same. */
-const key = ({ mainNodes, chain, genesis, checkpoint, stream, currency }: Config): string =>
-  JSON.stringify([mainNodes, chain, genesis, checkpoint, stream, currency]);
+const key = ({ mainNodes, chain, genesis, checkpoint, stream, currency, l1 }: Config): string =>
+  // Those without L1 are remembered as they always were.
+  JSON.stringify([mainNodes, chain, genesis, checkpoint, stream, currency, ...(l1 ? [l1] : [])]);
 
 /** What the person at this device said yes to. */
 function confirmed(): string[] {
@@ -91,6 +94,9 @@ export function fromQuery(query: URLSearchParams): Config {
     genesis: genesis && file(genesis, "genesis"),
     checkpoint: light ? checkpoint(light) : null,
     stream: stream && file(stream, "stream"),
+    l1: query.has("l1")
+      ? { url: query.getAll("l1").map(l1Node), ...rollup(get("rollup") ?? ""), block: block(get("l1Block")) }
+      : null,
     currency: get("currency") ?? "ETH",
   });
 }
@@ -102,6 +108,7 @@ function fromFile(found: unknown): Config {
     genesis,
     checkpoint: light,
     stream,
+    l1,
     currency,
   } = (found ?? {}) as Record<string, unknown>;
   const named = (Array.isArray(nodes) ? nodes : [nodes]).filter((node) => typeof node === "string");
@@ -118,6 +125,7 @@ function fromFile(found: unknown): Config {
     genesis: light && !genesis ? null : part(genesis, "genesis"),
     checkpoint: light ? trusted(light as Partial<Checkpoint>) : null,
     stream: typeof stream === "string" ? file(stream, "stream") : null,
+    l1: l1 ? onL1(l1 as Record<string, unknown>) : null,
     currency: typeof currency === "string" ? currency : "ETH",
   });
 }
@@ -127,6 +135,7 @@ function whole(config: Config): Config {
   if (!config.checkpoint) return config;
   if (config.genesis || config.stream)
     throw new ConfigError("With a checkpoint, nothing before it is executed: name no genesis and no recording.");
+  if (config.l1) throw new ConfigError("With a checkpoint, nothing is compared with L1: name no L1 node.");
   if (config.mainNodes.length === 0) throw new ConfigError("With a checkpoint, a main node is needed.");
   return config;
 }
@@ -142,6 +151,35 @@ function trusted({ number, hash, stateRoot }: { [Field in keyof Checkpoint]?: un
   if (Number.isSafeInteger(number) && Number(number) >= 0 && bytes(hash) && bytes(stateRoot))
     return { number: Number(number), hash: hash.toLowerCase(), stateRoot: stateRoot.toLowerCase() };
   throw new ConfigError("A checkpoint is a block’s number, its hash and its state root, both 0x and 64 digits.");
+}
+
+/** `ADDRESS,NUMBER`, as address bar and form have it. */
+export function rollup(text: string): Pick<L1Options, "rollupManager" | "rollupId"> {
+  const [manager, id] = text.split(/[\s,]+/);
+  return entry(manager, /^\d{1,10}$/.test(id ?? "") ? Number(id) : undefined);
+}
+
+function entry(manager: unknown, id: unknown): Pick<L1Options, "rollupManager" | "rollupId"> {
+  const number = Number.isInteger(id) && Number(id) >= 1 && Number(id) < 2 ** 32;
+  if (typeof manager === "string" && /^0x[0-9a-f]{40}$/i.test(manager) && number)
+    return { rollupManager: manager.toLowerCase(), rollupId: Number(id) };
+  throw new ConfigError("A rollup on L1 is its manager’s address, 0x and 40 digits, and its number there, from 1 on.");
+}
+
+function onL1({ url, rollupManager, rollupId, block: at }: Record<string, unknown>): L1Options {
+  const urls = [url].flat().filter((one) => typeof one === "string");
+  if (urls.length === 0) throw new ConfigError("config.json beside this page names no L1 node in l1.");
+  return { url: urls.map(l1Node), ...entry(rollupManager, rollupId), block: block(at) };
+}
+
+function block(tag: unknown): L1Options["block"] {
+  const found = (["finalized", "safe", "latest"] as const).find((one) => one === (tag ?? "finalized"));
+  if (found) return found;
+  throw new ConfigError("The block of L1 that is asked for is finalized, safe or latest.");
+}
+
+function l1Node(text: string): string {
+  return url(text, "The L1 node's address");
 }
 
 function mainNode(text: string): string {

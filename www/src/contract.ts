@@ -10,16 +10,26 @@ export interface Head {
   totals: { transactions: number };
 }
 
-/** A claim of the main node that is not true. */
+/** A claim that is not true: of the main node or, where it is "proved on L1", of the L1 node. */
 export interface Mismatch {
   block: number;
   batch: number;
   /** What was claimed, in words: `state root`. */
   claim: string;
-  /** The value that the main node gave. */
+  /** The value that was given. */
   expected: string;
   /** The value that was computed here, or the rule that the claim breaks. */
   computed: string;
+}
+
+/** What is known of L1. */
+export interface L1Status {
+  /** The last batch that is proved there, as of an L1 block; null before it was told. */
+  proved: { l1Block: number; batch: number } | null;
+  /** How far L1 agrees with what is verified. Null: nothing was compared yet. */
+  finalized: { block: number; batch: number } | null;
+  /** Why L1 cannot be asked at the moment. */
+  trouble: string | null;
 }
 
 export interface Status {
@@ -43,6 +53,8 @@ export interface Status {
   trouble: string | null;
   /** The trouble is that its answers contradict each other: what it says cannot be true. */
   unsound: boolean;
+  /** Null: L1 is not asked. */
+  l1: L1Status | null;
 }
 
 /** A block that was just verified: every claim about it is equal to what was computed. */
@@ -85,7 +97,7 @@ export interface Judgement {
 
 /** Something that goes wrong while nobody waits for an answer. */
 export interface Problem {
-  kind: "source" | "storage" | "quota" | "engine";
+  kind: "source" | "l1" | "storage" | "quota" | "engine";
   message: string;
 }
 
@@ -100,12 +112,21 @@ export interface Checkpoint {
   stateRoot: string;
 }
 
+/** Where L1 is asked what is proved of this chain. */
+export interface L1Options {
+  url: string[];
+  rollupManager: string;
+  rollupId: number;
+  block: "finalized" | "safe" | "latest";
+}
+
 export interface Options {
   mainNode?: string[];
   chain: object;
   genesis?: object;
   checkpoint?: Checkpoint;
   stream?: string;
+  l1?: L1Options;
 }
 
 export interface Events {

@@ -73,6 +73,8 @@ export function coins(value: bigint, currency: string): string {
 export function sentence(text: string): string {
   const trimmed = text.trim();
   const whole = /[.!?…]$/.test(trimmed) ? trimmed : `${trimmed}.`;
+  // An address begins as it does.
+  if (/^[a-z]+:\/\//.test(whole)) return whole;
   return whole.charAt(0).toUpperCase() + whole.slice(1);
 }
 

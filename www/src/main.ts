@@ -5,7 +5,7 @@ import { type Config, ConfigError, type Found, confirm, findConfig, load } from 
 import type { CheckEvidence, CreateReplica } from "./contract";
 import { byId, fill, h, say } from "./dom";
 import { whole } from "./format";
-import { announce, notice, reason } from "./parts";
+import { announce, notice, onL1, reason } from "./parts";
 import { Session } from "./session";
 import { isAddress } from "./tokens";
 import { aboutView } from "./views/about";
@@ -53,7 +53,7 @@ async function run(config: Config): Promise<void> {
       h("p", { class: "lead" }, `Reading the chain’s specification${config.genesis ? " and its genesis" : ""}.`),
     ),
   );
-  const { mainNodes, stream, checkpoint } = config;
+  const { mainNodes, stream, checkpoint, l1 } = config;
   const [chain, genesis] = await Promise.all([
     load(config.chain, "chain"),
     config.genesis && load(config.genesis, "genesis"),
@@ -64,6 +64,7 @@ async function run(config: Config): Promise<void> {
     ...(genesis ? { genesis } : {}),
     ...(checkpoint ? { checkpoint } : {}),
     ...(stream ? { stream } : {}),
+    ...(l1 ? { l1 } : {}),
   });
   session = new Session(replica, config);
   if (checkpoint)
@@ -189,7 +190,7 @@ function refresh(): void {
   const block = `block ${whole(status.verified?.number ?? 0)}`;
   const done = Math.floor((100 * (status.verified?.number ?? 0)) / Math.max(1, status.highest ?? 1));
   const words: Record<string, string> = {
-    wrong: "Main node is wrong",
+    wrong: session.halted && onL1(session.halted) ? "L1 disagrees" : "Main node is wrong",
     offline: `Offline, ${block}`,
     unsound: contradiction(session).short,
     trouble: `Not connected, ${block}`,

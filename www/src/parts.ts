@@ -84,6 +84,9 @@ export function facts(...rows: (readonly [string, Node | string] | null)[]): HTM
   return list;
 }
 
+/** Whether it is L1 that says otherwise, and not the main node. */
+export const onL1 = ({ claim }: Pick<Mismatch, "claim">): boolean => claim.endsWith(" on L1");
+
 /** Both sides of a disagreement, and exactly where they differ. */
 export function difference({
   claim,
@@ -95,7 +98,7 @@ export function difference({
   return h(
     "dl",
     { class: "difference" },
-    h("div", { class: "claimed" }, h("dt", {}, `The main node says: ${claim}`), h("dd", {}, said)),
+    h("div", { class: "claimed" }, h("dt", {}, onL1({ claim }) ? `L1 says: ${claim}` : `The main node says: ${claim}`), h("dd", {}, said)),
     h(
       "div",
       { class: "computed" },

@@ -41,7 +41,7 @@ export class Session {
     replica.on("mismatch", () => this.changed());
     replica.on("error", (problem) => {
       // Sources come and go: `trouble` says so while it is so.
-      if (problem.kind !== "source") this.problem = problem;
+      if (problem.kind !== "source" && problem.kind !== "l1") this.problem = problem;
       this.changed();
     });
     void this.recall().catch(() => undefined);

@@ -57,7 +57,7 @@ class Engine implements Replica {
   private speed = Number(asked("test-speed") ?? Infinity);
 
   constructor(chainId: number) {
-    const nothing = { verified: null, highest: null, synced: false, halted: null, trouble: null, unsound: false };
+    const nothing = { verified: null, highest: null, synced: false, halted: null, trouble: null, unsound: false, l1: null };
     this.current = {
       chainId,
       chainName: "",

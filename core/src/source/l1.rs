@@ -7,11 +7,10 @@
 //!
 //! Read are the slots of `PolygonRollupManager`, so that rollups from fork 7 (Etrog) on can be followed.
 
+use super::main_node::{AnswerError, Value, envelope};
 use crate::types::ConsolidatedBatch;
-use alloc::string::{String, ToString};
-use alloy_primitives::{Address, B256, U64, U256, keccak256};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use alloc::{format, string::String};
+use alloy_primitives::{Address, B256, U256, keccak256};
 
 /// Where a rollup stands in the storage of its manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,13 +75,19 @@ pub struct L1View {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum L1Error {
-    /// Not the JSON of an answer.
+    /// Not an answer to what was asked.
     #[error("the L1 node's answer about {what} cannot be read: {reason}")]
     Answer {
         /// What was asked for.
         what: &'static str,
         /// What is wrong with the answer.
-        reason: String,
+        reason: AnswerError,
+    },
+    /// More than an answer can have.
+    #[error("the L1 node's answer about {what} is too long")]
+    TooLong {
+        /// What was asked for.
+        what: &'static str,
     },
     /// The L1 node refuses.
     #[error("the L1 node refuses {what}: {message} ({code})")]
@@ -132,9 +137,9 @@ struct Known {
     state_root: Option<B256>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug)]
 struct L1Block {
-    number: U64,
+    number: u64,
     hash: B256,
 }
 
@@ -157,11 +162,13 @@ impl L1Query {
     /// The JSON-RPC request that is to be sent now; `None` when all is known.
     pub fn request(&self) -> Option<String> {
         let Some(L1Block { hash, .. }) = self.known.block else {
-            return Some(call("eth_getBlockByNumber", json!([self.tag, false])));
+            // A tag is letters: its form as a literal is JSON.
+            return Some(call("eth_getBlockByNumber", &format!("{:?},false", self.tag)));
         };
         let (_, slot) = self.slot()?;
-        let at = json!({ "blockHash": hash, "requireCanonical": true });
-        Some(call("eth_getStorageAt", json!([self.storage.manager, B256::from(slot), at])))
+        let (manager, slot) = (self.storage.manager, B256::from(slot));
+        let at = format!(r#"{{"blockHash":"{hash}","requireCanonical":true}}"#);
+        Some(call("eth_getStorageAt", &format!(r#""{manager:#x}","{slot}",{at}"#)))
     }
 
     /// Takes the answer to the last request.
@@ -171,13 +178,17 @@ impl L1Query {
     /// [`L1Error`] when it cannot be used. Begin again with a new query.
     pub fn tell(&mut self, answer: &[u8]) -> Result<(), L1Error> {
         if self.known.block.is_none() {
-            self.known.block = Some(read(answer, "its last block")?);
+            let what = "its last block";
+            let block = result(answer, what)?
+                .object()
+                .and_then(|block| Ok(L1Block { number: block.number("number")?, hash: block.hash("hash")? }));
+            self.known.block = Some(block.map_err(|reason| unread(what, reason))?);
             return Ok(());
         }
         let Some((what, _)) = self.slot() else {
             return Ok(());
         };
-        let word: B256 = read(answer, what)?;
+        let word = result(answer, what)?.hash().map_err(|reason| unread(what, reason))?;
         self.learn(word)
     }
 
@@ -186,7 +197,7 @@ impl L1Query {
         let Known { block, local_exit_root, progress, state_root, .. } = self.known;
         let progress = progress?;
         Some(L1View {
-            l1_block: block?.number.to(),
+            l1_block: block?.number,
             last_sequenced: progress.sequenced,
             consolidated: ConsolidatedBatch {
                 number: progress.proved,
@@ -235,43 +246,31 @@ impl L1Query {
     }
 }
 
-fn call(method: &str, params: Value) -> String {
-    json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string()
+fn call(method: &str, params: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":[{params}]}}"#)
 }
 
-#[derive(Deserialize)]
-struct Answer<T> {
-    result: Option<T>,
-    error: Option<Refusal>,
-}
-
-#[derive(Deserialize)]
-struct Refusal {
-    code: i64,
-    message: String,
-}
-
-/// The result of an answer.
-fn read<T: serde::de::DeserializeOwned>(answer: &[u8], what: &'static str) -> Result<T, L1Error> {
-    let bad = |reason: String| L1Error::Answer { what, reason };
+/// The result of an answer about `what`.
+fn result<'a>(answer: &'a [u8], what: &'static str) -> Result<Value<'a>, L1Error> {
     if answer.len() > LONGEST_ANSWER {
-        return Err(bad("it is too long".into()));
+        return Err(L1Error::TooLong { what });
     }
-    let answer: Answer<T> = serde_json::from_slice(answer).map_err(|error| bad(error.to_string()))?;
-    match (answer.result, answer.error) {
-        (Some(result), None) => Ok(result),
-        (_, Some(Refusal { code, message })) => {
-            let message = message.chars().take(200).collect();
-            Err(L1Error::Refused { what, code, message })
-        }
-        (None, None) => Err(bad("it has no result".into())),
+    envelope(answer).and_then(|members| members.need("result")).map_err(|reason| unread(what, reason))
+}
+
+fn unread(what: &'static str, reason: AnswerError) -> L1Error {
+    match reason {
+        AnswerError::Refused { code, message } => L1Error::Refused { what, code, message },
+        reason => L1Error::Answer { what, reason },
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString;
     use alloy_primitives::b256;
+    use serde_json::json;
 
     const MANAGER: Address = Address::repeat_byte(0x11);
     const ROOT: B256 = B256::repeat_byte(7);
@@ -333,7 +332,7 @@ mod tests {
         };
         let (block, first) = (block(), answer(identity(779)));
         assert!(told(&["<html>"]).contains("about its last block cannot be read"));
-        assert!(told(&[r#"{"result":null}"#]).contains("it has no result"));
+        assert!(told(&[r#"{"result":null}"#]).contains("its last block cannot be read: result is missing"));
         let refusal = r#"{"error":{"code":-32000,"message":"header not found"}}"#;
         assert!(
             told(&[&block, refusal]).contains("refuses the rollup's identity: header not found (-32000)")

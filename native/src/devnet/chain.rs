@@ -121,8 +121,8 @@ impl Chain {
         let mut told = advance(&mut replica, &store, block, start, true)?;
         let end = BatchEnd { number: 0, local_exit_root: B256::ZERO, state_root: told.state_root() };
         replica.advance(&Input::BatchEnd(end.clone()), &store)?;
+        let l1 = L1::new(settings.seed, settings.genesis_time, end.clone());
         told.end = Some(end);
-        let l1 = L1::new(settings.seed, settings.genesis_time);
         Ok(Self {
             settings,
             store,
@@ -226,6 +226,12 @@ impl Chain {
             let end = BatchEnd { number: told.record.batch, local_exit_root, state_root: told.state_root() };
             self.replica.advance(&Input::BatchEnd(end.clone()), &self.store)?;
             told.end = Some(end);
+            // Proofs take their time: it is the batch before this one that is proved now.
+            let mut ends =
+                self.blocks.iter().rev().chain([&self.genesis]).filter_map(|told| told.end.as_ref());
+            if let (Some(end), Some(before)) = (ends.next(), ends.next()) {
+                self.l1.prove(before, end.clone());
+            }
         }
         self.skew = 0;
         self.blocks.push(told);

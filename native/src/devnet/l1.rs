@@ -1,8 +1,8 @@
-//! An L1 that is made up: leaves of the L1 info tree, each the same for the same seed.
+//! An L1 that is made up: leaves of the L1 info tree, each the same for the same seed, and the batches that are proved.
 
 use alloy_primitives::{B256, keccak256};
 use zk_replica_core::tree::{AppendTree, L1InfoLeaf, global_exit_root};
-use zk_replica_core::types::L1Info;
+use zk_replica_core::types::{BatchEnd, L1Info};
 
 /// A leaf of the L1 info tree, with what it is made of.
 #[derive(Clone, Copy, Debug)]
@@ -30,19 +30,23 @@ impl Leaf {
     }
 }
 
-/// The L1 info tree so far. Leaves are never taken back: L1 does not follow the rollup's roll-backs.
+/// The L1 info tree and the proved batches so far. Neither is ever taken back: L1 does not follow the rollup's roll-backs.
 #[derive(Clone, Debug)]
 pub(crate) struct L1 {
     seed: u64,
     genesis_time: u64,
     tree: AppendTree,
     leaves: Vec<Leaf>,
+    /// The last that is proved, and those before it: each stands at its number.
+    proved: Vec<BatchEnd>,
 }
 
 impl L1 {
-    /// With the leaf of index 0, which the chain's first batch brings in, and none that a block can refer to.
-    pub(crate) fn new(seed: u64, genesis_time: u64) -> Self {
-        let mut l1 = Self { seed, genesis_time, tree: AppendTree::new(), leaves: Vec::new() };
+    /// With the leaf of index 0, which the chain's first batch brings in, and none that a block can refer to; and with the
+    /// end of batch 0, which L1 has from the beginning.
+    pub(crate) fn new(seed: u64, genesis_time: u64, genesis: BatchEnd) -> Self {
+        let proved = Vec::from([genesis]);
+        let mut l1 = Self { seed, genesis_time, tree: AppendTree::new(), leaves: Vec::new(), proved };
         l1.grow();
         l1
     }
@@ -59,6 +63,23 @@ impl L1 {
     /// Leaves that blocks can refer to, from index 1 on.
     pub(crate) fn leaves(&self) -> &[Leaf] {
         self.leaves.get(1..).unwrap_or_default()
+    }
+
+    /// A batch is proved, if the one `before` it is the last that was: no proof begins elsewhere.
+    pub(crate) fn prove(&mut self, before: &BatchEnd, end: BatchEnd) {
+        if before == self.proved() {
+            self.proved.push(end);
+        }
+    }
+
+    /// The end of the last batch that is proved.
+    pub(crate) fn proved(&self) -> &BatchEnd {
+        self.proved.last().expect("genesis is there from the beginning")
+    }
+
+    /// The end of a batch that is proved.
+    pub(crate) fn proof_of(&self, batch: u64) -> Option<&BatchEnd> {
+        self.proved.get(usize::try_from(batch).ok()?)
     }
 
     fn grow(&mut self) {

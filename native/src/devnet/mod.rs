@@ -8,6 +8,7 @@ mod archive;
 mod chain;
 mod contract;
 mod l1;
+mod l1_node;
 mod lies;
 mod options;
 mod pool;
@@ -17,6 +18,7 @@ mod teller;
 mod told;
 mod traffic;
 
+pub(crate) use l1_node::{MANAGER, ROLLUP};
 pub(crate) use options::Devnet;
 
 use crate::error::HostError;
@@ -253,6 +255,7 @@ pub(crate) fn run(options: &Devnet, stop: &AtomicBool) -> Result<(), DevnetError
 pub(crate) struct Running {
     shared: Arc<Shared>,
     server: Server,
+    l1: Option<Server>,
     stream: SocketAddr,
 }
 
@@ -272,12 +275,17 @@ impl Running {
         let shared = Arc::new(Shared::new(node));
         let api = Arc::new(rpc::Api::new(Arc::clone(&shared), Settings::from(options).spec()));
         let server = Server::start(options.http, Limits::default(), HttpTraffic::default(), api)?;
+        let l1 = options.l1.map(|address| {
+            let api = Arc::new(l1_node::L1Api::new(Arc::clone(&shared)));
+            Server::start(address, Limits::default(), HttpTraffic::default(), api)
+        });
+        let l1 = l1.transpose()?;
         let address = options.stream;
         let cannot = |error| DevnetError::Listen { address, error };
         let listener = server.handle().block_on(TcpListener::bind(address)).map_err(cannot)?;
         let stream = listener.local_addr().map_err(cannot)?;
         server.handle().spawn(stream::serve(listener, Arc::clone(&shared)));
-        Ok(Self { shared, server, stream })
+        Ok(Self { shared, server, l1, stream })
     }
 
     /// Where the data stream is.
@@ -288,6 +296,11 @@ impl Running {
     /// Where JSON-RPC is.
     pub(crate) fn http(&self) -> SocketAddr {
         self.server.address()
+    }
+
+    /// Where the JSON-RPC of its L1 is, if it is served.
+    pub(crate) fn l1(&self) -> Option<SocketAddr> {
+        self.l1.as_ref().map(Server::address)
     }
 
     /// Tells who has keys, where what is served, and how to follow it.
@@ -303,6 +316,9 @@ impl Running {
         say(&format!("data stream {}", self.stream));
         if matches!(&*node, Node::Made(_)) {
             say(&format!("JSON-RPC http://{}", self.server.address()));
+        }
+        if let Some(address) = self.l1() {
+            say(&format!("L1 http://{address} rollup manager {MANAGER} rollup id {ROLLUP}"));
         }
         if let Some(folder) = &options.genesis_out {
             let file = |name: &str| folder.join(name).display().to_string();
@@ -347,6 +363,9 @@ impl Running {
             self.shared.announce();
         }
         self.server.stop();
+        if let Some(l1) = self.l1 {
+            l1.stop();
+        }
         Ok(())
     }
 }

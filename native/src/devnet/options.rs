@@ -36,6 +36,13 @@ pub(crate) struct Devnet {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8123")]
     pub(crate) http: SocketAddr,
 
+    /// Serve the JSON-RPC of an L1 node here, on which each batch is proved when the next has ended
+    ///
+    /// It has what a replica reads of the rollup manager's contract, and nothing else; a line says its address and the
+    /// rollup's number. It tells the truth, whatever lies the main node tells, and does not follow roll-backs.
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "serve")]
+    pub(crate) l1: Option<SocketAddr>,
+
     /// Protocol version, 7 to 13
     #[arg(long, value_name = "ID", default_value = "12", value_parser = parse_fork)]
     pub(crate) fork: ForkId,

@@ -31,6 +31,13 @@ pub(crate) struct ServerOptions {
     #[arg(long = "page-main-node", value_name = "URL", value_parser = parse_public)]
     pub(crate) page_main_nodes: Vec<String>,
 
+    /// The L1 node that the page compares with; may be given several times. Without it, it asks none
+    ///
+    /// As with --page-main-node, everybody who opens the page learns it: --l1 itself is not told. The page gets
+    /// --rollup-manager, --rollup-id and --l1-block, too.
+    #[arg(long = "page-l1", value_name = "URL", value_parser = parse_public, requires_all = ["rollup_manager", "rollup_id"])]
+    pub(crate) page_l1: Vec<String>,
+
     /// A web page's origin that may ask, such as <https://app.example.org>; may be repeated. Without it all may
     #[arg(long = "http-origin", value_name = "ORIGIN", value_parser = parse_origin)]
     pub(crate) origins: Vec<HeaderValue>,

@@ -2,6 +2,7 @@
 
 use crate::cli::Run;
 use crate::http::Answer;
+use crate::l1::L1Options;
 use alloy_primitives::keccak256;
 use flate2::Compression;
 use flate2::read::GzEncoder;
@@ -79,8 +80,14 @@ impl Site {
                 [] => &own,
                 named => named,
             };
-            let config =
+            let mut config =
                 serde_json::json!({ "mainNode": main_nodes, "chain": &CHAIN[1..], "genesis": &GENESIS[1..] });
+            let L1Options { rollup_manager: manager, rollup_id: id, l1_block: block, .. } = &options.l1;
+            if let (urls @ [_, ..], Some(manager), Some(id)) = (&*options.server.page_l1, manager, id) {
+                config["l1"] = serde_json::json!(
+                    { "url": urls, "rollupManager": manager, "rollupId": id, "block": block }
+                );
+            }
             site.put(CONFIG.to_owned(), config.to_string().into_bytes());
         }
         Ok(site)

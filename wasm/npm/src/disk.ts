@@ -185,9 +185,9 @@ export function nameOf({ chain, genesis, checkpoint }: EngineOptions): string {
 
 /** A name for the engine that tabs share: who names other sources follows with an engine of its own. */
 export function engineNameOf(options: EngineOptions): string {
-  const { mainNodes, stream } = options;
+  const { mainNodes, stream, l1 } = options;
   const file = typeof stream === 'string' ? stream : stream?.length;
-  return `${nameOf(options)}-${digest(JSON.stringify([mainNodes, file]))}`;
+  return `${nameOf(options)}-${digest(JSON.stringify([mainNodes, file, l1]))}`;
 }
 
 /** 53 bits. The log itself says whose it is. */

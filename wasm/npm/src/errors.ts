@@ -13,14 +13,15 @@ export class ProviderRpcError extends Error {
   }
 }
 
-/** The main node is wrong: what {@link Replica.waitSynced} waits for does not come. */
+/** The main node is wrong, or L1 has another state: what {@link Replica.waitSynced} waits for does not come. */
 export class MismatchError extends Error {
   override readonly name = 'MismatchError';
   readonly mismatch: Mismatch;
 
   constructor(mismatch: Mismatch) {
     const { block, batch, claim, expected, computed } = mismatch;
-    super(`the main node is wrong: block ${block} (batch ${batch}): ${claim}: expected ${expected}, computed ${computed}`);
+    const wrong = claim.endsWith(' on L1') ? 'L1 has another state' : 'the main node is wrong';
+    super(`${wrong}: block ${block} (batch ${batch}): ${claim}: expected ${expected}, computed ${computed}`);
     this.mismatch = mismatch;
   }
 }

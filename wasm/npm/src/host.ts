@@ -6,7 +6,7 @@ import type { Call, EngineOptions, FromEngine, Listener, ModulePlace } from './m
 import { Post, post, type Answer } from './post.js';
 import { pieces } from './stream.js';
 import { soon } from './turn.js';
-import type { Checkpoint, Judgement, Mismatch, ReplicaProblem, Status, VerifiedBlock } from './types.js';
+import type { Checkpoint, Judgement, L1Status, Mismatch, ReplicaProblem, Status, VerifiedBlock } from './types.js';
 
 /** Milliseconds between two questions for what is new, at the tip. */
 const POLL = 500;
@@ -45,7 +45,10 @@ type Reply =
   | { forward: { id: number; requests: string[] } }
   | { fetch: { id: number; body: string } };
 
-type EngineStatus = Pick<Status, 'chainId' | 'chainName' | 'verified' | 'halted' | 'evidence' | 'stored'> & { kept: boolean };
+type EngineStatus = Pick<Status, 'chainId' | 'chainName' | 'verified' | 'halted' | 'evidence' | 'stored'> & {
+  kept: boolean;
+  l1: Pick<L1Status, 'proved' | 'finalized'> | null;
+};
 
 /** Those of this thread. */
 const hosts = new Set<Host>();
@@ -70,11 +73,15 @@ export class Host {
   /** Where blocks come from, main nodes by their number: the next one is tried when one fails. */
   #sources: ('stream' | number)[] = [];
   #stream: AsyncGenerator<Uint8Array> | undefined;
+  /** The stream whose next bytes are under way. */
+  #feeding: AsyncGenerator<Uint8Array> | undefined;
   #reading = new AbortController();
   #working = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #tidying: ReturnType<typeof setInterval> | undefined;
   #asked = 0;
+  /** When L1 was last asked, whether it is being asked, which of its nodes, and why there was no answer. */
+  #l1 = { asked: -Infinity, busy: false, node: 0, trouble: null as string | null };
   #told = 0;
   #telling: ReturnType<typeof setTimeout> | undefined;
   #counted: [number, number][] = [];
@@ -108,6 +115,7 @@ export class Host {
     unref(host.#tidying);
     // The height is of use from the beginning, also while a stream is read.
     host.#askHeight();
+    void host.#askL1();
     host.#schedule(0);
     return host;
   }
@@ -160,9 +168,13 @@ export class Host {
 
   #make(): Engine {
     const secret = crypto.getRandomValues(new Uint8Array(32));
-    const { chain, genesis, checkpoint } = this.#options;
+    const { chain, genesis, checkpoint, l1 } = this.#options;
     if (checkpoint !== undefined) return Engine.light(chain, inLine(checkpoint), secret);
-    return new Engine(chain, genesis ?? '', secret, this.#disk);
+    const engine = new Engine(chain, genesis ?? '', secret, this.#disk);
+    if (l1) engine.watchL1(l1.rollupManager, l1.rollupId, l1.block);
+    // It knows nothing of L1 yet.
+    this.#l1.asked = -Infinity;
+    return engine;
   }
 
   /** A tab is there: it is told everything from now on. */
@@ -384,12 +396,16 @@ export class Host {
   /** Brings the next bytes of the stream. */
   async #feed() {
     const stream = this.#stream;
+    if (stream !== undefined && stream === this.#feeding) return;
+    this.#feeding = stream;
     try {
       const piece = await stream?.next();
       if (stream !== this.#stream || this.#closed) return;
+      this.#feeding = undefined;
       this.#guard(() => (piece?.done === false ? this.#engine.pushStream(piece.value) : this.#engine.endStream()));
     } catch (error) {
       if (stream !== this.#stream || this.#closed) return;
+      this.#feeding = undefined;
       this.#guard(() => this.#engine.stopStream(inWords(error)));
     }
     this.#schedule(0);
@@ -488,8 +504,42 @@ export class Host {
     });
   }
 
+  /** Asks L1 what is proved there, when it is time. Its trouble is told, and no reason to stop. */
+  async #askL1() {
+    const [{ l1 }, state, engine, now] = [this.#options, this.#l1, this.#engine, Date.now()];
+    if (!l1 || state.busy || now - state.asked < l1.interval) return;
+    [state.asked, state.busy] = [now, true];
+    const isSame = () => engine === this.#engine && !this.#closed;
+    let trouble: string | null = null;
+    for (let tried = 0; tried < l1.urls.length; tried += 1) {
+      const url = l1.urls[state.node % l1.urls.length] ?? '';
+      try {
+        let body = this.#try(() => engine.askL1());
+        while (body !== undefined) {
+          const { status, bytes } = await post(url, body);
+          if (!isSame()) break;
+          body = this.#try(() => engine.tellL1(status, bytes));
+        }
+        trouble = null;
+        break;
+      } catch (error) {
+        trouble = `${url}: ${inWords(error)}`;
+        state.node += 1;
+        if (!isSame()) break;
+      }
+    }
+    state.busy = false;
+    if (!isSame()) return;
+    if (trouble !== null && trouble !== state.trouble) this.#problem({ kind: 'l1', message: trouble });
+    state.trouble = trouble;
+    this.#changed(false);
+    // What is news is compared.
+    if (trouble === null) this.#schedule(0);
+  }
+
   #tidy() {
     this.#askHeight();
+    void this.#askL1();
     let again: [string, string][] = [];
     this.#guard(() => (again = JSON.parse(this.#engine.tidy())));
     const engine = this.#engine;
@@ -543,7 +593,7 @@ export class Host {
   }
 
   #look({ synced, trouble, unsound, highest }: Pick<Status, 'synced' | 'trouble' | 'unsound' | 'highest'>): Status {
-    const { kept, ...engine }: EngineStatus = JSON.parse(this.#engine.status());
+    const { kept, l1, ...engine }: EngineStatus = JSON.parse(this.#engine.status());
     const verified = engine.verified?.number ?? null;
     return {
       ...engine,
@@ -556,6 +606,7 @@ export class Host {
       storage: kept ? (this.#disk?.storage ?? 'memory') : 'memory',
       trouble,
       unsound,
+      l1: l1 && { ...l1, trouble: this.#l1.trouble },
       restarts: this.#restarts.length,
     };
   }

@@ -6,6 +6,16 @@ export interface ModulePlace {
   wasmBytes?: BufferSource;
 }
 
+/** Where and how L1 is asked. */
+export interface L1Place {
+  urls: string[];
+  rollupManager: string;
+  rollupId: number;
+  block: string;
+  /** Milliseconds. */
+  interval: number;
+}
+
 /** What an engine is opened with: plain values, which can be sent to a worker. */
 export interface EngineOptions extends ModulePlace {
   mainNodes: string[];
@@ -16,6 +26,7 @@ export interface EngineOptions extends ModulePlace {
   /** In light mode. */
   checkpoint?: Checkpoint;
   stream?: string | Uint8Array;
+  l1?: L1Place;
   storage: 'auto' | 'opfs' | 'indexeddb' | 'memory';
   /** Milliseconds of work at a time. */
   budget: number;

@@ -3,13 +3,16 @@ import { inWords } from './errors.js';
 import { Host } from './host.js';
 import { loadText } from './load.js';
 import { hold } from './locks.js';
-import type { EngineOptions, FromEngine, ModulePlace } from './messages.js';
+import type { EngineOptions, FromEngine, L1Place, ModulePlace } from './messages.js';
 import { open, receive, tabLock, type Broadcast, type FromWorker, type ToWorker } from './serve.js';
 import { Session, type Link } from './session.js';
-import type { ChainFile, Checkpoint, CheckOptions, Judgement, ModuleOptions, Replica, ReplicaOptions } from './types.js';
+import type { ChainFile, Checkpoint, CheckOptions, Judgement, L1Options, ModuleOptions, Replica, ReplicaOptions } from './types.js';
 
 /** Milliseconds of work at a time: in a worker, where requests wait meanwhile, and in a page, where everything does. */
 const BUDGET = { worker: 50, page: 12 };
+
+/** Milliseconds between two questions to L1: it makes no block sooner. */
+const L1_INTERVAL = 12_000;
 
 /** Milliseconds before another engine is begun when more than one has failed: the first time, and at most. */
 const AGAIN: [number, number] = [1000, 30_000];
@@ -21,6 +24,8 @@ const LASTED = 60_000;
 export async function create(options: ReplicaOptions, makeWorker: () => Worker): Promise<Replica> {
   if (options.checkpoint && options.stream) throw new Error('stream: there is none in light mode');
   if (!options.checkpoint && !options.genesis) throw new Error('genesis: it is needed where there is no checkpoint');
+  const l1 = options.l1 && l1Of(options.l1);
+  if (options.checkpoint && l1) throw new Error('l1: light mode does not compare with L1');
   const mainNodes = [options.mainNode ?? []].flat();
   if (options.checkpoint && mainNodes.length === 0) throw new Error('mainNode: it is needed in light mode');
   const [chain, genesis] = await Promise.all([
@@ -33,6 +38,7 @@ export async function create(options: ReplicaOptions, makeWorker: () => Worker):
     genesis,
     checkpoint: options.checkpoint && only(options.checkpoint),
     stream: typeof options.stream === 'object' && 'href' in options.stream ? options.stream.href : options.stream,
+    l1,
     storage: options.storage ?? 'auto',
     ...placeOf(options),
     budget: BUDGET.worker,
@@ -45,6 +51,20 @@ export async function create(options: ReplicaOptions, makeWorker: () => Worker):
   if (shared) await share(session, engine, thread);
   else await alone(session, engine, thread);
   return session;
+}
+
+/** What L1 is asked for, checked: a mistake in it would be told as trouble for ever. */
+function l1Of({ url, rollupManager, rollupId, block = 'finalized', interval = L1_INTERVAL }: L1Options): L1Place {
+  const urls = [url].flat().map((one) => {
+    if (typeof one !== 'string' || !URL.canParse(one, here())) throw new Error(`l1.url: ${one} is no address`);
+    return new URL(one, here()).href;
+  });
+  if (urls.length === 0) throw new Error('l1.url: an address of an L1 node is needed');
+  if (!/^0x[0-9a-f]{40}$/i.test(rollupManager)) throw new Error('l1.rollupManager: it is 0x and 40 hexadecimal digits');
+  if (!Number.isInteger(rollupId) || rollupId < 1 || rollupId > 0xffff_ffff) throw new Error('l1.rollupId: it is a whole number from 1 on');
+  if (!['finalized', 'safe', 'latest'].includes(block)) throw new Error('l1.block: it is finalized, safe or latest');
+  if (!(interval >= 1000)) throw new Error('l1.interval: it is a number of milliseconds, 1000 or more');
+  return { urls, rollupManager: rollupManager.toLowerCase(), rollupId, block, interval };
 }
 
 /** A checkpoint, of something that is more. */

@@ -39,12 +39,31 @@ export interface ReplicaOptions extends ModuleOptions {
    * is verified already, the main nodes are asked first.
    */
   stream?: string | URL | Uint8Array;
+  /**
+   * L1: what is proved there is compared with what is verified, and final from then on. While it has another state, nothing
+   * more is verified. Not in light mode, which holds no state to compare.
+   */
+  l1?: L1Options;
   /** Run in a worker of its own. Default: true where there are workers, false in Node. */
   worker?: boolean;
   /** Default: 'auto', the best that there is. */
   storage?: Storage | 'auto';
   /** One engine for all tabs of the origin. Default: true where there are Web Locks and a worker. */
   shared?: boolean;
+}
+
+/** Where a rollup's entry on L1 is. The L1 node is believed: it should be one that you choose. */
+export interface L1Options {
+  /** JSON-RPC addresses of L1 nodes: the next one is asked when one fails. */
+  url: string | string[];
+  /** Address of the `PolygonRollupManager` contract (its proxy). */
+  rollupManager: string;
+  /** The rollup's number there; the first is 1. */
+  rollupId: number;
+  /** The L1 block that is asked for. Default: 'finalized', which nothing takes back. */
+  block?: 'finalized' | 'safe' | 'latest';
+  /** Milliseconds between two questions, a second or more. Default: 12,000. */
+  interval?: number;
 }
 
 /** A block that is taken on trust, with everything before it. Any {@link Head} that was verified is one. */
@@ -83,13 +102,13 @@ export interface VerifiedBlock {
   computed: BlockValues;
 }
 
-/** The first claim of the main node that is not true. */
+/** The first claim that is not true: of the main node or, where the claim is "proved on L1", of the L1 node. */
 export interface Mismatch {
   batch: number;
   block: number;
   /** What was claimed, in words. */
   claim: string;
-  /** What the main node says. */
+  /** What was said. */
   expected: string;
   /** What came out here. */
   computed: string;
@@ -109,6 +128,19 @@ export interface Head {
   totals: { blocks: number; transactions: number; batches: number; gas: number };
 }
 
+/** What is known of L1. */
+export interface L1Status {
+  /** The last batch that is proved there, as of an L1 block; `null` before it was told. */
+  proved: { l1Block: number; batch: number } | null;
+  /**
+   * How far L1 agrees: no block up to this one is rolled back any more. It is kept with the records, so it is there also
+   * before L1 has answered. `null` when nothing was ever compared.
+   */
+  finalized: { block: number; batch: number } | null;
+  /** Why L1 cannot be asked, in words, until it is over. What is verified is no less verified for it. */
+  trouble: string | null;
+}
+
 /** How far the replica is. */
 export interface Status {
   chainId: number;
@@ -120,7 +152,7 @@ export interface Status {
   highest: number | null;
   /** All that the sources have is verified; without any, it is. */
   synced: boolean;
-  /** The main node is wrong. What was verified before is served all the same. */
+  /** The main node is wrong, or L1 has another state. What was verified before is served all the same. */
   halted: Mismatch | null;
   mode: 'full' | 'light';
   /** What light mode takes on trust. */
@@ -138,6 +170,8 @@ export interface Status {
   trouble: string | null;
   /** The trouble is that the answers contradict each other: what the source says cannot be true. */
   unsound: boolean;
+  /** `null` where L1 is not asked. */
+  l1: L1Status | null;
   /** Times that the engine was started again after it had failed. */
   restarts: number;
 }
@@ -173,10 +207,10 @@ export type Anchor =
 /** Something that goes wrong while nobody waits for an answer. */
 export interface ReplicaProblem {
   /**
-   * `source`: a main node or a stream; `storage`: the disk, of which `quota` is a case; `engine`: it was started again, or
-   * cannot be, or is not where it should be.
+   * `source`: a main node or a stream; `l1`: an L1 node; `storage`: the disk, of which `quota` is a case; `engine`: it was
+   * started again, or cannot be, or is not where it should be.
    */
-  kind: 'source' | 'storage' | 'quota' | 'engine';
+  kind: 'source' | 'l1' | 'storage' | 'quota' | 'engine';
   message: string;
 }
 
@@ -227,7 +261,7 @@ export interface Replica {
   readonly provider: Provider;
   /** As it last was; `status` events bring each new one. */
   readonly status: Status;
-  /** Resolves when everything that the sources have now is verified; rejects when the main node is wrong. */
+  /** Resolves when everything that the sources have now is verified; rejects when the main node is wrong, or L1 disagrees. */
   waitSynced(): Promise<Status>;
   /** Returns a function that ends it. */
   on<E extends keyof ReplicaEvents>(event: E, listener: (value: ReplicaEvents[E]) => void): () => void;

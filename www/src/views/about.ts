@@ -18,7 +18,7 @@ const LEVELS: [Trust, string][] = [
   ],
   [
     "given",
-    "Genesis, chain id and forks, or the checkpoint. You choose to believe them; if they are wrong, another chain is verified.",
+    "Genesis, chain id and forks, or the checkpoint; and what an L1 node says, where you name one. You choose to believe them; if they are wrong, another chain is verified.",
   ],
   [
     "word",
@@ -28,7 +28,7 @@ const LEVELS: [Trust, string][] = [
 ];
 
 const PRIVACY =
-  "The main node sees that you fetch blocks: all of them, in order, like everybody else. Which addresses, blocks and tokens you look at stays on this device, unless you press a button that says otherwise. There are no cookies, no analytics and nothing from other servers.";
+  "The main node sees that you fetch blocks: all of them, in order, like everybody else. Which addresses, blocks and tokens you look at stays on this device, unless you press a button that says otherwise. An L1 node, where one is named, sees that you ask about this rollup. There are no cookies, no analytics and nothing from other servers.";
 const PRIVACY_LIGHT =
   "In light mode each answer needs a proof from the main node: it learns which addresses, tokens and transactions you look at, and that you fetch blocks. There are no cookies, no analytics and nothing from other servers. Without a checkpoint, from genesis on, nobody learns what you look at.";
 
@@ -95,6 +95,8 @@ export function aboutView(found: Found | null): View {
               ? ["Checkpoint", `block ${whole(config.checkpoint.number)}, ${config.checkpoint.hash}`]
               : null,
             config.stream ? ["Recording", config.stream] : null,
+            config.l1 ? ["L1 node", config.l1.url.join(", ")] : null,
+            config.l1 ? ["Rollup on L1", `${config.l1.rollupManager}, number ${config.l1.rollupId}`] : null,
             found.byLink ? ["Chosen", "by this link; nothing is verified before you confirm it"] : null,
           )
         : h("p", {}, "None is set up yet."),

@@ -1,10 +1,10 @@
 // What an address has, and how this device knows.
 
 import { askMainNode, hex, type Batch, type Proof, type Token } from "../chain";
-import type { Head } from "../contract";
+import type { Head, L1Status } from "../contract";
 import { fill, h, say } from "../dom";
 import { count, tame, units, whole } from "../format";
-import { announce, badge, brief, difference, exact, full, moment, notice, reason, type Trust } from "../parts";
+import { announce, badge, brief, difference, exact, full, moment, notice, onL1, reason, type Trust } from "../parts";
 import type { Session } from "../session";
 import { isAddress, setTokens, tokensOf } from "../tokens";
 import type { View } from "./view";
@@ -14,11 +14,13 @@ const PACE = 1000;
 const NO_CODE = "0x";
 
 interface Reading {
-  head: Head;
+  /** The block that it is read behind. */
+  head: Pick<Head, "number" | "hash" | "stateRoot" | "timestamp">;
   proof: Proof;
   code: string;
   batch: Batch | null;
   proved: { batch: number; block: number } | null;
+  l1: L1Status | null;
 }
 
 export function accountView(session: Session, address: string): View {
@@ -29,9 +31,18 @@ export function accountView(session: Session, address: string): View {
   let last = 0;
   let closed = false;
   let waiting: number | null = null;
+  /** What is proved on L1 is read, and not the newest. */
+  let final = false;
 
   const title = h("h1", { tabindex: "-1", class: "address" }, full(address));
   const asOf = h("p", { class: "as-of" });
+  const older = h("button", { type: "button", class: "older", "aria-pressed": "false" }, "Show what is proved on L1");
+  older.hidden = true;
+  older.addEventListener("click", () => {
+    final = !final;
+    older.setAttribute("aria-pressed", String(final));
+    void read();
+  });
   const warning = h("div");
   const trouble = h("div");
   const balance = h("p", { class: "balance" }, "…");
@@ -54,7 +65,7 @@ export function accountView(session: Session, address: string): View {
   const element = h(
     "article",
     { class: "account" },
-    h("header", { class: "view-head" }, h("p", { class: "eyebrow" }, "Account"), title, asOf, warning, trouble),
+    h("header", { class: "view-head" }, h("p", { class: "eyebrow" }, "Account"), title, asOf, older, warning, trouble),
     h(
       "div",
       { class: "columns" },
@@ -207,12 +218,17 @@ export function accountView(session: Session, address: string): View {
   }
 
   async function read(): Promise<void> {
-    const head = session.status.verified;
-    if (!head || busy || closed) return;
-    if (shown?.head.hash === head.hash && shown.head.number === head.number) return;
+    const { verified, l1 } = session.status;
+    const fixed = l1?.finalized ?? null;
+    if (!verified || busy || closed) return;
+    const wanted = final && fixed !== null && fixed.block < verified.number ? fixed.block : null;
+    const same = wanted === null ? shown?.head.hash === verified.hash : shown?.head.number === wanted;
+    if (same && shown?.l1?.finalized?.block === fixed?.block) return;
     busy = true;
     last = performance.now();
     try {
+      const head = wanted === null ? verified : await chain.summary(wanted);
+      if (!head) return;
       const [proof, bytes, batch, proved] = await Promise.all([
         chain.account(address, head.number),
         chain.code(address, head.number),
@@ -220,7 +236,7 @@ export function accountView(session: Session, address: string): View {
         chain.proved(),
       ]);
       if (closed) return;
-      shown = { head, proof, code: bytes, batch, proved };
+      shown = { head, proof, code: bytes, batch, proved, l1 };
       fill(trouble);
       show(shown);
       await showTokens(head.number);
@@ -232,7 +248,8 @@ export function accountView(session: Session, address: string): View {
     }
   }
 
-  function show({ head, proof, code: bytes, batch, proved }: Reading): void {
+  function show(reading: Reading): void {
+    const { head, proof, code: bytes } = reading;
     fill(
       asOf,
       "State after ",
@@ -258,7 +275,7 @@ export function accountView(session: Session, address: string): View {
     for (const place of [balanceTrust, nonceTrust, codeTrust]) fill(place, badge(trust()));
     const open = trail.querySelector("details")?.open ?? false;
     if (!trail.contains(document.activeElement))
-      fill(trail, ...steps(session, { head, proof, code: bytes, batch, proved }, open));
+      fill(trail, ...steps(session, reading, open));
   }
 
   compare.addEventListener("click", async () => {
@@ -286,8 +303,11 @@ export function accountView(session: Session, address: string): View {
   function update(): void {
     const { halted, phase, status } = session;
     element.setAttribute("aria-busy", String(shown === null));
+    older.hidden = !status.l1?.finalized;
     const words = halted
-      ? `The main node is wrong about block ${whole(halted.block)}. What you see is the last state that was verified.`
+      ? onL1(halted)
+        ? `L1 has another state after block ${whole(halted.block)}. What you see is what was executed on this device.`
+        : `The main node is wrong about block ${whole(halted.block)}. What you see is the last state that was verified.`
       : phase === "syncing"
         ? `Still verifying${session.endKnown ? `: the main node is at block ${whole(status.highest ?? 0)}` : ""}. Later blocks may change this.`
         : "";
@@ -324,8 +344,41 @@ function comparison(claim: string, expected: string, computed: string): HTMLElem
   ];
 }
 
-function steps(session: Session, { head, proof, batch, proved }: Reading, open: boolean): HTMLElement[] {
-  const covered = proved !== null && proved.block >= head.number;
+/** How L1 stands to what is read: the first link of the chain of evidence, if it covers it. */
+function onWhichL1({ head, proved, l1 }: Reading): { trust: Trust; mark: string; words: string } {
+  if (proved === null) {
+    if (l1 === null) {
+      const words = "No L1 node is configured, so it is not known here what is final.";
+      return { trust: "unknown", mark: "Not asked", words };
+    }
+    const why = l1.trouble
+      ? "L1 does not answer, so it is not known what is final."
+      : l1.proved
+        ? `L1 block ${whole(l1.proved.l1Block)} has batch ${whole(l1.proved.batch)} proved, which is not compared with what is verified here yet.`
+        : "L1 has not answered yet.";
+    return { trust: "unknown", mark: "Not known", words: why };
+  }
+  const { batch, block } = proved;
+  const newer = head.number - block;
+  // Which block of L1 has it is known if it was asked of late.
+  const at = l1?.proved?.batch === batch ? `L1 block ${whole(l1.proved.l1Block)} has ` : "";
+  const has = at
+    ? `${at}batch ${whole(batch)}, up to block ${whole(block)}, proved with`
+    : `Batch ${whole(batch)}, up to block ${whole(block)}, is proved on L1, with`;
+  if (newer <= 0) {
+    const root = newer === 0 ? "this state root" : "the state root computed here";
+    return { trust: "final", mark: "Final", words: `${has} ${root}. It covers this state.` };
+  }
+  return {
+    trust: "unknown",
+    mark: "Behind",
+    words: `${has} the state root computed here. This state is ${count(newer, "block")} newer: L1 does not cover it yet.`,
+  };
+}
+
+function steps(session: Session, reading: Reading, open: boolean): HTMLElement[] {
+  const { head, proof, batch } = reading;
+  const { trust: level, mark: standing, words } = onWhichL1(reading);
   const light = session.status.mode === "light";
   const step = (trust: Trust, name: string, mark: string | null, ...content: (Node | string)[]) =>
     h(
@@ -345,24 +398,17 @@ function steps(session: Session, { head, proof, batch, proved }: Reading, open: 
         ...nodes.map((node) => h("li", {}, full(node))),
       ),
     );
+  const l1 = step(level, "L1", standing, words);
+  const given = step(
+    "given",
+    light ? "Checkpoint" : "Genesis",
+    "Your choice",
+    light
+      ? "The block that you chose to begin with, and the rules of the chain. Everything else follows from them."
+      : `The accounts that chain ${session.status.chainId} begins with, and its rules. You chose to believe them; everything else follows.`,
+  );
   return [
-    step(
-      "given",
-      light ? "Checkpoint" : "Genesis",
-      "Your choice",
-      light
-        ? "The block that you chose to begin with, and the rules of the chain. Everything else follows from them."
-        : `The accounts that chain ${session.status.chainId} begins with, and its rules. You chose to believe them; everything else follows.`,
-    ),
-    proved === null
-      ? step("unknown", "L1", "Not asked", "No L1 node is configured, so it is not known here what is final.")
-      : step(
-          covered ? "final" : "unknown",
-          "L1",
-          covered ? "Final" : "Not yet",
-          `Batch ${whole(proved.batch)}, up to block ${whole(proved.block)}, is proved on L1, with the state root computed here. `,
-          covered ? "It covers this state." : "This state is newer.",
-        ),
+    ...(level === "final" ? [l1, given] : [given, l1]),
     batch?.content
       ? step(
           batch.content.closed ? "verified" : "unknown",

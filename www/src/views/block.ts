@@ -4,7 +4,7 @@ import { askMainNode, hex, type Batch, type Block, type Fields, type Log, type T
 import type { Mismatch } from "../contract";
 import { fill, h } from "../dom";
 import { amount, bytesOf, coins, count, short, tame, whole } from "../format";
-import { badge, brief, difference, exact, facts, full, moment, notice, reason, type Trust } from "../parts";
+import { badge, brief, difference, exact, facts, full, moment, notice, onL1, reason, type Trust } from "../parts";
 import type { Session } from "../session";
 import { mismatchPanel } from "./mismatch";
 import type { View } from "./view";
@@ -88,7 +88,7 @@ export function blockView(session: Session, which: number | string, transaction:
       mismatch &&
         notice(
           "wrong",
-          "The main node is wrong about what follows this block.",
+          onL1(mismatch) ? "L1 has another state here." : "The main node is wrong about what follows this block.",
           mismatchPanel(session, mismatch, false),
         ),
       facts(
@@ -115,7 +115,7 @@ export function blockView(session: Session, which: number | string, transaction:
 
   function showMissing(): void {
     const { halted, status } = session;
-    if (halted && halted.block === which) {
+    if (halted && halted.block === which && !onL1(halted)) {
       fill(under, badge("wrong", "Refused"));
       fill(body, mismatchPanel(session, halted, false), refused(session, which, halted));
       return;

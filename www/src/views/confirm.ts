@@ -55,6 +55,8 @@ function rows(config: Config, own: Config | null): [name: string, named: Named, 
     ["Genesis file", ({ genesis }) => genesis && address(genesis)],
     ["Checkpoint", ({ checkpoint: at }) => at && `block ${whole(at.number)}, ${at.hash}`],
     ["Recording", ({ stream }) => stream],
+    ["L1 node", ({ l1 }) => l1?.url.join(" ") ?? null],
+    ["Rollup on L1", ({ l1 }) => l1 && `${l1.rollupManager}, number ${l1.rollupId}, ${l1.block} block`],
     ["Coin", ({ currency }) => tame(currency, 12)],
   ];
   return parts

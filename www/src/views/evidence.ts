@@ -3,7 +3,7 @@
 import type { CheckEvidence, Judgement, Mismatch } from "../contract";
 import { fill, h } from "../dom";
 import { count, sentence, whole } from "../format";
-import { announce, difference, notice, reason } from "../parts";
+import { announce, difference, notice, onL1, reason } from "../parts";
 import type { Session } from "../session";
 import { granted } from "./granted";
 import { downloadButton } from "./mismatch";
@@ -93,8 +93,9 @@ export function evidenceView(session: Session | null, check: CheckEvidence, now:
     const state = JSON.stringify(halted);
     if (state === shown) return;
     shown = state;
-    fill(present, halted && presentNotice(session, halted));
-    if (halted && now) {
+    const claimed = halted && !onL1(halted);
+    fill(present, claimed && presentNotice(session, halted));
+    if (claimed && now) {
       now = false;
       void judgePresent(session);
     }

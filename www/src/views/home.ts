@@ -3,7 +3,7 @@
 import type { VerifiedBlock } from "../contract";
 import { fill, h, say } from "../dom";
 import { isoTime, rate, size, span, tame, when, whole } from "../format";
-import { age, badge, brief, notice, reason } from "../parts";
+import { age, badge, brief, notice, onL1, reason } from "../parts";
 import { Ribbon } from "../ribbon";
 import type { Session } from "../session";
 import { mismatchPanel } from "./mismatch";
@@ -29,11 +29,14 @@ export function homeView(session: Session): View {
   const values = new Map(["Verified", "Main node", "Rate", "Transactions"].map((name) => [name, h("dd")]));
   const timing = h("dt");
   const time = h("dd");
+  const fixed = h("dd");
+  const final = h("div", {}, h("dt", {}, "Proved on L1"), fixed);
   const figures = h(
     "dl",
     { class: "figures" },
     ...[...values].map(([name, value]) => h("div", {}, h("dt", {}, name), value)),
     h("div", {}, timing, time),
+    final,
     h("div", {}, keeping, kept),
   );
   const rows = h("tbody");
@@ -143,6 +146,8 @@ export function homeView(session: Session): View {
     set("Rate", status.rate > 0 && !halted ? `${rate(status.rate)} blocks/s` : "–");
     say(timing, phase === "synced" ? "Newest block" : "Time left");
     say(time, phase === "synced" && verified ? age(verified.timestamp) : timeLeft(session));
+    final.hidden = status.l1 === null;
+    say(fixed, status.l1?.finalized ? `to block ${whole(status.l1.finalized.block)}` : "nothing yet");
     set("Transactions", verified ? whole(verified.totals.transactions) : "–");
     say(keeping, status.storage === "memory" ? "In memory only" : "Kept in this browser");
     say(kept, size(status.stored));
@@ -161,6 +166,7 @@ export function homeView(session: Session): View {
 export function headline(session: Session): string {
   const { status, halted, phase } = session;
   const block = whole(status.verified?.number ?? 0);
+  if (halted && onL1(halted)) return `L1 has another state after block ${whole(halted.block)}.`;
   if (halted) return `The main node is wrong about block ${whole(halted.block)}.`;
   if (phase === "starting") return "Preparing to verify the chain.";
   if (phase === "synced") return `Block ${block} is verified.`;
@@ -171,6 +177,8 @@ function explanation(session: Session): string {
   const { status, phase, halted } = session;
   const { verified } = status;
   if (halted) {
+    if (onL1(halted))
+      return "What L1 has proved of this batch is not what came out of executing it on this device. One of the two is wrong: nothing is added before they agree, and what is shown stays what was executed here.";
     const stays = verified ? `Block ${whole(verified.number)} stays the last one, and` : "Nothing is verified yet, and";
     return `What it claims does not follow from executing the block on this device. ${stays} nothing is shown here that was not verified.`;
   }
@@ -198,6 +206,14 @@ function difficulty(session: Session): HTMLElement | null {
     return status.unsound
       ? notice("wrong", contradiction(session).long, words)
       : notice("word", "The main node cannot be followed.", words);
+  }
+  if (status.l1?.trouble) {
+    const { finalized } = status.l1;
+    const fixed = finalized
+      ? `What is proved up to block ${whole(finalized.block)} stays final`
+      : "Nothing is known to be final";
+    const words = `${reason(status.l1.trouble)} It is asked again by itself. ${fixed}, and blocks are verified all the same.`;
+    return notice("word", "L1 does not answer.", words);
   }
   switch (problem?.kind) {
     case "quota": {

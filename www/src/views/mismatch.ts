@@ -1,9 +1,9 @@
-// What the main node is wrong about, and what anybody can do with that.
+// What the main node is wrong about, and what anybody can do with that; or what L1 has otherwise.
 
 import type { Mismatch } from "../contract";
 import { h, say } from "../dom";
 import { whole } from "../format";
-import { difference, download, reason } from "../parts";
+import { difference, download, onL1, reason } from "../parts";
 import type { Session } from "../session";
 
 /** The difference, and what to do with it. `linked`: the block's own page is elsewhere. */
@@ -22,8 +22,13 @@ export function mismatchPanel(session: Session, mismatch: Mismatch, linked: bool
     h(
       "div",
       { class: "actions" },
-      downloadButton(session, mismatch, outcome),
-      h("a", { class: "button", href: "#/evidence/now" }, "Execute it again"),
+      // What L1 has is no claim that can be executed.
+      ...(onL1(mismatch)
+        ? []
+        : [
+            downloadButton(session, mismatch, outcome),
+            h("a", { class: "button", href: "#/evidence/now" }, "Execute it again"),
+          ]),
       linked &&
         h("a", { class: "button", href: `#/block/${mismatch.block}` }, `Look at block ${whole(mismatch.block)}`),
     ),

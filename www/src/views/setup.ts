@@ -1,6 +1,6 @@
 // Which chain, and by whose word: the form that fills the address bar.
 
-import { ConfigError, checkpoint, confirm, fromQuery, keep, lastUsed, rememberUsed } from "../config";
+import { ConfigError, checkpoint, confirm, fromQuery, keep, lastUsed, rememberUsed, rollup } from "../config";
 import { h, say } from "../dom";
 import { notice, reason } from "../parts";
 import type { View } from "./view";
@@ -88,6 +88,18 @@ export function setupView(problem: string | null): View {
     "Not needed: a data-stream.bin over https, for catching up faster, or for a chain whose main node is gone.",
     "https://…/data-stream.bin",
   );
+  const l1 = line(
+    "l1",
+    "L1 node",
+    "Not needed: JSON-RPC of an L1 node that you choose to believe. What is proved there is compared with what is verified here, and final.",
+    "https://ethereum-rpc.example.org",
+  );
+  const place = line(
+    "rollup",
+    "The rollup on L1",
+    "With an L1 node: the address of the rollup manager’s contract there, and the rollup’s number.",
+    "0x…,1",
+  );
   const form = h(
     "form",
     { class: "setup", novalidate: true },
@@ -96,16 +108,18 @@ export function setupView(problem: string | null): View {
     genesis.element,
     light.element,
     stream.element,
+    l1.element,
+    place.element,
     wrong,
     h("button", { type: "submit", class: "primary" }, "Verify this chain"),
   );
 
   form.addEventListener("submit", async (event: SubmitEvent) => {
     event.preventDefault();
-    for (const { input } of [mainNode, chain, genesis, light, stream]) input.removeAttribute("aria-invalid");
+    for (const { input } of [mainNode, chain, genesis, light, stream, l1, place]) input.removeAttribute("aria-invalid");
     try {
       const values: Record<string, string> = {};
-      for (const { input } of [mainNode, stream]) {
+      for (const { input } of [mainNode, stream, l1]) {
         const address = input.value.trim();
         if (address && !(URL.canParse(address) && /^https?:/.test(address))) {
           input.setAttribute("aria-invalid", "true");
@@ -125,6 +139,12 @@ export function setupView(problem: string | null): View {
         values.checkpoint = [number, hash, stateRoot].join(",");
         light.input.removeAttribute("aria-invalid");
       } else values.genesis = await genesis.chosen();
+      if (values.l1) {
+        place.input.setAttribute("aria-invalid", "true");
+        const { rollupManager, rollupId } = rollup(place.input.value.trim());
+        values.rollup = [rollupManager, rollupId].join(",");
+        place.input.removeAttribute("aria-invalid");
+      }
       const query = new URLSearchParams(values);
       confirm(fromQuery(query));
       rememberUsed(values);

@@ -15,14 +15,14 @@ const MAX_ITEMS: usize = 1 << 17;
 
 /// A JSON value that has not been looked into yet, and the name it goes by in errors.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Value<'a> {
+pub(in crate::source) struct Value<'a> {
     name: &'a str,
     raw: &'a str,
 }
 
 /// An object. A name that stands twice counts the first time.
 #[derive(Debug)]
-pub(super) struct Object<'a> {
+pub(in crate::source) struct Object<'a> {
     members: Vec<(String, &'a RawValue)>,
 }
 
@@ -40,7 +40,7 @@ impl<'a> Value<'a> {
         self.raw == "null"
     }
 
-    pub(super) fn object(&self) -> Result<Object<'a>, AnswerError> {
+    pub(in crate::source) fn object(&self) -> Result<Object<'a>, AnswerError> {
         serde_json::from_str(self.raw).map_err(|_| self.unlike("an object"))
     }
 
@@ -80,7 +80,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    pub(super) fn hash(&self) -> Result<B256, AnswerError> {
+    pub(in crate::source) fn hash(&self) -> Result<B256, AnswerError> {
         self.fixed("0x and 64 hexadecimal digits")
     }
 
@@ -151,15 +151,15 @@ impl<'a> Object<'a> {
     }
 
     /// A member that has to be there.
-    pub(super) fn need(&self, name: &'static str) -> Result<Value<'a>, AnswerError> {
+    pub(in crate::source) fn need(&self, name: &'static str) -> Result<Value<'a>, AnswerError> {
         self.get(name).ok_or_else(|| AnswerError::missing(name))
     }
 
-    pub(super) fn number(&self, name: &'static str) -> Result<u64, AnswerError> {
+    pub(in crate::source) fn number(&self, name: &'static str) -> Result<u64, AnswerError> {
         self.need(name)?.number()
     }
 
-    pub(super) fn hash(&self, name: &'static str) -> Result<B256, AnswerError> {
+    pub(in crate::source) fn hash(&self, name: &'static str) -> Result<B256, AnswerError> {
         self.need(name)?.hash()
     }
 }

@@ -30,5 +30,7 @@ mod tests;
 pub use batch::{Batch, BlockHead};
 pub use client::{Client, ClientError, Config, Event};
 pub use error::AnswerError;
+pub(super) use json::Value;
+pub(super) use request::envelope;
 pub use request::{Answer, Request};
 pub use state::{ProofOf, StateAnswer, StateRequest};

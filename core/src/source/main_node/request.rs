@@ -111,10 +111,7 @@ impl Request {
     ///
     /// [`AnswerError`] when it is not an answer to this request, or says that there is none.
     pub fn decode(&self, id: u64, body: &[u8]) -> Result<Answer, AnswerError> {
-        let envelope = json::parse(body, "the answer")?.object()?;
-        if let Some(error) = envelope.get("error") {
-            return Err(refusal(error));
-        }
+        let envelope = envelope(body)?;
         if envelope.need("id")?.number() != Ok(id) {
             return Err(AnswerError::Id);
         }
@@ -155,6 +152,13 @@ fn expect_number(found: u64, asked: u64) -> Result<(), AnswerError> {
         true => Ok(()),
         false => Err(AnswerError::field("number", "the number that was asked for", &format!("{found}"))),
     }
+}
+
+/// The members of an answer that is no error.
+pub(in crate::source) fn envelope(body: &[u8]) -> Result<json::Object<'_>, AnswerError> {
+    let envelope = json::parse(body, "the answer")?.object()?;
+    envelope.get("error").map_or(Ok(()), |error| Err(refusal(error)))?;
+    Ok(envelope)
 }
 
 pub(super) fn refusal(error: json::Value<'_>) -> AnswerError {
