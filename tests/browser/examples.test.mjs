@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { after, before, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { gzipSync } from "node:zlib";
 import { site } from "./site.mjs";
 import { devnet } from "./world.mjs";
 
@@ -15,7 +16,7 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const examples = here("../../wasm/npm/examples/");
 const readme = readFileSync(here("../../wasm/npm/README.md"), "utf8");
 const folder = mkdtempSync(join(tmpdir(), "zk-replica-examples-"));
-const said = { quick: /^block \d+: \d+ wei$/m, viem: /^\d+n$/m, ethers: /^\d+n$/m, lies: /says that the state root is 0x/, light: /^light, block \d+: \d+ wei$/m, l1: /^L1 block \d+: batch 1 is proved, and the same up to block 1$/m };
+const said = { quick: /^block \d+: \d+ wei$/m, viem: /^\d+n$/m, ethers: /^\d+n$/m, lies: /says that the state root is 0x/, light: /^light, block \d+: \d+ wei$/m, snapshot: /^full, block \d+$/m, l1: /^L1 block \d+: batch 1 is proved, and the same up to block 1$/m };
 const worlds = {};
 
 before(async () => {
@@ -28,12 +29,13 @@ before(async () => {
   for (const [name, options] of Object.entries({ true: [], lies: ["--lie", "state-root@5"] })) {
     const world = await devnet("--block-time", "0", "--l1", "127.0.0.1:0", ...options);
     await world.reach(12);
-    const { number, hash, stateRoot } = await world.rpc("eth_getBlockByNumber", "latest", false);
+    const { checkpoint, file } = await world.snapshot(3);
     const json = (value) => Buffer.from(JSON.stringify(value));
     const files = await site({
       "chainspec.json": json(world.chain),
       "genesis-allocs.json": json(world.genesis),
-      "checkpoint.json": json({ number: Number(number), hash, stateRoot }),
+      "checkpoint.json": json(checkpoint),
+      "snapshot.gz": gzipSync(file),
     });
     worlds[name] = { world, files };
   }

@@ -1,11 +1,19 @@
 // A devnet that a page can speak to.
 
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { rpc, start, until } from "../clients/world.mjs";
 
 export { answer, rpc, until } from "../clients/world.mjs";
+
+/** The state after this block of a database. */
+export function snapshot(db, block) {
+  const out = `${db}-${block}`;
+  const said = execFileSync(process.env.ZK_REPLICA, ["db", "snapshot", "--json", ...["--db", db, "--block", `${block}`, "--out", out]]);
+  return { checkpoint: JSON.parse(said), file: readFileSync(out) };
+}
 
 /** A main node of its own, and the files that describe its chain. `options` are the devnet's. */
 export async function devnet(...options) {
@@ -43,6 +51,13 @@ export async function devnet(...options) {
         { http: /serving Web3 at (http:\S+)/ },
       );
       return { url, stop };
+    },
+    /** What a native replica has of the state after this block: what to trust, and the file. */
+    async snapshot(block) {
+      const { url, stop } = await world.replica();
+      await until("it is verified", async () => Number(await rpc(url, "eth_blockNumber")) >= block);
+      await stop();
+      return snapshot(join(folder, "db"), block);
     },
     async close() {
       await stop();

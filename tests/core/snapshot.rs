@@ -1,6 +1,7 @@
 //! Beginning in the midst of the recorded chain, with the state as a file from somebody who need not be trusted.
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
+use alloy_rlp::{Encodable as _, Header};
 use zk_replica_core::{
     chain::{ChainSpec, ForkId, ForkSchedule, Genesis},
     light::Checkpoint,
@@ -11,6 +12,7 @@ use zk_replica_core::{
         witness::{EncodeError, Extent, encode},
     },
     store::{Key, Memory, Store, StoreError},
+    tree::StateKey,
 };
 use zk_replica_tests::{Archive, Recording, items, say, vectors};
 
@@ -43,7 +45,9 @@ impl World {
 fn from_any_block_on_the_chain_ends_as_from_genesis() {
     let Some(world) = World::load("from_any_block_on_the_chain_ends_as_from_genesis") else { return };
     let items: Vec<Item> = items(&world.recording.stream).collect::<Result<_, _>>().expect("sound");
-    let whole = world.archive.get(&Key::Head).expect("memory").expect("a head");
+    let genesis = world.recording.genesis.clone();
+    let whole = Replica::open(world.recording.spec.clone(), genesis, &world.archive).expect("memory");
+    let whole = whole.head().expect("the tip");
     for block in [0, 1, 4_000, 11_000, TIP - 1] {
         let (checkpoint, file) = world.take(block);
         let store = world.restore(&file, &checkpoint).expect("true");
@@ -62,9 +66,11 @@ fn from_any_block_on_the_chain_ends_as_from_genesis() {
             replica.advance(&Input::from(item.clone()), &store).expect("true");
         }
         let head = replica.head().expect("it has one");
-        let expected = <zk_replica_core::types::Head as alloy_rlp::Decodable>::decode(&mut whole.as_ref());
-        let expected = expected.expect("a head");
-        assert_eq!((head.number, head.hash, head.state_root), (TIP, expected.hash, expected.state_root));
+        assert_eq!((head.number, head.hash, head.state_root), (TIP, whole.hash, whole.state_root));
+        assert_eq!(
+            (head.batch, head.fork_id, head.batch_closed),
+            (whole.batch, whole.fork_id, whole.batch_closed)
+        );
         say(&format!("from block {block} on, a snapshot of {} bytes: block {TIP} agrees", file.len()));
     }
 }
@@ -109,19 +115,21 @@ fn each_lie_is_refused_by_name() {
     let refused = spec(ChainSpec { forks, ..world.recording.spec.clone() });
     assert!(matches!(refused, SnapshotError::Fork { expected: 7, .. }), "{refused}");
 
-    // The state of another block under this block's header: the files differ in nothing else.
-    let witness = |block| {
-        let root = world.take(block).0.state_root;
-        encode(&world.archive, root, &[], Extent::Full).expect("an archive")
-    };
-    let (mine, theirs) = (witness(9_000), witness(8_999));
+    // Another block's state, a state with one part left out, and one with code that is nobody's.
+    let mine = encode(&world.archive, checkpoint.state_root, &[], Extent::Full).expect("an archive");
     let header = file.len() - mine.len();
     assert_eq!(file[header..], mine);
-    if mine.len() == theirs.len() {
-        let swapped = [&file[..header], &theirs].concat();
-        let (found, expected) = (other.state_root, checkpoint.state_root);
-        assert_eq!(refusal(&swapped, &checkpoint), SnapshotError::StateRoot { found, expected });
-    }
+    let with = |witness: &[u8]| refusal(&exchanged(&file, mine.len(), witness), &checkpoint);
+    let theirs = encode(&world.archive, other.state_root, &[], Extent::Full).expect("an archive");
+    let (found, expected) = (other.state_root, checkpoint.state_root);
+    assert_eq!(with(&theirs), SnapshotError::StateRoot { found, expected });
+    let partial = Extent::Trimmed(&[StateKey::Balance(Address::ZERO)]);
+    let partial = encode(&world.archive, checkpoint.state_root, &[], partial).expect("an archive");
+    assert!(matches!(with(&partial), SnapshotError::Incomplete(_)), "{}", with(&partial));
+    let (branch, code) = ([0x02, 0x03], [0x04, 0x41, 0xfe]);
+    assert_eq!(mine[1..3], branch, "the root is a branch");
+    let more = [&mine[..1], &code, &mine[1..]].concat();
+    assert!(matches!(with(&more), SnapshotError::Witness(_)), "{}", with(&more));
 
     // Cut off, longer, empty, of another kind.
     assert_eq!(refusal(&[], &checkpoint), SnapshotError::Magic);
@@ -145,4 +153,22 @@ fn each_lie_is_refused_by_name() {
         let restored = world.restore(&altered, &checkpoint);
         assert!(restored.is_err() || uncovered.contains(&position), "bit 4 of byte {position}");
     }
+}
+
+/// The file with another witness, which is its last part.
+fn exchanged(file: &[u8], length: usize, witness: &[u8]) -> Vec<u8> {
+    let (magic, mut list) = file.split_at(8);
+    let whole = Header::decode(&mut list).expect("a list");
+    let before = &list[..whole.payload_length - witness_length(length)];
+    let payload_length = before.len() + witness_length(witness.len());
+    let mut out = magic.to_vec();
+    Header { list: true, payload_length }.encode(&mut out);
+    out.extend(before);
+    witness.encode(&mut out);
+    out
+}
+
+/// Bytes that so many take in RLP.
+fn witness_length(length: usize) -> usize {
+    length + Header { list: false, payload_length: length }.length()
 }

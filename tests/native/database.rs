@@ -7,6 +7,7 @@ use std::{
     process::{Command, Output},
 };
 use tempfile::TempDir;
+use zk_replica_core::{chain::ChainSpec, light::Checkpoint, snapshot::restore};
 use zk_replica_tests::{Made, Script};
 
 struct Chain {
@@ -72,6 +73,34 @@ fn a_database_is_described_and_found_sound() {
         assert_eq!((code, said.as_str()), (2, ""));
         assert!(errors.contains("there is no database in nowhere"), "{errors}");
         assert!(!chain.path("nowhere").exists());
+    }
+}
+
+#[test]
+fn a_state_is_written_for_others_to_begin_from() {
+    let chain = Chain::new();
+    assert_eq!(chain.replay("stream", " --db db").0, 0);
+    let spec = ChainSpec::from_json(Made::spec().as_bytes()).expect("a specification");
+    for (block, more) in [(900, ""), (500, " --block 500")] {
+        let (code, said, errors) = chain.run(&format!("db snapshot --db db --out state{more}"));
+        assert_eq!((code, errors.as_str()), (0, ""), "{said}");
+        let checkpoint: Checkpoint = said.trim().parse().expect("a checkpoint");
+        assert_eq!(checkpoint.number, block);
+        let file = fs::read(chain.path("state")).expect("written");
+        restore(&file, &spec, &checkpoint).expect("it is what it says");
+        let (_, said, _) = chain.run(&format!("db snapshot --db db --out state --json{more}"));
+        let named: Value = serde_json::from_str(&said).expect("JSON");
+        assert_eq!((&named["number"], &named["hash"]), (&block.into(), &checkpoint.hash.to_string().into()));
+    }
+    let refused = [
+        ("--db db --block 901 --out other", 2, "the database holds blocks up to 900, not block 901"),
+        ("--db nowhere --out other", 2, "there is no database in nowhere"),
+        ("--db db --out nowhere/other", 1, "cannot write nowhere/other: "),
+    ];
+    for (options, expected, reason) in refused {
+        let (code, said, errors) = chain.run(&format!("db snapshot {options}"));
+        assert_eq!((code, said.as_str()), (expected, ""), "{options}");
+        assert!(errors.contains(reason) && !chain.path("other").exists(), "{errors}");
     }
 }
 

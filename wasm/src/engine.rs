@@ -1,4 +1,4 @@
-//! The full replica: it verifies from genesis on, and holds the state.
+//! The full replica: it verifies from genesis or a snapshot on, and holds the state.
 
 use crate::{
     follow::{End, Flow, Follower, ended},
@@ -21,8 +21,9 @@ use zk_replica_core::{
     chain::{ChainSpec, ChainSpecError, Genesis, GenesisError},
     checker::{Mismatch, Verdict},
     evidence::{Evidence, EvidenceError},
+    light::{Checkpoint, NoCheckpoint},
     replica::{Halt, Input, Replica, Step},
-    rpc,
+    rpc, snapshot,
     source::{
         datastream::Item,
         l1::RollupStorage,
@@ -45,6 +46,8 @@ pub(crate) enum OpenEngineError {
     Chain(#[from] ChainSpecError),
     #[error("genesis: {0}")]
     Genesis(#[from] GenesisError),
+    #[error("checkpoint: {0}")]
+    Checkpoint(#[from] NoCheckpoint),
     #[error("storage: {0}")]
     Log(#[from] OpenError),
     #[error("storage: {0}")]
@@ -56,6 +59,8 @@ type Position = (u64, u64, bool);
 
 pub(crate) struct Core {
     spec: ChainSpec,
+    /// What the chain begins with, if that is not genesis. Before the snapshot of it has come there is nothing to go on from.
+    checkpoint: Option<Checkpoint>,
     replica: Replica,
     /// The last verified block, as it is stored and served: while a branch is tried, the replica stands before it.
     verified: Option<Head>,
@@ -88,9 +93,35 @@ impl Core {
         secret: B256,
         file: Option<Box<dyn File>>,
     ) -> Result<Self, OpenEngineError> {
-        let spec = ChainSpec::from_json(chain)?;
         let genesis = Genesis::from_json(genesis)?;
-        let identity = Identity { chain_id: spec.chain_id, origin: identify(&genesis, chain) };
+        let origin = identify(&genesis, chain);
+        Self::begin(ChainSpec::from_json(chain)?, genesis, None, origin, secret, file)
+    }
+
+    /// Continues the chain that is in `file`, or begins one with a snapshot, by [`Machine::restore`].
+    pub(crate) fn open_behind(
+        chain: &[u8],
+        checkpoint: &str,
+        secret: B256,
+        file: Option<Box<dyn File>>,
+    ) -> Result<Self, OpenEngineError> {
+        let checkpoint: Checkpoint = checkpoint.parse()?;
+        let mut hasher = Keccak256::new();
+        hasher.update(checkpoint.to_string());
+        hasher.update(chain);
+        let (spec, origin) = (ChainSpec::from_json(chain)?, hasher.finalize());
+        Self::begin(spec, Genesis::default(), Some(checkpoint), origin, secret, file)
+    }
+
+    fn begin(
+        spec: ChainSpec,
+        genesis: Genesis,
+        checkpoint: Option<Checkpoint>,
+        origin: B256,
+        secret: B256,
+        file: Option<Box<dyn File>>,
+    ) -> Result<Self, OpenEngineError> {
+        let identity = Identity { chain_id: spec.chain_id, origin };
         let seed =
             keccak256(secret).as_slice().iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte));
         let store = match file {
@@ -101,6 +132,7 @@ impl Core {
         Ok(Self {
             web3: Web3::new(spec.clone(), secret),
             spec,
+            checkpoint,
             verified: replica.head().cloned(),
             replica,
             store,
@@ -277,12 +309,17 @@ impl Core {
         }
     }
 
+    /// The snapshot has not come yet.
+    fn is_bare(&self) -> bool {
+        self.checkpoint.is_some() && self.replica.head().is_none()
+    }
+
     fn rpc_status(&self) -> rpc::Status {
         let frontier = self.replica.frontier();
         rpc::Status {
             highest_block: self.highest,
             halted: self.halted.is_some(),
-            first_block: 0,
+            first_block: self.checkpoint.map_or(0, |checkpoint| checkpoint.number.saturating_add(1)),
             safe: frontier,
             finalized: frontier,
         }
@@ -294,9 +331,34 @@ impl Core {
 }
 
 impl Machine for Core {
+    fn restore(&mut self, file: &[u8]) {
+        let Some(checkpoint) = self.checkpoint.filter(|_| self.is_bare()) else { return };
+        let restored = match snapshot::restore(file, &self.spec, &checkpoint) {
+            Ok(commit) => self.store.apply(&commit),
+            Err(error) => {
+                return self.end(End::Lost { reason: error.to_string(), contradiction: true });
+            }
+        };
+        let opened =
+            restored.and_then(|()| Replica::open(self.spec.clone(), Genesis::default(), &self.store));
+        match opened {
+            Ok(replica) => {
+                self.verified = replica.head().cloned();
+                self.replica = replica;
+                // It is a long way back.
+                self.flushed = f64::NEG_INFINITY;
+                self.events.push(Event::Opened);
+            }
+            Err(error) => self.end(error.into()),
+        }
+    }
+
     fn begin_stream(&mut self) {
         self.asked.clear();
         self.replica.abandon();
+        if self.is_bare() {
+            return;
+        }
         // A file has no other chain behind what is verified.
         match self.agree_with_l1() {
             Ok(()) => self.source = Source::Stream(Box::new(Stream::new(self.replica.head().is_some()))),
@@ -330,9 +392,13 @@ impl Machine for Core {
     fn connect(&mut self) {
         self.asked.clear();
         self.replica.abandon();
+        if self.is_bare() {
+            return;
+        }
         match self.compare_with_l1() {
             Ok(disagreement) => {
-                self.source = Source::Follow(Box::new(Follower::new(&self.spec, disagreement)));
+                let first = self.checkpoint.map_or(0, |checkpoint| checkpoint.number);
+                self.source = Source::Follow(Box::new(Follower::new(&self.spec, first, disagreement)));
             }
             Err(error) => self.end(error.into()),
         }

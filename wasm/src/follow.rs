@@ -71,6 +71,8 @@ enum Stage {
 pub(crate) struct Follower {
     client: Client,
     stage: Stage,
+    /// The chain's first block here.
+    first: u64,
     /// What L1 has otherwise.
     disagreement: Option<Mismatch>,
     /// Number of the main node's last batch, when it greeted.
@@ -78,8 +80,8 @@ pub(crate) struct Follower {
 }
 
 impl Follower {
-    /// `disagreement`: L1 has another chain than the one that was verified.
-    pub(crate) fn new(spec: &ChainSpec, disagreement: Option<Mismatch>) -> Self {
+    /// `first`: the lowest block that is here. `disagreement`: L1 has another chain than the one that was verified.
+    pub(crate) fn new(spec: &ChainSpec, first: u64, disagreement: Option<Mismatch>) -> Self {
         let client = Client::new(Config {
             chain_id: spec.chain_id,
             forks: spec.forks.clone(),
@@ -87,7 +89,7 @@ impl Follower {
             in_flight: IN_FLIGHT,
             ahead: AHEAD,
         });
-        Self { client, stage: Stage::Greeting, disagreement, latest_batch: None }
+        Self { client, stage: Stage::Greeting, first, disagreement, latest_batch: None }
     }
 
     pub(crate) fn next_request(&mut self) -> Option<(u64, Request)> {
@@ -129,7 +131,7 @@ impl Follower {
             (Stage::Comparing(None), Event::Compared(Probe::Same)) => self.enter(replica, store)?,
             (Stage::Comparing(None), Event::Compared(found)) => {
                 let head = replica.head().map_or(0, |head| head.number);
-                self.search(ForkSearch::new(head, found), replica, store)?;
+                self.search(ForkSearch::above(self.first, head, found), replica, store)?;
             }
             (Stage::Comparing(Some(search)), Event::Compared(found)) => {
                 let mut search = search.clone();
@@ -170,9 +172,10 @@ impl Follower {
             Some(ForkPoint::EndsAt(end)) => {
                 Err(waiting(format!("the main node ends at block {end}, before verified block {head}")))
             }
-            Some(ForkPoint::OtherChain) => {
-                Err(waiting("the main node serves another chain: its genesis is not ours".to_string()))
-            }
+            Some(ForkPoint::OtherChain) => Err(waiting(format!(
+                "the main node serves another chain: its block {} is not ours",
+                self.first
+            ))),
             Some(ForkPoint::Empty) | None => Err(waiting("the main node has no block yet".to_string())),
         }
     }

@@ -94,6 +94,25 @@ impl Engine {
         Ok(Self { core: Box::new(core) })
     }
 
+    /// Continues the chain that `disk` has, or begins one behind a checkpoint, `NUMBER:HASH:STATE_ROOT`, as soon as `restore`
+    /// has brought the state. `secret` is 32 random bytes.
+    pub fn behind(
+        chain: &str,
+        checkpoint: &str,
+        secret: &[u8],
+        disk: Option<Disk>,
+    ) -> Result<Engine, JsError> {
+        hear_panics();
+        let file = disk.map(|disk| Box::new(disk) as Box<dyn File>);
+        let core = Core::open_behind(chain.as_bytes(), checkpoint, B256::try_from(secret)?, file)?;
+        Ok(Self { core: Box::new(core) })
+    }
+
+    /// The snapshot that the chain begins with. `work` says whether it is the checkpoint's: `opened`, or `lost`.
+    pub fn restore(&mut self, file: &[u8]) {
+        self.core.restore(file);
+    }
+
     /// A stream file's bytes come next, by `pushStream`.
     #[wasm_bindgen(js_name = beginStream)]
     pub fn begin_stream(&mut self) {

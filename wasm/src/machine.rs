@@ -15,6 +15,9 @@ pub(crate) struct NoL1;
 
 /// A replica without I/O and clock: told bytes and answers, it verifies, keeps and serves. Times are in milliseconds.
 pub(crate) trait Machine {
+    /// The file that the chain begins with, if it begins with one and has not begun.
+    fn restore(&mut self, _file: &[u8]) {}
+
     /// A stream file's bytes come next.
     fn begin_stream(&mut self) {}
 

@@ -3,6 +3,7 @@
 mod check;
 mod info;
 mod rebuild;
+mod snapshot;
 
 use crate::complain;
 use clap::{Args, Subcommand};
@@ -10,7 +11,7 @@ use std::error::Error;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-/// Look at a database, check it, make it anew.
+/// Look at a database, check it, make it anew, take its state.
 #[derive(Args, Debug)]
 pub(crate) struct Db {
     #[command(subcommand)]
@@ -22,6 +23,7 @@ enum Command {
     Check(check::Check),
     Info(info::Info),
     Rebuild(rebuild::Rebuild),
+    Snapshot(snapshot::Snapshot),
 }
 
 /// Runs the command.
@@ -30,6 +32,7 @@ pub(crate) fn run(options: &Db) -> ExitCode {
         Command::Check(check) => check::run(check),
         Command::Info(info) => info::run(info),
         Command::Rebuild(rebuild) => rebuild::run(rebuild),
+        Command::Snapshot(snapshot) => snapshot::run(snapshot),
     }
 }
 

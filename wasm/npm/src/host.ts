@@ -4,7 +4,7 @@ import { inWords } from './errors.js';
 import { load } from './load.js';
 import type { Call, EngineOptions, FromEngine, Listener, ModulePlace } from './messages.js';
 import { Post, post, type Answer } from './post.js';
-import { pieces } from './stream.js';
+import { pieces, whole } from './stream.js';
 import { soon } from './turn.js';
 import type { Checkpoint, Judgement, L1Status, Mismatch, ReplicaProblem, Status, VerifiedBlock } from './types.js';
 
@@ -16,6 +16,8 @@ const HEIGHT = 5000;
 const RETRY: [number, number] = [200, 5000];
 /** Milliseconds between two `status` events. */
 const TELL = 100;
+/** Bytes of a snapshot at most. */
+const SNAPSHOT = 1 << 29;
 /** Milliseconds over which the rate is taken. */
 const RATE = 5000;
 /** Times that the engine is started again in a minute before the host gives up. */
@@ -71,7 +73,7 @@ export class Host {
   #mainNode = 0;
   #failures = 0;
   /** Where blocks come from, main nodes by their number: the next one is tried when one fails. */
-  #sources: ('stream' | number)[] = [];
+  #sources: ('snapshot' | 'stream' | number)[] = [];
   #stream: AsyncGenerator<Uint8Array> | undefined;
   /** The stream whose next bytes are under way. */
   #feeding: AsyncGenerator<Uint8Array> | undefined;
@@ -88,6 +90,7 @@ export class Host {
   #verified = 0;
   #restarts: number[] = [];
   readonly #early: ReplicaProblem[] = [];
+  readonly #light: boolean;
   /** In light mode: the checkpoint's block is known, or was asked for in vain. */
   #opened!: Promise<void>;
   #open: (() => void) | undefined;
@@ -102,7 +105,7 @@ export class Host {
     const module = await load(options);
     await init({ module_or_path: module });
     const host = new Host(options, module, gone);
-    const storage = options.checkpoint === undefined ? options.storage : 'memory';
+    const storage = host.#light ? 'memory' : options.storage;
     host.#disk = await openDisk(storage, nameOf(options), (kind, message) => host.#early.push({ kind, message }));
     try {
       host.#begin();
@@ -136,7 +139,8 @@ export class Host {
     this.#module = module;
     this.#options = options;
     this.#gone = gone;
-    this.#batches = options.checkpoint === undefined ? undefined : new Post();
+    this.#light = options.checkpoint !== undefined && options.snapshot === undefined;
+    this.#batches = this.#light ? new Post() : undefined;
   }
 
   /** Makes the engine; one in memory, if the disk does not let it. */
@@ -155,22 +159,32 @@ export class Host {
     }
     this.#stale = false;
     this.#memory = initSync({ module: this.#module }).memory;
-    const { mainNodes, stream, checkpoint } = this.#options;
     this.#open?.();
-    this.#opened = checkpoint === undefined ? Promise.resolve() : new Promise((resolve) => (this.#open = resolve));
+    this.#opened = !this.#light ? Promise.resolve() : new Promise((resolve) => (this.#open = resolve));
     const highest = this.#status?.highest ?? null;
     this.#status = this.#look({ synced: false, trouble: null, unsound: false, highest });
+    this.#find();
+  }
+
+  /** Where blocks come from; before there is anything to go on from, the snapshot that is to bring it. */
+  #find() {
+    const { mainNodes, stream, snapshot } = this.#options;
     const nodes = [...mainNodes.keys()];
+    const begun = this.#status.verified !== null;
     // It would be read again up to the last verified block: only if no main node has what comes then.
-    const last = this.#status.verified !== null && nodes.length > 0;
-    this.#sources = stream === undefined ? nodes : last ? [...nodes, 'stream'] : ['stream', ...nodes];
+    const last = begun && nodes.length > 0;
+    if (snapshot !== undefined && !begun) this.#sources = ['snapshot'];
+    else this.#sources = stream === undefined ? nodes : last ? [...nodes, 'stream'] : ['stream', ...nodes];
   }
 
   #make(): Engine {
     const secret = crypto.getRandomValues(new Uint8Array(32));
     const { chain, genesis, checkpoint, l1 } = this.#options;
-    if (checkpoint !== undefined) return Engine.light(chain, inLine(checkpoint), secret);
-    const engine = new Engine(chain, genesis ?? '', secret, this.#disk);
+    if (checkpoint !== undefined && this.#light) return Engine.light(chain, inLine(checkpoint), secret);
+    const engine =
+      checkpoint === undefined
+        ? new Engine(chain, genesis ?? '', secret, this.#disk)
+        : Engine.behind(chain, inLine(checkpoint), secret, this.#disk);
     if (l1) engine.watchL1(l1.rollupManager, l1.rollupId, l1.block);
     // It knows nothing of L1 yet.
     this.#l1.asked = -Infinity;
@@ -303,6 +317,8 @@ export class Host {
       switch (event.type) {
         case 'opened':
           this.#open?.();
+          this.#status = this.#look(this.#status);
+          this.#find();
           urgent = true;
           break;
         case 'block': {
@@ -370,6 +386,7 @@ export class Host {
     }
     const begin = () => {
       this.#connection += 1;
+      if (source === 'snapshot') return void this.#restore();
       if (source === 'stream') return this.#guard(() => this.#beginStream());
       this.#mainNode = source;
       this.#askHeight();
@@ -380,6 +397,33 @@ export class Host {
       if (begin()) void this.#work();
     });
     return undefined;
+  }
+
+  /** Brings the state to begin with. */
+  async #restore() {
+    const { snapshot = '' } = this.#options;
+    const [engine, parts] = [this.#engine, [] as Uint8Array[]];
+    this.#reading = new AbortController();
+    let done: () => void;
+    try {
+      let length = 0;
+      for await (const part of whole(snapshot, this.#reading.signal)) {
+        parts.push(part);
+        if ((length += part.length) > SNAPSHOT) throw new Error(`it has more than ${SNAPSHOT} bytes`);
+      }
+      const file = new Uint8Array(length);
+      for (let at = 0; parts.length > 0; ) {
+        const part = parts.shift() as Uint8Array;
+        file.set(part, at);
+        at += part.length;
+      }
+      done = () => engine.restore(file);
+    } catch (error) {
+      done = () => engine.stopStream(`the snapshot: ${inWords(error)}`);
+    }
+    if (engine !== this.#engine || this.#closed) return;
+    this.#guard(done);
+    this.#schedule(0);
   }
 
   #beginStream() {
@@ -599,7 +643,7 @@ export class Host {
       ...engine,
       highest: highest === null ? verified : Math.max(highest, verified ?? 0),
       synced,
-      mode: this.#options.checkpoint === undefined ? 'full' : 'light',
+      mode: this.#light ? 'light' : 'full',
       checkpoint: this.#options.checkpoint ?? null,
       rate: this.#rate(),
       memory: this.#memory.buffer.byteLength,

@@ -23,8 +23,9 @@ export interface EngineOptions extends ModulePlace {
   chain: string;
   /** JSON; in full mode. */
   genesis?: string;
-  /** In light mode. */
+  /** In light mode, or with a snapshot. */
   checkpoint?: Checkpoint;
+  snapshot?: string | Uint8Array;
   stream?: string | Uint8Array;
   l1?: L1Place;
   storage: 'auto' | 'opfs' | 'indexeddb' | 'memory';

@@ -22,12 +22,14 @@ const LASTED = 60_000;
 
 /** Begins a replica. `makeWorker` makes the thread that it runs in. */
 export async function create(options: ReplicaOptions, makeWorker: () => Worker): Promise<Replica> {
-  if (options.checkpoint && options.stream) throw new Error('stream: there is none in light mode');
+  const light = options.checkpoint !== undefined && options.snapshot === undefined;
+  if (options.snapshot && !options.checkpoint) throw new Error('checkpoint: it says which block a snapshot has to be of');
+  if (light && options.stream) throw new Error('stream: there is none in light mode');
   if (!options.checkpoint && !options.genesis) throw new Error('genesis: it is needed where there is no checkpoint');
   const l1 = options.l1 && l1Of(options.l1);
-  if (options.checkpoint && l1) throw new Error('l1: light mode does not compare with L1');
+  if (light && l1) throw new Error('l1: light mode does not compare with L1');
   const mainNodes = [options.mainNode ?? []].flat();
-  if (options.checkpoint && mainNodes.length === 0) throw new Error('mainNode: it is needed in light mode');
+  if (light && mainNodes.length === 0) throw new Error('mainNode: it is needed in light mode');
   const [chain, genesis] = await Promise.all([
     text(options.chain),
     options.genesis && !options.checkpoint ? text(options.genesis) : undefined,
@@ -37,13 +39,13 @@ export async function create(options: ReplicaOptions, makeWorker: () => Worker):
     chain,
     genesis,
     checkpoint: options.checkpoint && only(options.checkpoint),
-    stream: typeof options.stream === 'object' && 'href' in options.stream ? options.stream.href : options.stream,
+    snapshot: fileOf(options.snapshot),
+    stream: fileOf(options.stream),
     l1,
     storage: options.storage ?? 'auto',
     ...placeOf(options),
     budget: BUDGET.worker,
   };
-  if (typeof engine.stream === 'string') engine.stream = new URL(engine.stream, here()).href;
   const thread = options.worker === false ? undefined : makeWorker;
   const session = new Session((file, { signal }) => judge(file, engine, thread, signal));
   const locks = typeof navigator !== 'undefined' && navigator.locks !== undefined && typeof BroadcastChannel === 'function';
@@ -65,6 +67,11 @@ function l1Of({ url, rollupManager, rollupId, block = 'finalized', interval = L1
   if (!['finalized', 'safe', 'latest'].includes(block)) throw new Error('l1.block: it is finalized, safe or latest');
   if (!(interval >= 1000)) throw new Error('l1.interval: it is a number of milliseconds, 1000 or more');
   return { urls, rollupManager: rollupManager.toLowerCase(), rollupId, block, interval };
+}
+
+/** A file: its content, or where it is as seen from anywhere. */
+function fileOf(file: string | URL | Uint8Array | undefined): string | Uint8Array | undefined {
+  return typeof file === 'object' && !('href' in file) ? file : file && new URL(file, here()).href;
 }
 
 /** A checkpoint, of something that is more. */

@@ -29,7 +29,8 @@ export async function* pieces(source: string | Uint8Array, signal: AbortSignal, 
   }
 }
 
-async function* whole(source: string | Uint8Array, signal: AbortSignal): Chunks {
+/** All of a file. */
+export async function* whole(source: string | Uint8Array, signal: AbortSignal): Chunks {
   if (typeof source !== 'string') yield* unpacked(read(new Blob([source as Uint8Array<ArrayBuffer>]).stream()));
   else if (source.startsWith('file:')) yield* unpacked(read(new Blob([await readFile(source)]).stream()));
   else if (/\.gz($|[?#])/.test(source)) yield* unpacked((await persist(() => ask(source, signal))).chunks);

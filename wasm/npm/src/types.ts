@@ -26,14 +26,20 @@ export interface ReplicaOptions extends ModuleOptions {
   mainNode?: string | string[];
   /** The chain specification: the object itself, or where it is. */
   chain: ChainFile;
-  /** The accounts at genesis: the object itself, or where they are. Without `checkpoint` it has to be there. */
+  /** The accounts at genesis: the object itself, or where they are. Without `checkpoint` they have to be there. */
   genesis?: ChainFile;
   /**
-   * Light mode: a block that is known to be true. Blocks behind it are verified on witnesses, and reads are answered from
+   * Light mode, unless there is a `snapshot`: a block that is known to be true. Blocks behind it are verified on witnesses, and reads are answered from
    * proofs, both from `mainNode`, which has to serve them and need not be trusted for it: a full replica will do. Then
    * `genesis` is not needed, there can be no `stream`, and everything is in memory.
    */
   checkpoint?: Checkpoint;
+  /**
+   * Full mode from `checkpoint` on, in place of light mode: the whole state after that block, as `zk-replica db snapshot` writes
+   * it (a file, or `.gz` of it). Whoever made it need not be trusted: it is taken if it is the state that the checkpoint names.
+   * `genesis` is not needed then; what comes behind is executed as usual, from the main nodes or a `stream`.
+   */
+  snapshot?: string | URL | Uint8Array;
   /**
    * A stream file (`data-stream.bin`, or `.gz` of it), verified before the main node is followed. When it fails, or something
    * is verified already, the main nodes are asked first.
@@ -155,7 +161,7 @@ export interface Status {
   /** The main node is wrong, or L1 has another state. What was verified before is served all the same. */
   halted: Mismatch | null;
   mode: 'full' | 'light';
-  /** What light mode takes on trust. */
+  /** What is taken on trust, in light mode or with a snapshot. */
   checkpoint: Checkpoint | null;
   /** Blocks verified per second, over the last seconds. */
   rate: number;
