@@ -146,6 +146,9 @@ describe("the page beside an L1 node", { skip: reason }, () => {
       await tab.goto(`${world.url}?${chain}&${wrong}`);
       await tab.locator(".notice").filter({ hasText: words }).waitFor();
     }
+    const light = `${chain.replace(/genesis=[^&]*/, `checkpoint=1,${ONES},${ONES}`)}&l1=${l1.url}&rollup=${MANAGER},1`;
+    await tab.goto(`${world.url}?${light}`);
+    await tab.locator(".notice").filter({ hasText: "With a checkpoint, nothing is compared with L1" }).waitFor();
     const at = { mainNode: world.devnet, chain: `${world.url}chain/chainspec.json`, genesis: `${world.url}chain/genesis-allocs.json` };
     await tab.goto(`${world.url}#/setup`);
     await tab.reload();

@@ -29,7 +29,7 @@ use zk_replica_core::{
         l1::RollupStorage,
         main_node::{AnswerError, Request},
     },
-    store::StoreError,
+    store::{Store as _, StoreError},
     types::Head,
 };
 
@@ -258,16 +258,16 @@ impl Core {
 
     /// While L1 has another state nothing is added.
     fn agree_with_l1(&mut self) -> Result<(), End> {
-        self.compare_with_l1()?.map_or(Ok(()), |mismatch| Err(End::L1(Box::new(mismatch))))
+        self.compare_with_l1()?.map_or(Ok(()), |mismatch| Err(End::L1(mismatch)))
     }
 
     /// Holds the verified chain against what L1 says is proved, once it is there. Gives what differs.
-    fn compare_with_l1(&mut self) -> Result<Option<Mismatch>, StoreError> {
+    fn compare_with_l1(&mut self) -> Result<Option<Box<Mismatch>>, StoreError> {
         let Some(l1) = &mut self.l1 else { return Ok(None) };
         let Some(posted) = l1.posted() else { return Ok(None) };
         match self.replica.consolidate(&posted, &self.store)? {
             None => Ok(None),
-            Some(Verdict::Mismatch(mismatch)) => Ok(Some(mismatch)),
+            Some(Verdict::Mismatch(mismatch)) => Ok(Some(Box::new(mismatch))),
             Some(Verdict::Verified(_)) => {
                 l1.agrees();
                 // What is told is on the disk.

@@ -74,14 +74,14 @@ pub(crate) struct Follower {
     /// The chain's first block here.
     first: u64,
     /// What L1 has otherwise.
-    disagreement: Option<Mismatch>,
+    disagreement: Option<Box<Mismatch>>,
     /// Number of the main node's last batch, when it greeted.
     pub(crate) latest_batch: Option<u64>,
 }
 
 impl Follower {
     /// `first`: the lowest block that is here. `disagreement`: L1 has another chain than the one that was verified.
-    pub(crate) fn new(spec: &ChainSpec, first: u64, disagreement: Option<Mismatch>) -> Self {
+    pub(crate) fn new(spec: &ChainSpec, first: u64, disagreement: Option<Box<Mismatch>>) -> Self {
         let client = Client::new(Config {
             chain_id: spec.chain_id,
             forks: spec.forks.clone(),
@@ -184,7 +184,7 @@ impl Follower {
         let number = replica.head().map_or(0, |head| head.number);
         // Nothing is added to a chain that L1 contradicts. One that leaves it before may be L1's.
         if let Some(mismatch) = self.disagreement.take().filter(|mismatch| number >= mismatch.block) {
-            return Err(End::L1(Box::new(mismatch)));
+            return Err(End::L1(mismatch));
         }
         let anchor = anchor(number, replica, store)?;
         self.client.enter(anchor.batch);

@@ -51,6 +51,7 @@ test("text of strangers stays one short line that says what it is", () => {
   assert.equal(tame("x".repeat(100), 12), `${"x".repeat(12)}…`);
   assert.equal(tame("\u{1f600}".repeat(3), 2), "\u{1f600}\u{1f600}…");
   assert.equal(sentence("cannot be reached"), "Cannot be reached.");
+  assert.equal(sentence("http://x/: no answer"), "http://x/: no answer.");
 });
 
 test("ABI text is read, and what is none is empty", () => {

@@ -80,6 +80,8 @@ export class Host {
   #reading = new AbortController();
   #working = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Until a source is tried again. Work in between does not put it off. */
+  #retry: ReturnType<typeof setTimeout> | undefined;
   #tidying: ReturnType<typeof setInterval> | undefined;
   #asked = 0;
   /** When L1 was last asked, whether it is being asked, which of its nodes, and why there was no answer. */
@@ -264,6 +266,7 @@ export class Host {
     this.#closed = true;
     hosts.delete(this);
     clearTimeout(this.#timer);
+    clearTimeout(this.#retry);
     clearTimeout(this.#telling);
     clearInterval(this.#tidying);
     this.#endStream();
@@ -393,9 +396,10 @@ export class Host {
       return this.#guard(() => this.#engine.connect());
     };
     if (this.#failures === 0) return begin() ? 0 : undefined;
-    this.#later(backoff(this.#failures), () => {
-      if (begin()) void this.#work();
-    });
+    this.#retry ??= setTimeout(() => {
+      this.#retry = undefined;
+      if (!this.#closed && begin()) void this.#work();
+    }, backoff(this.#failures));
     return undefined;
   }
 
@@ -718,6 +722,8 @@ export class Host {
   #again(reason: string) {
     this.#stale = true;
     this.#connection += 1;
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
     this.#endStream();
     this.#begin();
     for (const listener of [...this.#sessions.keys()]) {
