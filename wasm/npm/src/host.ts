@@ -75,6 +75,8 @@ export class Host {
   /** Where blocks come from, main nodes by their number: the next one is tried when one fails. */
   #sources: ('snapshot' | 'stream' | number)[] = [];
   #stream: AsyncGenerator<Uint8Array> | undefined;
+  /** The engine whose snapshot is under way. */
+  #restoring: Engine | undefined;
   /** The stream whose next bytes are under way. */
   #feeding: AsyncGenerator<Uint8Array> | undefined;
   #reading = new AbortController();
@@ -379,6 +381,7 @@ export class Host {
   }
 
   #connect(): number | undefined {
+    if (this.#restoring === this.#engine) return undefined;
     this.#endStream();
     const source = this.#sources[this.#failures % this.#sources.length];
     if (source === undefined) {
@@ -407,7 +410,7 @@ export class Host {
   async #restore() {
     const { snapshot = '' } = this.#options;
     const [engine, parts] = [this.#engine, [] as Uint8Array[]];
-    this.#reading = new AbortController();
+    [this.#restoring, this.#reading] = [engine, new AbortController()];
     let done: () => void;
     try {
       let length = 0;
@@ -426,6 +429,7 @@ export class Host {
       done = () => engine.stopStream(`the snapshot: ${inWords(error)}`);
     }
     if (engine !== this.#engine || this.#closed) return;
+    this.#restoring = undefined;
     this.#guard(done);
     this.#schedule(0);
   }
