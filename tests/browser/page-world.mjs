@@ -6,7 +6,7 @@
 import axe from "axe-core";
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { extname, join, normalize } from "node:path";
@@ -144,6 +144,12 @@ async function world(pages, folder, files, devnet, source, mainNode) {
     setMainNode: (address) => (site.mainNode = address),
     /** What config.json says beside main node and chain. */
     setMore: (more) => (site.more = more),
+    /** Puts the state after a block beside the chain's files, of a copy of the native replica's database. What it is of. */
+    snapshot(block) {
+      cpSync(join(folder, "db"), join(folder, "copy"), { recursive: true });
+      const where = ["--db", join(folder, "copy"), "--out", join(files, "snapshot")];
+      return JSON.parse(execFileSync(PROGRAM, ["db", "snapshot", "--json", "--block", String(block), ...where]));
+    },
     stopDevnet: () => devnet.stop(),
     async close() {
       for (const server of [shipped, scripted]) {

@@ -933,6 +933,67 @@ describe(
   },
 );
 
+describe(
+  "a chain from a snapshot on",
+  { skip: !hasPackage && "SKIPPED: the package in wasm/npm is not built" },
+  () => {
+    const START = 25;
+    let world;
+    let checkpoint;
+    before(async () => {
+      world = await open();
+      checkpoint = world.snapshot(START);
+      world.setMore({ checkpoint, snapshot: "chain/snapshot" });
+    });
+
+    test("is executed again from there, and asks for no proofs", async () => {
+      const wanted = [];
+      const page = await visit(world, "", {
+        prepare: (page) => page.on("request", (request) => wanted.push(`${request.url()} ${request.postData() ?? ""}`)),
+      });
+      await heading(page, "Block 40 is verified.");
+      await page.getByText("full: every block executed again").waitFor();
+      await page.getByText("executed every transaction since the checkpoint that you chose again").waitFor();
+      await lookUp(page, HOLDER);
+      await until(async () => (await text(page, ".balance")).includes("ETH"));
+      const balance = BigInt(await rpc(world.devnet, "eth_getBalance", HOLDER, "latest")).toString();
+      assert.equal(await text(page, ".balance"), `${decimal(balance, 18)} ETH`);
+      const steps = await page.locator(".trail > li h3").allInnerTexts();
+      assert.equal(steps[0].replace(/\s+/g, " "), "Checkpoint Your choice");
+      await page.getByText("The block that you chose to begin with").waitFor();
+      await sound(page, "an account behind a snapshot");
+      await page.getByRole("link", { name: "How it works" }).click();
+      await page.getByText(`block 25, ${checkpoint.hash}`).waitFor();
+      await page.getByText("chain/snapshot").waitFor();
+      assert.deepEqual(
+        wanted.filter((one) => /genesis|zkevm_getProof|Witness/.test(one)),
+        [],
+      );
+      await page.leave();
+    });
+
+    test("is not begun with a snapshot of something else", async () => {
+      const other = { ...checkpoint, stateRoot: `0x${"11".repeat(32)}` };
+      world.setMore({ checkpoint: other, snapshot: "chain/snapshot" });
+      const page = await visit(world);
+      const refused = page.locator(".notice.wrong").filter({ hasText: "The snapshot is not the state after the checkpoint" });
+      await refused.getByText("the snapshot is of block 25:").waitFor();
+      assert.equal(await text(page, "#state"), "Snapshot refused");
+      await heading(page, "Preparing to verify the chain.");
+      await lookUp(page, HOLDER);
+      await page.getByText("No block is verified yet.").waitFor();
+      await sound(page, "a snapshot that is refused");
+      await page.leave();
+
+      world.setMore({ checkpoint, snapshot: "chain/nothing" });
+      const without = await visit(world, "", { allow: [/404 \(Not Found\).*chain\/nothing/] });
+      await without.locator(".notice").filter({ hasText: "The snapshot cannot be had." }).waitFor();
+      await without.leave();
+      world.setMore({ checkpoint, snapshot: "chain/snapshot" });
+    });
+  },
+);
+
 describe("a chain whose main node is gone", () => {
   const missing = !hasPackage ? "the package in wasm/npm is not built" : !hasRecording && "there is no recording";
 

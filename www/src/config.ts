@@ -9,8 +9,10 @@ export interface Config {
   chain: object | string;
   /** Null: the checkpoint stands in its place. */
   genesis: object | string | null;
-  /** Light mode: the block that the chain is believed up to. */
+  /** The block that the chain is believed up to: in light mode, or with a snapshot. */
   checkpoint: Checkpoint | null;
+  /** Where the state after that block is. Null: light mode, if there is a checkpoint. */
+  snapshot: string | null;
   stream: string | null;
   /** Null: L1 is not asked. */
   l1: L1Options | null;
@@ -57,9 +59,9 @@ function attempt<T>(make: () => T, forgive: boolean): T | null {
 }
 
 /** Equal for configurations that say the same. */
-const key = ({ mainNodes, chain, genesis, checkpoint, stream, currency, l1 }: Config): string =>
-  // Those without L1 are remembered as they always were.
-  JSON.stringify([mainNodes, chain, genesis, checkpoint, stream, currency, ...(l1 ? [l1] : [])]);
+const key = ({ mainNodes, chain, genesis, checkpoint, snapshot, stream, currency, l1 }: Config): string =>
+  // Those with neither L1 nor a snapshot are remembered as they always were.
+  JSON.stringify([mainNodes, chain, genesis, checkpoint, stream, currency, ...(l1 || snapshot ? [l1] : []), ...(snapshot ? [snapshot] : [])]);
 
 /** What the person at this device said yes to. */
 function confirmed(): string[] {
@@ -86,13 +88,15 @@ const isEmpty = (value: unknown): boolean => value === null || JSON.stringify(va
 /** What an address bar says. */
 export function fromQuery(query: URLSearchParams): Config {
   const get = (name: string) => query.get(name)?.trim() || null;
-  const [chain, genesis, stream, light] = [get("chain"), get("genesis"), get("stream"), get("checkpoint")];
+  const [chain, genesis, stream] = [get("chain"), get("genesis"), get("stream")];
+  const [light, snapshot] = [get("checkpoint"), get("snapshot")];
   if (!chain || !(genesis || light)) throw new ConfigError("The address bar names no chain file or no genesis file.");
   return whole({
     mainNodes: query.getAll("mainNode").map(mainNode),
     chain: file(chain, "chain"),
     genesis: genesis && file(genesis, "genesis"),
     checkpoint: light ? checkpoint(light) : null,
+    snapshot: snapshot && file(snapshot, "snapshot"),
     stream: stream && file(stream, "stream"),
     l1: query.has("l1")
       ? { url: query.getAll("l1").map(l1Node), ...rollup(get("rollup") ?? ""), block: block(get("l1Block")) }
@@ -107,6 +111,7 @@ function fromFile(found: unknown): Config {
     chain,
     genesis,
     checkpoint: light,
+    snapshot,
     stream,
     l1,
     currency,
@@ -124,6 +129,7 @@ function fromFile(found: unknown): Config {
     chain: part(chain, "chain"),
     genesis: light && !genesis ? null : part(genesis, "genesis"),
     checkpoint: light ? trusted(light as Partial<Checkpoint>) : null,
+    snapshot: typeof snapshot === "string" ? file(snapshot, "snapshot") : null,
     stream: typeof stream === "string" ? file(stream, "stream") : null,
     l1: l1 ? onL1(l1 as Record<string, unknown>) : null,
     currency: typeof currency === "string" ? currency : "ETH",
@@ -132,7 +138,10 @@ function fromFile(found: unknown): Config {
 
 /** Light mode begins with the checkpoint alone, and lives on what a main node serves. */
 function whole(config: Config): Config {
-  if (!config.checkpoint) return config;
+  if (config.snapshot && !config.checkpoint)
+    throw new ConfigError("A snapshot is of a block that you trust: name it, as the checkpoint.");
+  if (config.snapshot && config.genesis) throw new ConfigError("With a snapshot, nothing before it is executed: name no genesis.");
+  if (!config.checkpoint || config.snapshot) return config;
   if (config.genesis || config.stream)
     throw new ConfigError("With a checkpoint, nothing before it is executed: name no genesis and no recording.");
   if (config.l1) throw new ConfigError("With a checkpoint, nothing is compared with L1: name no L1 node.");

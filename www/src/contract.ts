@@ -125,6 +125,7 @@ export interface Options {
   chain: object;
   genesis?: object;
   checkpoint?: Checkpoint;
+  snapshot?: string;
   stream?: string;
   l1?: L1Options;
 }

@@ -53,7 +53,7 @@ async function run(config: Config): Promise<void> {
       h("p", { class: "lead" }, `Reading the chain’s specification${config.genesis ? " and its genesis" : ""}.`),
     ),
   );
-  const { mainNodes, stream, checkpoint, l1 } = config;
+  const { mainNodes, stream, checkpoint, snapshot, l1 } = config;
   const [chain, genesis] = await Promise.all([
     load(config.chain, "chain"),
     config.genesis && load(config.genesis, "genesis"),
@@ -63,11 +63,12 @@ async function run(config: Config): Promise<void> {
     chain,
     ...(genesis ? { genesis } : {}),
     ...(checkpoint ? { checkpoint } : {}),
+    ...(snapshot ? { snapshot } : {}),
     ...(stream ? { stream } : {}),
     ...(l1 ? { l1 } : {}),
   });
   session = new Session(replica, config);
-  if (checkpoint)
+  if (checkpoint && !snapshot)
     say(byId("search-hint"), "Answered with proofs, checked on this device. The main node learns what you look at.");
   session.watch(refresh);
   // Ages grow, and what failed is tried again, also while nothing happens.

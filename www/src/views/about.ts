@@ -80,7 +80,7 @@ export function aboutView(found: Found | null): View {
       "section",
       { "aria-labelledby": "privacy" },
       h("h2", { id: "privacy" }, "Who learns what"),
-      h("p", {}, config?.checkpoint ? PRIVACY_LIGHT : PRIVACY),
+      h("p", {}, config?.checkpoint && !config.snapshot ? PRIVACY_LIGHT : PRIVACY),
     ),
     h(
       "section",
@@ -94,6 +94,7 @@ export function aboutView(found: Found | null): View {
             config.checkpoint
               ? ["Checkpoint", `block ${whole(config.checkpoint.number)}, ${config.checkpoint.hash}`]
               : null,
+            config.snapshot ? ["Snapshot", config.snapshot] : null,
             config.stream ? ["Recording", config.stream] : null,
             config.l1 ? ["L1 node", config.l1.url.join(", ")] : null,
             config.l1 ? ["Rollup on L1", `${config.l1.rollupManager}, number ${config.l1.rollupId}`] : null,

@@ -401,9 +401,9 @@ function steps(session: Session, reading: Reading, open: boolean): HTMLElement[]
   const l1 = step(level, "L1", standing, words);
   const given = step(
     "given",
-    light ? "Checkpoint" : "Genesis",
+    session.config.checkpoint ? "Checkpoint" : "Genesis",
     "Your choice",
-    light
+    session.config.checkpoint
       ? "The block that you chose to begin with, and the rules of the chain. Everything else follows from them."
       : `The accounts that chain ${session.status.chainId} begins with, and its rules. You chose to believe them; everything else follows.`,
   );

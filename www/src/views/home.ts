@@ -185,13 +185,16 @@ function explanation(session: Session): string {
   if (!verified)
     return status.mode === "light"
       ? "Asking the main node for the block that you chose to begin with."
-      : "Reading the genesis accounts and computing their state root.";
+      : session.config.snapshot
+        ? "Reading the state after the block that you chose to begin with, and computing its root."
+        : "Reading the genesis accounts and computing their state root.";
   if (status.mode === "light") {
     return "Each answer comes with a proof that leads to a state root, which follows from the checkpoint that you chose.";
   }
+  const since = session.config.checkpoint ? "the checkpoint that you chose" : "genesis";
   return phase === "syncing"
-    ? "This device executes every transaction since genesis again and compares each result with the main node’s claim."
-    : "This device executed every transaction since genesis again and found the same state root as the main node.";
+    ? `This device executes every transaction since ${since} again and compares each result with the main node’s claim.`
+    : `This device executed every transaction since ${since} again and found the same state root as the main node.`;
 }
 
 function difficulty(session: Session): HTMLElement | null {
@@ -205,7 +208,7 @@ function difficulty(session: Session): HTMLElement | null {
     const words = `${reason(status.trouble)} It is tried again by itself. ${since}`;
     return status.unsound
       ? notice("wrong", contradiction(session).long, words)
-      : notice("word", "The main node cannot be followed.", words);
+      : notice("word", wanting(session) ? "The snapshot cannot be had." : "The main node cannot be followed.", words);
   }
   if (status.l1?.trouble) {
     const { finalized } = status.l1;
@@ -229,8 +232,14 @@ function difficulty(session: Session): HTMLElement | null {
   }
 }
 
+/** The snapshot to begin with has not come yet. */
+const wanting = ({ config, status }: Session): boolean => config.snapshot !== null && !status.verified;
+
 /** What it means that answers of the main node cannot be true. */
-export function contradiction({ status }: Session): { short: string; long: string } {
+export function contradiction(session: Session): { short: string; long: string } {
+  const { status } = session;
+  if (wanting(session))
+    return { short: "Snapshot refused", long: "The snapshot is not the state after the checkpoint that you chose." };
   if (status.mode === "light" && !status.verified) {
     return {
       short: "Checkpoint contradicted",

@@ -82,6 +82,12 @@ export function setupView(problem: string | null): View {
     "Light mode: number, hash and state root of a block that you choose to believe. Answers come with proofs from the main node, which has to serve them, and learns what you look at.",
     "31,0x…,0x…",
   );
+  const snapshot = line(
+    "snapshot",
+    "Snapshot of the checkpoint",
+    "Not needed: the whole state after the checkpoint, over https. With it nothing has to be proved by the main node, and nobody learns what you look at. Whoever made it is not believed.",
+    "https://…/snapshot",
+  );
   const stream = line(
     "stream",
     "Recording",
@@ -107,6 +113,7 @@ export function setupView(problem: string | null): View {
     chain.element,
     genesis.element,
     light.element,
+    snapshot.element,
     stream.element,
     l1.element,
     place.element,
@@ -116,10 +123,10 @@ export function setupView(problem: string | null): View {
 
   form.addEventListener("submit", async (event: SubmitEvent) => {
     event.preventDefault();
-    for (const { input } of [mainNode, chain, genesis, light, stream, l1, place]) input.removeAttribute("aria-invalid");
+    for (const { input } of [mainNode, chain, genesis, light, snapshot, stream, l1, place]) input.removeAttribute("aria-invalid");
     try {
       const values: Record<string, string> = {};
-      for (const { input } of [mainNode, stream, l1]) {
+      for (const { input } of [mainNode, snapshot, stream, l1]) {
         const address = input.value.trim();
         if (address && !(URL.canParse(address) && /^https?:/.test(address))) {
           input.setAttribute("aria-invalid", "true");
