@@ -61,7 +61,7 @@ function attempt<T>(make: () => T, forgive: boolean): T | null {
 /** Equal for configurations that say the same. */
 const key = ({ mainNodes, chain, genesis, checkpoint, snapshot, stream, currency, l1 }: Config): string =>
   // Those with neither L1 nor a snapshot are remembered as they always were.
-  JSON.stringify([mainNodes, chain, genesis, checkpoint, stream, currency, ...(l1 || snapshot ? [l1] : []), ...(snapshot ? [snapshot] : [])]);
+  JSON.stringify([mainNodes, chain, genesis, checkpoint, stream, currency, ...(l1 || snapshot ? [l1, snapshot] : [])]);
 
 /** What the person at this device said yes to. */
 function confirmed(): string[] {
@@ -140,7 +140,8 @@ function fromFile(found: unknown): Config {
 function whole(config: Config): Config {
   if (config.snapshot && !config.checkpoint)
     throw new ConfigError("A snapshot is of a block that you trust: name it, as the checkpoint.");
-  if (config.snapshot && config.genesis) throw new ConfigError("With a snapshot, nothing before it is executed: name no genesis.");
+  if (config.snapshot && config.genesis)
+    throw new ConfigError("With a snapshot, nothing before it is executed: name no genesis.");
   if (!config.checkpoint || config.snapshot) return config;
   if (config.genesis || config.stream)
     throw new ConfigError("With a checkpoint, nothing before it is executed: name no genesis and no recording.");
