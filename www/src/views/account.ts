@@ -380,6 +380,7 @@ function steps(session: Session, reading: Reading, open: boolean): HTMLElement[]
   const { head, proof, batch } = reading;
   const { trust: level, mark: standing, words } = onWhichL1(reading);
   const light = session.status.mode === "light";
+  const behind = light || session.config.checkpoint !== null;
   const step = (trust: Trust, name: string, mark: string | null, ...content: (Node | string)[]) =>
     h(
       "li",
@@ -401,9 +402,9 @@ function steps(session: Session, reading: Reading, open: boolean): HTMLElement[]
   const l1 = step(level, "L1", standing, words);
   const given = step(
     "given",
-    session.config.checkpoint ? "Checkpoint" : "Genesis",
+    behind ? "Checkpoint" : "Genesis",
     "Your choice",
-    session.config.checkpoint
+    behind
       ? "The block that you chose to begin with, and the rules of the chain. Everything else follows from them."
       : `The accounts that chain ${session.status.chainId} begins with, and its rules. You chose to believe them; everything else follows.`,
   );
