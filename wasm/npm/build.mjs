@@ -1,7 +1,7 @@
 // Builds the package from what cargo built: `node build.mjs MODULE BINDGEN`, the wasm file and the generator of its script.
 
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { brotliCompressSync, constants } from 'node:zlib';
 import { build } from 'esbuild';
@@ -22,9 +22,15 @@ copyFileSync(here('build/engine.d.ts'), here('src/engine.d.ts'));
 run(process.execPath, here('node_modules/typescript/bin/tsc'), '-p', here('.'));
 for (const name of ['engine.js', 'engine.d.ts']) copyFileSync(here(`build/${name}`), here(`dist/${name}`));
 
+// Syntax is left as it is: what Node alone has is named so that other bundlers do not look for it.
+const small = { minifyWhitespace: true, minifyIdentifiers: true };
+const bundle = { bundle: true, format: 'esm', target: 'es2022', write: false, logLevel: 'error', ...small };
 // The single file: its parts are texts in it.
-const bundle = { bundle: true, format: 'esm', target: 'es2022', write: false, minify: true, logLevel: 'error', external: ['node:*'] };
 const worker = await build({ ...bundle, entryPoints: [here('dist/worker.js')] });
+// One file is there sooner than one whose imports have to be found out: for a page, and again for its worker.
+const index = await build({ ...bundle, minifyWhitespace: false, minifyIdentifiers: false, entryPoints: [here('dist/index.js')] });
+writeFileSync(here('dist/index.js'), index.outputFiles[0].contents);
+writeFileSync(here('dist/worker.js'), worker.outputFiles[0].contents);
 writeFileSync(
   here('dist/embedded.js'),
   `export const wasm = ${JSON.stringify(readFileSync(wasm).toString('base64'))};\n` +
@@ -32,7 +38,10 @@ writeFileSync(
 );
 const inline = await build({ ...bundle, entryPoints: [here('dist/inline.js')] });
 writeFileSync(here('dist/inline.js'), inline.outputFiles[0].contents);
-rmSync(here('dist/embedded.js'));
+// What they were made of.
+for (const name of readdirSync(here('dist'))) {
+  if (name.endsWith('.js') && !['index.js', 'inline.js', 'viem.js', 'worker.js'].includes(name)) rmSync(here(`dist/${name}`));
+}
 
 const bytes = readFileSync(wasm);
 const sent = brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_LGWIN]: 24, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length } }).length;
