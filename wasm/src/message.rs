@@ -141,6 +141,8 @@ pub(crate) struct Mismatch {
     batch: u64,
     block: u64,
     claim: String,
+    /// Whose claim it is.
+    by: &'static str,
     expected: String,
     computed: String,
 }
@@ -151,6 +153,7 @@ impl From<&checker::Mismatch> for Mismatch {
             batch: mismatch.batch,
             block: mismatch.block,
             claim: mismatch.claim.to_string(),
+            by: if mismatch.claim.is_made_by_l1() { "l1" } else { "mainNode" },
             expected: mismatch.expected.to_string(),
             computed: mismatch.computed.to_string(),
         }

@@ -10,12 +10,14 @@ export interface Head {
   totals: { transactions: number };
 }
 
-/** A claim that is not true: of the main node or, where it is "proved on L1", of the L1 node. */
+/** A claim that is not true. */
 export interface Mismatch {
   block: number;
   batch: number;
   /** What was claimed, in words: `state root`. */
   claim: string;
+  /** Whose claim it is. */
+  by: "mainNode" | "l1";
   /** The value that was given. */
   expected: string;
   /** The value that was computed here, or the rule that the claim breaks. */

@@ -85,20 +85,26 @@ export function facts(...rows: (readonly [string, Node | string] | null)[]): HTM
 }
 
 /** Whether it is L1 that says otherwise, and not the main node. */
-export const onL1 = ({ claim }: Pick<Mismatch, "claim">): boolean => claim.endsWith(" on L1");
+export const onL1 = ({ by }: Pick<Mismatch, "by">): boolean => by === "l1";
 
 /** Both sides of a disagreement, and exactly where they differ. */
 export function difference({
   claim,
+  by,
   expected,
   computed,
-}: Pick<Mismatch, "claim" | "expected" | "computed">): HTMLElement {
+}: Pick<Mismatch, "claim" | "by" | "expected" | "computed">): HTMLElement {
   const [said, found] = marked(expected, computed);
   const distance = numeric(expected) && numeric(computed) ? BigInt(expected) - BigInt(computed) : null;
   return h(
     "dl",
     { class: "difference" },
-    h("div", { class: "claimed" }, h("dt", {}, onL1({ claim }) ? `L1 says: ${claim}` : `The main node says: ${claim}`), h("dd", {}, said)),
+    h(
+      "div",
+      { class: "claimed" },
+      h("dt", {}, `${onL1({ by }) ? "L1" : "The main node"} says: ${claim}`),
+      h("dd", {}, said),
+    ),
     h(
       "div",
       { class: "computed" },

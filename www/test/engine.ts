@@ -26,7 +26,7 @@ interface Native {
   height: number;
   main_node_height: number | null;
   connected: boolean;
-  mismatch: Mismatch | null;
+  mismatch: Omit<Mismatch, "by"> | null;
   upstreams: { last_trouble?: string }[];
 }
 
@@ -217,10 +217,11 @@ export async function checkEvidence(file: Uint8Array): Promise<Judgement> {
   return (await answer.json()) as Judgement;
 }
 
-const plain = ({ block, batch, claim, expected, computed }: Mismatch): Mismatch => ({
+const plain = ({ block, batch, claim, expected, computed }: Omit<Mismatch, "by">): Mismatch => ({
   block,
   batch,
   claim,
   expected,
   computed,
+  by: "mainNode",
 });

@@ -81,6 +81,11 @@ pub enum Claim {
 }
 
 impl Claim {
+    /// L1 makes it, and not the main node.
+    pub const fn is_made_by_l1(self) -> bool {
+        matches!(self, Self::ConsolidatedStateRoot | Self::ConsolidatedExitRoot)
+    }
+
     /// The claim's name, as it stands in messages and JSON.
     pub const fn name(self) -> &'static str {
         match self {

@@ -22,8 +22,8 @@ Exit codes:
 Example:
   zk-replica db snapshot --db ./db --block 4000 --out snapshot-4000";
 
-/// Bytes of a state at most, as the npm package reads them.
-const LIMIT: usize = 512 << 20;
+/// Bytes of a state at most, as many as the npm package reads: it takes some ten times as much memory to begin with it.
+const LIMIT: usize = 64 << 20;
 
 /// Write the state after a block into a file, from which the npm package begins in full mode.
 #[derive(Args, Debug)]

@@ -37,7 +37,9 @@ pub(crate) struct L1 {
     genesis_time: u64,
     tree: AppendTree,
     leaves: Vec<Leaf>,
-    /// The last that is proved, and those before it: each stands at its number.
+    /// The end of batch 0, which L1 has from the beginning.
+    genesis: BatchEnd,
+    /// Those that are proved behind it, one after the other.
     proved: Vec<BatchEnd>,
 }
 
@@ -45,8 +47,8 @@ impl L1 {
     /// With the leaf of index 0, which the chain's first batch brings in, and none that a block can refer to; and with the
     /// end of batch 0, which L1 has from the beginning.
     pub(crate) fn new(seed: u64, genesis_time: u64, genesis: BatchEnd) -> Self {
-        let proved = Vec::from([genesis]);
-        let mut l1 = Self { seed, genesis_time, tree: AppendTree::new(), leaves: Vec::new(), proved };
+        let (tree, leaves, proved) = (AppendTree::new(), Vec::new(), Vec::new());
+        let mut l1 = Self { seed, genesis_time, tree, leaves, genesis, proved };
         l1.grow();
         l1
     }
@@ -74,12 +76,15 @@ impl L1 {
 
     /// The end of the last batch that is proved.
     pub(crate) fn proved(&self) -> &BatchEnd {
-        self.proved.last().expect("genesis is there from the beginning")
+        self.proved.last().unwrap_or(&self.genesis)
     }
 
     /// The end of a batch that is proved.
     pub(crate) fn proof_of(&self, batch: u64) -> Option<&BatchEnd> {
-        self.proved.get(usize::try_from(batch).ok()?)
+        match batch.checked_sub(1) {
+            None => Some(&self.genesis),
+            Some(behind) => self.proved.get(usize::try_from(behind).ok()?),
+        }
     }
 
     fn grow(&mut self) {

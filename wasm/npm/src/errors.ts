@@ -19,8 +19,8 @@ export class MismatchError extends Error {
   readonly mismatch: Mismatch;
 
   constructor(mismatch: Mismatch) {
-    const { block, batch, claim, expected, computed } = mismatch;
-    const wrong = claim.endsWith(' on L1') ? 'L1 has another state' : 'the main node is wrong';
+    const { block, batch, claim, by, expected, computed } = mismatch;
+    const wrong = by === 'l1' ? 'L1 has another state' : 'the main node is wrong';
     super(`${wrong}: block ${block} (batch ${batch}): ${claim}: expected ${expected}, computed ${computed}`);
     this.mismatch = mismatch;
   }

@@ -16,8 +16,8 @@ const HEIGHT = 5000;
 const RETRY: [number, number] = [200, 5000];
 /** Milliseconds between two `status` events. */
 const TELL = 100;
-/** Bytes of a snapshot at most. */
-const SNAPSHOT = 1 << 29;
+/** Bytes of a snapshot at most: it takes some ten times as much memory to begin with one. */
+const SNAPSHOT = 64 << 20;
 /** Milliseconds over which the rate is taken. */
 const RATE = 5000;
 /** Times that the engine is started again in a minute before the host gives up. */

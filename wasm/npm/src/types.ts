@@ -108,12 +108,14 @@ export interface VerifiedBlock {
   computed: BlockValues;
 }
 
-/** The first claim that is not true: of the main node or, where the claim is "proved on L1", of the L1 node. */
+/** The first claim that is not true. */
 export interface Mismatch {
   batch: number;
   block: number;
   /** What was claimed, in words. */
   claim: string;
+  /** Whose claim it is. */
+  by: 'mainNode' | 'l1';
   /** What was said. */
   expected: string;
   /** What came out here. */

@@ -339,7 +339,7 @@ function comparison(claim: string, expected: string, computed: string): HTMLElem
     notice(
       "wrong",
       `The main node says another ${claim}. That is not true of the verified state.`,
-      difference({ claim, expected, computed }),
+      difference({ by: "mainNode", claim, expected, computed }),
     ),
   ];
 }

@@ -265,7 +265,7 @@ function row(name: string, claimed: string | null, computed: string): HTMLElemen
     h(
       "td",
       { "data-name": "Computed here", colspan: "2" },
-      difference({ claim: name.toLowerCase(), expected: claimed, computed }),
+      difference({ by: "mainNode", claim: name.toLowerCase(), expected: claimed, computed }),
     ),
   );
 }

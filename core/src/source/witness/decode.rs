@@ -160,6 +160,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Witness, WitnessError> {
         paths: Paths::new(),
         records: Records::default(),
         keys: Vec::new(),
+        whole: true,
     };
     match decoder.reader.byte("the version")? {
         VERSION => {}
@@ -170,7 +171,10 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Witness, WitnessError> {
         _ => decoder.subtree(Position::ROOT)?.digest(),
     };
     match decoder.reader.rest() {
-        [] => Ok(Witness { root: root.into(), store: decoder.records.into_store(), keys: decoder.keys }),
+        [] => {
+            let Decoder { records, keys, whole, .. } = decoder;
+            Ok(Witness { root: root.into(), store: records.into_store(), keys, whole })
+        }
         _ => Err(WitnessError::Trailing { at: decoder.reader.at }),
     }
 }
@@ -201,6 +205,8 @@ struct Decoder<'b> {
     paths: Paths,
     records: Records,
     keys: Vec<StateKey>,
+    /// Nothing was left out so far.
+    whole: bool,
 }
 
 impl<'b> Decoder<'b> {
@@ -241,6 +247,7 @@ impl<'b> Decoder<'b> {
     }
 
     fn pruned(&mut self, at: usize) -> Result<Subtree, WitnessError> {
+        self.whole = false;
         let digest = B256::from_slice(self.reader.take(32, "a digest")?);
         match Digest::try_from(digest) {
             Ok(Digest::ZERO) => Err(WitnessError::EmptySubtree { at }),
@@ -264,8 +271,10 @@ impl<'b> Decoder<'b> {
         if place.join(&remaining) != Some(path) {
             return Err(WitnessError::Misplaced { at, key });
         }
-        if let Some(code) = code {
-            self.keep_code(&code, key, value)?;
+        match code {
+            Some(code) => self.keep_code(&code, key, value)?,
+            None if matches!(key, StateKey::CodeHash(_)) => self.whole = false,
+            None => {}
         }
         let value_hash = hash_value(value);
         self.records.value(value_hash, value);

@@ -76,7 +76,7 @@ pub(super) fn gather<L: AsRef<[u64]>>(
         }
         records.code(found, code);
     }
-    Ok(Witness { root, store: records.into_store(), keys: Vec::new() })
+    Ok(Witness { root, store: records.into_store(), keys: Vec::new(), whole: false })
 }
 
 /// Adds an entry to the records, if it is what it claims to be.

@@ -42,6 +42,7 @@ pub struct Witness {
     root: B256,
     store: Memory,
     keys: Vec<StateKey>,
+    whole: bool,
 }
 
 impl Witness {
@@ -92,6 +93,11 @@ impl Witness {
     /// The nodes, values and codes that are at hand. Updates may be written to it.
     pub fn store(&self) -> &Memory {
         &self.store
+    }
+
+    /// It is all of the state under its root, with every code. Of one that was made of entries that is not known.
+    pub fn is_whole(&self) -> bool {
+        self.whole
     }
 
     /// All that is at hand, each by its own hash.
