@@ -88,7 +88,7 @@ describe("what is proved on L1", () => {
       l1.prove({ ...end, ...lie });
       await until("it is told", () => replica.status.halted !== null);
       const computed = what === "state root" ? end.stateRoot : end.localExitRoot;
-      const mismatch = { batch: 3, block: last(3), claim, expected: ONES, computed };
+      const mismatch = { batch: 3, block: last(3), claim, by: "l1", expected: ONES, computed };
       assert.deepEqual(replica.status.halted, mismatch);
       assert.equal(replica.status.evidence, false);
       await assert.rejects(replica.waitSynced(), (error) => {

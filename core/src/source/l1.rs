@@ -162,8 +162,8 @@ impl L1Query {
     /// The JSON-RPC request that is to be sent now; `None` when all is known.
     pub fn request(&self) -> Option<String> {
         let Some(L1Block { hash, .. }) = self.known.block else {
-            // A tag is letters: its form as a literal is JSON.
-            return Some(call("eth_getBlockByNumber", &format!("{:?},false", self.tag)));
+            let tag = serde_json::Value::from(self.tag.as_str());
+            return Some(call("eth_getBlockByNumber", &format!("{tag},false")));
         };
         let (_, slot) = self.slot()?;
         let (manager, slot) = (self.storage.manager, B256::from(slot));
