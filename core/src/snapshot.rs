@@ -14,11 +14,10 @@
 use crate::{
     chain::ChainSpec,
     executor::BLOCK_INFO_ROOT_SLOT,
-    light::Checkpoint,
     source::witness::{EncodeError, Extent, Witness, WitnessError, encode_within},
     store::{Commit, Key, Store, StoreError},
     tree::{Paths, Smt, StateKey},
-    types::BlockRecord,
+    types::{BlockRecord, Checkpoint},
 };
 use alloc::{
     boxed::Box,

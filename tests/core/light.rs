@@ -11,8 +11,9 @@ use std::{
 use zk_replica_core::{
     checker::Claim,
     evidence::Judgement,
-    light::{Checkpoint, Config, Event, Light, Next, Trouble},
+    light::{Config, Event, Light, Next, Trouble},
     rpc::{self, Asking, Reply, Rpc, Status},
+    types::Checkpoint,
 };
 use zk_replica_tests::{Archive, Recording, say, vectors};
 

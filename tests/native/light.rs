@@ -10,8 +10,9 @@ use std::{
 use zk_replica_core::{
     chain::ChainSpec,
     evidence::Judgement,
-    light::{Checkpoint, Config, Event, Light, Next, Trouble},
+    light::{Config, Event, Light, Next, Trouble},
     rpc::{Asking, Reply},
+    types::Checkpoint,
 };
 use zk_replica_tests::PATIENCE;
 

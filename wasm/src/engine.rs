@@ -11,17 +11,15 @@ use crate::{
 };
 use alloc::{
     boxed::Box,
-    collections::BTreeMap,
     format,
     string::{String, ToString},
     vec::Vec,
 };
-use alloy_primitives::{Address, B256, Keccak256, keccak256};
+use alloy_primitives::{Address, B256, Keccak256, keccak256, map::HashMap};
 use zk_replica_core::{
     chain::{ChainSpec, ChainSpecError, Genesis, GenesisError},
     checker::{Mismatch, Verdict},
     evidence::{Evidence, EvidenceError},
-    light::{Checkpoint, NoCheckpoint},
     replica::{Halt, Input, Replica, Step},
     rpc, snapshot,
     source::{
@@ -30,7 +28,7 @@ use zk_replica_core::{
         main_node::{AnswerError, Request},
     },
     store::{Store as _, StoreError},
-    types::Head,
+    types::{Checkpoint, Head, NoCheckpoint},
 };
 
 /// Bytes that are gathered before they are written.
@@ -68,7 +66,7 @@ pub(crate) struct Core {
     web3: Web3,
     source: Source,
     /// What the main node was asked, and has not answered yet.
-    asked: BTreeMap<u64, Request>,
+    asked: HashMap<u64, Request>,
     events: Vec<Event>,
     highest: Option<u64>,
     halted: Option<message::Mismatch>,
@@ -137,7 +135,7 @@ impl Core {
             replica,
             store,
             source: Source::None,
-            asked: BTreeMap::new(),
+            asked: HashMap::default(),
             events: Vec::new(),
             highest: None,
             halted: None,

@@ -5,13 +5,23 @@
 
 extern crate alloc;
 
+#[cfg(feature = "full")]
+mod disk;
+#[cfg(feature = "full")]
 mod engine;
+#[cfg(feature = "light")]
+mod evidence;
+#[cfg(feature = "full")]
 mod follow;
+#[cfg(feature = "full")]
 mod l1;
+#[cfg(feature = "light")]
 mod light;
 mod machine;
 mod message;
+#[cfg(feature = "full")]
 mod store;
+#[cfg(feature = "full")]
 mod stream;
 mod web3;
 
@@ -21,10 +31,13 @@ use alloc::{
     vec::Vec,
 };
 use alloy_primitives::B256;
+#[cfg(feature = "full")]
+use disk::Disk;
+#[cfg(feature = "full")]
 use engine::Core;
+#[cfg(feature = "light")]
 use light::LightCore;
 use machine::Machine;
-use store::{File, FileError};
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
@@ -32,41 +45,9 @@ extern "C" {
     #[wasm_bindgen(js_namespace = performance)]
     fn now() -> f64;
 
-    /// What the script gives as a disk. Each method may throw; a `QuotaExceededError` is told from the rest.
-    #[wasm_bindgen(typescript_type = "Disk")]
-    pub type Disk;
-    #[wasm_bindgen(method, catch, js_name = size)]
-    fn js_size(this: &Disk) -> Result<f64, JsValue>;
-    #[wasm_bindgen(method, catch, js_name = read)]
-    fn js_read(this: &Disk, at: f64, into: &mut [u8]) -> Result<f64, JsValue>;
-    #[wasm_bindgen(method, catch, js_name = write)]
-    fn js_write(this: &Disk, at: f64, bytes: &[u8]) -> Result<f64, JsValue>;
-    #[wasm_bindgen(method, catch, js_name = flush)]
-    fn js_flush(this: &Disk) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, catch, js_name = truncate)]
-    fn js_truncate(this: &Disk, size: f64) -> Result<(), JsValue>;
-
-    /// What scripts throw.
-    type Thrown;
-    #[wasm_bindgen(method, getter, structural)]
-    fn name(this: &Thrown) -> Option<String>;
-    #[wasm_bindgen(method, getter, structural)]
-    fn message(this: &Thrown) -> Option<String>;
-
     #[wasm_bindgen(js_namespace = console)]
     fn error(text: &str);
 }
-
-#[wasm_bindgen(typescript_custom_section)]
-const DISK: &str = r#"
-export interface Disk {
-  size(): number;
-  read(at: number, into: Uint8Array): number;
-  write(at: number, bytes: Uint8Array): number;
-  flush(): void;
-  truncate(size: number): void;
-}
-"#;
 
 /// A replica that a script drives.
 #[wasm_bindgen]
@@ -78,16 +59,18 @@ pub struct Engine {
 #[wasm_bindgen]
 impl Engine {
     /// Continues the chain that `disk` has, or begins one. `secret` is 32 random bytes.
+    #[cfg(feature = "full")]
     #[wasm_bindgen(constructor)]
     pub fn new(chain: &str, genesis: &str, secret: &[u8], disk: Option<Disk>) -> Result<Engine, JsError> {
         hear_panics();
-        let file = disk.map(|disk| Box::new(disk) as Box<dyn File>);
+        let file = disk.map(|disk| Box::new(disk) as _);
         let secret = B256::try_from(secret)?;
         let core = Core::open(chain.as_bytes(), genesis.as_bytes(), secret, file)?;
         Ok(Self { core: Box::new(core) })
     }
 
     /// Begins behind a checkpoint, `NUMBER:HASH:STATE_ROOT`, and holds no state. `secret` is 32 random bytes.
+    #[cfg(feature = "light")]
     pub fn light(chain: &str, checkpoint: &str, secret: &[u8]) -> Result<Engine, JsError> {
         hear_panics();
         let core = LightCore::open(chain.as_bytes(), checkpoint, B256::try_from(secret)?)?;
@@ -96,6 +79,7 @@ impl Engine {
 
     /// Continues the chain that `disk` has, or begins one behind a checkpoint, `NUMBER:HASH:STATE_ROOT`, as soon as `restore`
     /// has brought the state. `secret` is 32 random bytes.
+    #[cfg(feature = "full")]
     pub fn behind(
         chain: &str,
         checkpoint: &str,
@@ -103,7 +87,7 @@ impl Engine {
         disk: Option<Disk>,
     ) -> Result<Engine, JsError> {
         hear_panics();
-        let file = disk.map(|disk| Box::new(disk) as Box<dyn File>);
+        let file = disk.map(|disk| Box::new(disk) as _);
         let core = Core::open_behind(chain.as_bytes(), checkpoint, B256::try_from(secret)?, file)?;
         Ok(Self { core: Box::new(core) })
     }
@@ -265,9 +249,10 @@ impl Engine {
 }
 
 /// Repeats the check of an evidence file: a judgement, as JSON.
+#[cfg(feature = "light")]
 #[wasm_bindgen(js_name = checkEvidence)]
 pub fn check_evidence(file: &[u8]) -> String {
-    json(&message::judge(file))
+    json(&evidence::judge(file))
 }
 
 fn hear_panics() {
@@ -281,44 +266,4 @@ fn whole(number: f64) -> u64 {
 
 fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
-}
-
-impl File for Disk {
-    fn size(&self) -> Result<u64, FileError> {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a file's size")]
-        self.js_size().map(|size| size as u64).map_err(thrown)
-    }
-
-    fn read(&self, at: u64, into: &mut [u8]) -> Result<(), FileError> {
-        let expected = into.len() as f64;
-        match self.js_read(at as f64, into).map_err(thrown)? {
-            count if count == expected => Ok(()),
-            _ => Err(FileError::Other("the file ends before its end".to_string())),
-        }
-    }
-
-    fn write(&self, at: u64, bytes: &[u8]) -> Result<(), FileError> {
-        match self.js_write(at as f64, bytes).map_err(thrown)? {
-            count if count == bytes.len() as f64 => Ok(()),
-            // What browsers do instead of an exception.
-            _ => Err(FileError::Quota("not everything was written".to_string())),
-        }
-    }
-
-    fn flush(&self) -> Result<(), FileError> {
-        self.js_flush().map_err(thrown)
-    }
-
-    fn truncate(&self, size: u64) -> Result<(), FileError> {
-        self.js_truncate(size as f64).map_err(thrown)
-    }
-}
-
-fn thrown(error: JsValue) -> FileError {
-    let error: Thrown = error.unchecked_into();
-    let message = error.message().unwrap_or_default();
-    match error.name().as_deref() {
-        Some("QuotaExceededError") => FileError::Quota(message),
-        _ => FileError::Other(message),
-    }
 }

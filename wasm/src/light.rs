@@ -6,18 +6,18 @@ use crate::{
     web3::Web3,
 };
 use alloc::{
-    collections::BTreeSet,
     format,
     string::{String, ToString},
     vec::Vec,
 };
-use alloy_primitives::B256;
+use alloy_primitives::{B256, map::HashSet};
 use serde::de::IgnoredAny;
 use zk_replica_core::{
     chain::{ChainSpec, ChainSpecError},
     evidence::{Evidence, EvidenceError},
-    light::{Checkpoint, Config, Event, Light, NoCheckpoint, Trouble},
+    light::{Config, Event, Light, Trouble},
     rpc,
+    types::{Checkpoint, NoCheckpoint},
 };
 
 /// Bytes of an answer, as many as the script reads.
@@ -37,7 +37,7 @@ pub(crate) struct LightCore {
     light: Light,
     web3: Web3,
     /// What the main node was asked in this conversation, and has not answered yet.
-    asked: BTreeSet<u64>,
+    asked: HashSet<u64>,
     /// There is no conversation.
     down: bool,
     /// Why the last answer did not come.
@@ -58,7 +58,7 @@ impl LightCore {
             light: Light::new(spec.clone(), checkpoint, config),
             web3: Web3::new(spec.clone(), secret),
             spec,
-            asked: BTreeSet::new(),
+            asked: HashSet::default(),
             down: true,
             silence: None,
             events: Vec::new(),

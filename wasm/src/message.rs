@@ -1,5 +1,7 @@
 //! What the script is told, as JSON.
 
+#![cfg_attr(not(feature = "full"), allow(dead_code, reason = "light mode has less to tell"))]
+
 use alloc::{
     string::{String, ToString},
     vec::Vec,
@@ -8,7 +10,6 @@ use alloy_primitives::B256;
 use serde::Serialize;
 use zk_replica_core::{
     checker::{self, VerifiedBlock},
-    evidence,
     source::l1::L1View,
     types::{self, BlockClaims, Frontier},
 };
@@ -219,90 +220,9 @@ pub(crate) enum Reply {
         requests: Vec<String>,
     },
     /// Whoever has the state is asked, and [`crate::Engine::proved`] told.
+    #[cfg(feature = "light")]
     Fetch {
         id: u32,
         body: String,
     },
-}
-
-/// What the check of evidence comes to.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Judgement {
-    pub(crate) verdict: &'static str,
-    pub(crate) mismatch: Option<Mismatch>,
-    pub(crate) reason: Option<String>,
-    pub(crate) chain_id: Option<u64>,
-    pub(crate) anchors: Vec<Anchor>,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub(crate) enum Anchor {
-    Parent {
-        number: u64,
-        hash: B256,
-        state_root: B256,
-        timestamp: u64,
-        batch: u64,
-        fork_id: u64,
-        batch_closed: bool,
-    },
-    Repeated {
-        batch: u64,
-        state_root: B256,
-    },
-    Known {
-        number: u64,
-        hash: B256,
-        batch: u64,
-        fork_id: u64,
-        block_info_root: B256,
-    },
-    Genesis {
-        accounts: usize,
-    },
-}
-
-impl From<evidence::Anchor> for Anchor {
-    fn from(anchor: evidence::Anchor) -> Self {
-        match anchor {
-            evidence::Anchor::Parent {
-                number,
-                hash,
-                state_root,
-                timestamp,
-                batch,
-                fork_id,
-                batch_closed,
-            } => Self::Parent { number, hash, state_root, timestamp, batch, fork_id, batch_closed },
-            evidence::Anchor::Repeated { batch, state_root } => Self::Repeated { batch, state_root },
-            evidence::Anchor::Known { number, hash, batch, fork_id, block_info_root } => {
-                Self::Known { number, hash, batch, fork_id, block_info_root }
-            }
-            evidence::Anchor::Genesis { accounts } => Self::Genesis { accounts },
-        }
-    }
-}
-
-/// Repeats the check of an evidence file.
-pub(crate) fn judge(file: &[u8]) -> Judgement {
-    let refused = |reason: String| Judgement {
-        verdict: "refused",
-        mismatch: None,
-        reason: Some(reason),
-        chain_id: None,
-        anchors: Vec::new(),
-    };
-    let evidence = match evidence::Evidence::decode(file) {
-        Ok(evidence) => evidence,
-        Err(refusal) => return refused(refusal.to_string()),
-    };
-    let (verdict, mismatch) = match evidence.check() {
-        Ok(evidence::Judgement::MainNodeIsWrong(mismatch)) => ("wrong", Some(Mismatch::from(&mismatch))),
-        Ok(evidence::Judgement::NoMismatch) => ("true", None),
-        Err(refusal) => return refused(refusal.to_string()),
-    };
-    let anchors = evidence.anchors().into_iter().map(Anchor::from).collect();
-    Judgement { verdict, mismatch, reason: None, chain_id: Some(evidence.chain_id()), anchors }
 }

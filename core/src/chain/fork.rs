@@ -1,3 +1,4 @@
+use crate::sorted;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -95,8 +96,7 @@ impl ForkSchedule {
     ///
     /// [`DisorderedForks`] when a later fork does not begin at a later batch.
     pub fn new(intervals: impl IntoIterator<Item = (u64, ForkId)>) -> Result<Self, DisorderedForks> {
-        let mut intervals: Vec<_> = intervals.into_iter().collect();
-        intervals.sort_unstable();
+        let intervals = sorted(intervals.into_iter().collect());
         match intervals.windows(2).find(|pair| pair[0].0 == pair[1].0 || pair[0].1 >= pair[1].1) {
             Some(pair) => Err(DisorderedForks { earlier: pair[0].1, later: pair[1].1 }),
             None => Ok(Self { intervals }),

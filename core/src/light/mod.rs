@@ -17,10 +17,7 @@
 //! What the checkpoint does not say, the number of its batch and that batch's fork, is the main node's word; as in a full
 //! replica, a fork named in the chain specification is held against it.
 
-mod checkpoint;
 mod follow;
-
-pub use checkpoint::{Checkpoint, NoCheckpoint};
 
 use crate::{
     chain::ChainSpec,
@@ -34,7 +31,7 @@ use crate::{
         main_node::{AnswerError, Client, ClientError, Request, StateRequest},
     },
     store::{Cache, CacheLimits, StoreError},
-    types::Head,
+    types::{Checkpoint, Head},
 };
 use alloc::{
     boxed::Box,

@@ -10,7 +10,12 @@ use crate::{
     executor::{AccessListResult, AccountOverride, Call, CallContext, CallError, CallOutcome, State},
     store::StoreError,
 };
-use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    format,
+    string::String,
+    vec::Vec,
+};
 use alloy_primitives::{Address, B256, Bytes, TxKind, U64, U256};
 use serde::Serialize;
 
@@ -93,7 +98,7 @@ impl View<'_> {
             })?;
         let error = match result.outcome {
             CallOutcome::Success(_) => None,
-            outcome => Some(failure(outcome).message),
+            outcome => Some(failure(outcome).message.clone()),
         };
         let items =
             access_list.into_iter().map(|(address, storage_keys)| AccessItem { address, storage_keys });
@@ -296,14 +301,15 @@ fn accounts(value: &Json<'_>) -> Result<Vec<(Address, AccountOverride)>, String>
     let Json::Object(members) = value else {
         return Err("an object was expected".into());
     };
-    let mut accounts = BTreeMap::new();
+    let (mut accounts, mut known) = (Vec::new(), BTreeSet::new());
     for (name, value) in members {
         let address = params::address(&Json::String(name.clone()))?;
-        if accounts.insert(address, account(value)?).is_some() {
+        if !known.insert(address) {
             return Err(format!("account {address} stands twice"));
         }
+        accounts.push((address, account(value)?));
     }
-    Ok(accounts.into_iter().collect())
+    Ok(accounts)
 }
 
 fn account(value: &Json<'_>) -> Result<AccountOverride, String> {

@@ -1,18 +1,39 @@
 use super::json;
 use crate::store::{Key, StoreError};
-use alloc::{format, string::String, vec::Vec};
+use alloc::{boxed::Box, format, string::String, vec::Vec};
 use alloy_primitives::{Bytes, hex};
-use core::fmt::{self, Write as _};
+use core::{
+    fmt::{self, Write as _},
+    ops::Deref,
+};
+
+/// Why a request has no result. It is one pointer: each `?` on the way of an answer moves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error(Box<ErrorObject>);
 
 /// A JSON-RPC error object. Clients search the texts, so they are those of the servers in use (`spec/rpc.md` §8).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error {
+pub struct ErrorObject {
     /// What kind of error.
     pub code: i64,
     /// For people, and for clients that look for words in it.
     pub message: String,
     /// More about it, as JSON.
     pub data: Option<String>,
+}
+
+impl From<ErrorObject> for Error {
+    fn from(object: ErrorObject) -> Self {
+        Self(Box::new(object))
+    }
+}
+
+impl Deref for Error {
+    type Target = ErrorObject;
+
+    fn deref(&self) -> &ErrorObject {
+        &self.0
+    }
 }
 
 impl Error {
@@ -27,12 +48,13 @@ impl Error {
     pub(super) const TRUST: i64 = -39002;
     pub(super) const PRUNED: i64 = 4444;
     /// "Resource unavailable" (EIP-1474).
+    #[cfg(feature = "light")]
     pub(super) const UNAVAILABLE: i64 = -32002;
     pub(super) const LIMIT: i64 = -32005;
     pub(super) const REVERTED: i64 = 3;
 
     pub(super) fn new(code: i64, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), data: None }
+        ErrorObject { code, message: message.into(), data: None }.into()
     }
 
     pub(super) fn server(message: impl Into<String>) -> Self {
@@ -57,6 +79,7 @@ impl Error {
     }
 
     /// The state is not here, and nobody gives it.
+    #[cfg(feature = "light")]
     pub(super) fn unavailable(number: u64, reason: &str) -> Self {
         Self::new(Self::UNAVAILABLE, format!("state of block {number} is unavailable: {reason}"))
     }
@@ -76,7 +99,7 @@ impl Error {
             None => "execution reverted".into(),
         };
         let data = format!("\"{}\"", hex::encode_prefixed(output));
-        Self { code: Self::REVERTED, message, data: Some(data) }
+        ErrorObject { code: Self::REVERTED, message, data: Some(data) }.into()
     }
 
     /// As the member `error` of an answer holds it.
@@ -155,7 +178,7 @@ mod tests {
     use super::*;
 
     fn reason(hex: &str) -> String {
-        Error::reverted(&hex::decode(hex).unwrap().into()).message
+        Error::reverted(&hex::decode(hex).unwrap().into()).message.clone()
     }
 
     fn word(number: u8) -> String {

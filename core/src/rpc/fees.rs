@@ -6,6 +6,7 @@ use super::{
     params::Params,
     view::{Found, View},
 };
+use crate::sorted;
 use alloc::{
     format,
     string::{String, ToString},
@@ -89,7 +90,7 @@ fn rewards(found: &Found, percentiles: &[f64]) -> Result<Vec<U128>, Error> {
         let (fields, _) = decoded.map_err(|_| Error::internal())?;
         prices.push((fields.gas_price, receipt.gas_used));
     }
-    prices.sort_unstable();
+    let prices = sorted(prices);
     let total = found.record.header.gas_used;
     Ok(percentiles.iter().map(|percentile| U128::from(price_at(&prices, total, *percentile))).collect())
 }

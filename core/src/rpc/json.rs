@@ -1,5 +1,6 @@
 //! JSON as requests hold it: strict, bounded in depth, and with the text of what has to be repeated verbatim.
 
+use crate::sorted;
 use alloc::{borrow::Cow, string::String, vec::Vec};
 use core::fmt::Write as _;
 
@@ -254,8 +255,7 @@ impl<'a> Parser<'a> {
 }
 
 fn has_duplicates(members: &[(Text<'_>, Json<'_>)]) -> bool {
-    let mut names: Vec<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
-    names.sort_unstable();
+    let names = sorted(members.iter().map(|(name, _)| name.as_str()).collect());
     names.windows(2).any(|pair| pair[0] == pair[1])
 }
 

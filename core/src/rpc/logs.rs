@@ -8,7 +8,10 @@ use super::{
     room::Room,
     view::{Found, View},
 };
-use crate::store::log_index::{self, Fingerprint};
+use crate::{
+    sorted,
+    store::log_index::{self, Fingerprint},
+};
 use alloc::{boxed::Box, format, string::String, vec::Vec};
 use alloy_primitives::{Address, B256, Bloom, BloomInput};
 use serde_json::value::RawValue;
@@ -268,10 +271,8 @@ impl Filter {
         Ok(filter)
     }
 
-    fn new(mut addresses: Vec<Address>, mut topics: Vec<Vec<B256>>) -> Self {
-        addresses.sort_unstable();
-        topics.iter_mut().for_each(|topics| topics.sort_unstable());
-        Self { addresses, topics }
+    fn new(addresses: Vec<Address>, topics: Vec<Vec<B256>>) -> Self {
+        Self { addresses: sorted(addresses), topics: topics.into_iter().map(sorted).collect() }
     }
 
     fn search(&self) -> Search {

@@ -41,6 +41,7 @@ mod objects;
 mod params;
 mod proof;
 mod provenance;
+#[cfg(feature = "light")]
 mod question;
 mod records;
 mod reply;
@@ -56,8 +57,9 @@ mod wants;
 mod witness;
 mod zkevm;
 
-pub use error::Error;
+pub use error::{Error, ErrorObject};
 pub use live::{Caller, Lagged, Live, LiveLimits, Resend, Shared, Subscriptions};
+#[cfg(feature = "light")]
 pub use question::{Asking, Question};
 pub use reply::{Forward, Reply};
 

@@ -17,7 +17,22 @@ use alloy_primitives::{
     Address, B64, B256, Bloom, Bytes, Log, Signature, TxKind, U64, U128, U256, keccak256, logs_bloom,
 };
 use alloy_rlp::Encodable;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+
+/// An object whose members have whatever names they have.
+pub(super) struct Members<K, V>(pub(super) Vec<(K, V)>);
+
+impl<K, V> Default for Members<K, V> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<K: Serialize, V: Serialize> Serialize for Members<K, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
 
 /// A header.
 #[derive(Serialize)]

@@ -5,7 +5,7 @@
 //! not backed so far is not given: the error [`Error::TRUST`] stands in its place, and nothing was asked of the main node.
 
 use super::{
-    Error, Frontier,
+    Error, ErrorObject, Frontier,
     envelope::Request,
     json::Json,
     params::{self, Params},
@@ -159,11 +159,12 @@ impl Error {
         let trust = provenance.trust.map_or("", Trust::name);
         let behind =
             provenance.block.map_or(String::new(), |block| format!(" (block {})", block.to::<u64>()));
-        Self {
+        ErrorObject {
             code: Self::TRUST,
             message: format!("the answer is {trust}{behind}, not {}", minimum.name()),
             data: provenance.write().ok(),
         }
+        .into()
     }
 }
 

@@ -1,5 +1,5 @@
 use super::{
-    Caller, Error,
+    Caller, Error, ErrorObject,
     envelope::{self, Request},
     json::{self, Json},
     objects, params,
@@ -289,7 +289,7 @@ fn passed_on(error: &Json<'_>) -> Option<Error> {
         return None;
     };
     let data = error.get("data").map(written);
-    Some(Error { code: code.parse().ok()?, message: message.into(), data })
+    Some(ErrorObject { code: code.parse().ok()?, message: message.into(), data }.into())
 }
 
 /// The signed transaction that a transaction object stands for, if it has this hash and somebody signed it.

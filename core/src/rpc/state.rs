@@ -3,12 +3,13 @@
 use super::{
     Error,
     json::Json,
+    objects::Members,
     params::{self, Params, Selector, Tag},
     reply::{Outcome, Relay},
     view::View,
 };
 use crate::store::StoreError;
-use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
+use alloc::{collections::BTreeSet, format, string::String, vec::Vec};
 use alloy_primitives::{Address, B256, Bytes, U256};
 
 /// Slots that one request may ask for: each costs a path down the tree.
@@ -48,7 +49,7 @@ impl View<'_> {
     }
 
     /// Many slots of many accounts.
-    pub(super) fn storage_values(&self, params: Params<'_>) -> Result<BTreeMap<Address, Vec<B256>>, Error> {
+    pub(super) fn storage_values(&self, params: Params<'_>) -> Result<Members<Address, Vec<B256>>, Error> {
         let wanted = params.required(0, slots_by_account)?;
         let at = self.state_at(params.selector(1)?)?;
         self.with_state_at(at, |state| {
@@ -56,7 +57,7 @@ impl View<'_> {
                 let words = slots.into_iter().map(|slot| state.slot(address, slot).map(B256::from));
                 Ok((address, words.collect::<Result<_, _>>()?))
             });
-            values.collect::<Result<_, StoreError>>()
+            values.collect::<Result<_, StoreError>>().map(Members)
         })
     }
 
@@ -68,11 +69,11 @@ impl View<'_> {
 }
 
 /// `{address: [slot, ..], ..}`
-fn slots_by_account(value: &Json<'_>) -> Result<BTreeMap<Address, Vec<U256>>, String> {
+fn slots_by_account(value: &Json<'_>) -> Result<Vec<(Address, Vec<U256>)>, String> {
     let Json::Object(accounts) = value else {
         return Err("an object was expected".into());
     };
-    let (mut wanted, mut count) = (BTreeMap::new(), 0);
+    let (mut wanted, mut known, mut count) = (Vec::new(), BTreeSet::new(), 0);
     for (address, slots) in accounts {
         let Json::Array(slots) = slots else {
             return Err("an array of slots was expected".into());
@@ -84,9 +85,10 @@ fn slots_by_account(value: &Json<'_>) -> Result<BTreeMap<Address, Vec<U256>>, St
         let slots = slots.iter().map(|slot| params::string(slot).and_then(params::storage_key));
         let address =
             address.as_str().parse().map_err(|_| format!("{:?} is no address", address.as_str()))?;
-        if wanted.insert(address, slots.collect::<Result<_, _>>()?).is_some() {
+        if !known.insert(address) {
             return Err(format!("{address} stands twice"));
         }
+        wanted.push((address, slots.collect::<Result<_, _>>()?));
     }
     Ok(wanted)
 }

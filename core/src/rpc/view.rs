@@ -70,7 +70,6 @@ impl<'a> View<'a> {
         let head = read(store, Key::Head, "not a head record")?;
         let interrupt = Cell::new(Interrupt::new(stop));
         let (ids, room, read) = (Cell::new(0), Cell::new(0), Cell::new(false));
-        let (wants, rest) = (RefCell::default(), Cell::new(None));
         let (proved, pool, light) = (Cell::new(false), Cell::new(false), false);
         Ok(Self {
             rpc,
@@ -80,20 +79,15 @@ impl<'a> View<'a> {
             ids,
             room,
             read,
-            rest,
+            rest: Cell::new(None),
             proved,
             pool,
             light,
             head,
             stop,
             interrupt,
-            wants,
+            wants: RefCell::default(),
         })
-    }
-
-    /// On a store that holds no more of the state than was proved to it.
-    pub(super) fn on_proofs(self) -> Self {
-        Self { light: true, ..self }
     }
 
     /// What comes of a request whose answer may have `room` bytes.
@@ -157,18 +151,27 @@ impl<'a> View<'a> {
         Room::new(self.room.get())
     }
 
+    /// On a store that holds no more of the state than was proved to it.
+    #[cfg(feature = "light")]
+    pub(super) fn on_proofs(self) -> Self {
+        Self { light: true, ..self }
+    }
+
     /// What was looked for in vain since the last call.
+    #[cfg(feature = "light")]
     pub(super) fn take_wants(&self) -> Wants {
         self.wants.take()
     }
 
     /// Something was looked for in vain.
     pub(super) fn lacks(&self) -> bool {
-        !self.wants.borrow().is_empty()
+        cfg!(feature = "light") && !self.wants.borrow().is_empty()
     }
 
     pub(super) fn want(&self, add: impl FnOnce(&mut Wants)) {
-        add(&mut self.wants.borrow_mut());
+        if cfg!(feature = "light") {
+            add(&mut self.wants.borrow_mut());
+        }
     }
 
     /// Where things are remembered, if they are.
@@ -469,15 +472,19 @@ impl<'a> View<'a> {
     where
         Error: From<StateError<E>>,
     {
-        self.rest_on(at.number, Some(at.root));
-        self.proved.set(self.light);
         let mut paths = Paths::new();
-        let mut state = State::at(self.store, at.root, &mut paths).until(Interrupt::new(self.stop));
+        let mut state = self.open_state(at, &mut paths);
         let seen = look(&mut state);
         if let (Err(_), Some(lack)) = (&seen, state.lacking()) {
             self.want(|wants| wants.lack(at, lack));
         }
         seen.map_err(|error| StateError { number: at.number, error }.into())
+    }
+
+    fn open_state<'s>(&'s self, at: StateAt, paths: &'s mut Paths) -> State<'s> {
+        self.rest_on(at.number, Some(at.root));
+        self.proved.set(self.light);
+        State::at(self.store, at.root, paths).until(Interrupt::new(self.stop))
     }
 
     /// The value at `key` in the tree whose root the block's header has, and the proof of it.

@@ -1,5 +1,7 @@
 //! What answers need of the state and the store does not have.
 
+#![cfg_attr(not(feature = "light"), allow(dead_code, reason = "nobody asks for it"))]
+
 use crate::{executor::Lack, tree::StateKey};
 use alloc::{
     collections::{BTreeMap, BTreeSet},

@@ -3,7 +3,7 @@
 use super::{
     Error, Frontier,
     json::Json,
-    objects::{BlockObject, Form, ReceiptObject, TransactionObject},
+    objects::{BlockObject, Form, Members, ReceiptObject, TransactionObject},
     params::{self, Params, Selector, Tag},
     reply::{Outcome, Relay},
     room::Room,
@@ -16,7 +16,7 @@ use crate::{
     source::batch_data::{self, BatchEntry, BatchTransaction, ChangeL2Block},
     types::{BatchKind, TransactionRecord},
 };
-use alloc::{boxed::Box, collections::BTreeMap, format, vec::Vec};
+use alloc::{boxed::Box, format, vec, vec::Vec};
 use alloy_primitives::{Address, B256, Bytes, U64};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -364,9 +364,9 @@ impl View<'_> {
     }
 
     /// Which versions ran from which time on, in seconds since the Unix epoch: ours does from genesis.
-    pub(super) fn version_history(&self) -> Result<BTreeMap<&'static str, u64>, Error> {
+    pub(super) fn version_history(&self) -> Result<Members<&'static str, u64>, Error> {
         let genesis = self.state_block(Selector::Tag(Tag::Earliest))?;
-        Ok([(env!("CARGO_PKG_VERSION"), genesis.record.header.timestamp)].into())
+        Ok(Members(vec![(env!("CARGO_PKG_VERSION"), genesis.record.header.timestamp)]))
     }
 
     /// An address that nobody told us is not served.

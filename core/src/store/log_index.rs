@@ -12,7 +12,7 @@
 //! damaged is an error.
 
 use super::{Commit, Key, Store, StoreError};
-use crate::types::BlockRecord;
+use crate::{sorted, types::BlockRecord};
 use alloc::vec::Vec;
 use alloy_primitives::{Address, B256, Bytes, Log, keccak256};
 use alloy_rlp::Decodable;
@@ -76,8 +76,8 @@ impl Section {
         }
     }
 
-    fn of(mut fingerprints: Vec<Fingerprint>) -> Self {
-        fingerprints.sort_unstable();
+    fn of(fingerprints: Vec<Fingerprint>) -> Self {
+        let mut fingerprints = sorted(fingerprints);
         fingerprints.dedup();
         if fingerprints.len() > MAX_FINGERPRINTS { Self::Many } else { Self::Fingerprints(fingerprints) }
     }

@@ -1,5 +1,6 @@
 //! Records by key: the one border between the core and a host's memory, disk or browser storage.
 
+#[cfg(feature = "light")]
 mod cache;
 mod commit;
 mod journal;
@@ -8,6 +9,7 @@ mod memory;
 mod record;
 mod recording;
 
+#[cfg(feature = "light")]
 pub use cache::{Cache, CacheLimits};
 pub use commit::Commit;
 pub use journal::Journal;

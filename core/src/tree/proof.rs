@@ -2,7 +2,6 @@ use super::{
     Node, NodeError, NonCanonical,
     digest::{Digest, Path, Position, hash_value},
 };
-use crate::store::Key;
 use alloc::vec::Vec;
 use alloy_primitives::{B256, Bytes, U256};
 
@@ -31,7 +30,9 @@ impl Proof {
     }
 
     /// Its parts, each by its own hash, as stores hold them.
-    pub(crate) fn records(&self) -> impl Iterator<Item = (Key, Bytes)> {
+    #[cfg(feature = "light")]
+    pub(crate) fn records(&self) -> impl Iterator<Item = (crate::store::Key, Bytes)> {
+        use crate::store::Key;
         let nodes = self.nodes.iter().map(|node| (Key::Node(node.digest().into()), node.encode().into()));
         let value = self
             .value

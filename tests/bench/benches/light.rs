@@ -18,13 +18,13 @@ use zk_replica_bench::Best;
 use zk_replica_core::chain::{ChainSpec, Genesis};
 use zk_replica_core::checker::{Checker, Verdict};
 use zk_replica_core::executor::PreparedBlock;
-use zk_replica_core::light::{Checkpoint, Config, Event, Light, Next};
+use zk_replica_core::light::{Config, Event, Light, Next};
 use zk_replica_core::replica::{Input, Replica};
 use zk_replica_core::rpc::{self, Asking, Reply, Rpc, Status};
 use zk_replica_core::source::datastream::Item;
 use zk_replica_core::source::witness::Witness;
 use zk_replica_core::store::Store;
-use zk_replica_core::types::{BatchStart, Head};
+use zk_replica_core::types::{BatchStart, Checkpoint, Head};
 use zk_replica_tests::{Archive, Recording, items};
 
 /// How often each contender takes its turn. The best counts.

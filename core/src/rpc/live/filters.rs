@@ -5,8 +5,8 @@ use super::{
     LiveLimits,
     feed::{Event, Feed},
 };
-use alloc::{borrow::Cow, boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
-use alloy_primitives::{B128, B256};
+use alloc::{borrow::Cow, boxed::Box, sync::Arc, vec::Vec};
+use alloy_primitives::{B128, B256, map::HashMap};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -31,7 +31,7 @@ struct Filter {
 
 #[derive(Debug, Default)]
 pub(super) struct Filters {
-    by_id: BTreeMap<B128, Filter>,
+    by_id: HashMap<B128, Filter>,
     bytes: usize,
 }
 

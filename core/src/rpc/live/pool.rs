@@ -3,7 +3,7 @@
 use super::{
     super::{
         Error,
-        objects::{self, TransactionObject},
+        objects::{self, Members, TransactionObject},
         params::{Params, Selector, Tag},
         reply::Outcome,
         view::View,
@@ -11,15 +11,11 @@ use super::{
     Caller, LiveLimits,
     feed::{Recent, Sending},
 };
-use crate::types::{Transaction, TransactionRecord};
-use alloc::{
-    boxed::Box,
-    collections::{BTreeMap, BTreeSet},
-    format,
-    string::{String, ToString},
-    sync::Arc,
-    vec::Vec,
+use crate::{
+    sorted,
+    types::{Transaction, TransactionRecord},
 };
+use alloc::{boxed::Box, collections::BTreeMap, format, string::String, sync::Arc, vec::Vec};
 use alloy_primitives::{Address, B256, U64, U256};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -54,28 +50,31 @@ struct Waiting {
     passed: Option<u64>,
 }
 
-/// Ordered by hash, by sender and nonce, and by age.
+/// Some thousands at most: whatever is looked for but by hash, all are looked at.
 ///
 /// Anybody can make transactions that the main node will not take. So those that it has taken go last, and nobody is told
 /// of others.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
     by_hash: BTreeMap<B256, Waiting>,
-    by_sender: BTreeSet<(Address, u64, B256)>,
-    /// Those that were not accepted come before those that were.
-    by_age: BTreeSet<(bool, u64, B256)>,
     bytes: usize,
+}
+
+impl Waiting {
+    fn sender(&self) -> Address {
+        self.sending.record.sender
+    }
+
+    /// The order in which they go: those that were not accepted before those that were.
+    fn age(&self) -> (bool, u64) {
+        (self.accepted, self.received)
+    }
 }
 
 impl Pool {
     /// How many wait.
     pub(super) fn len(&self) -> usize {
         self.by_hash.values().filter(|waiting| waiting.passed.is_none()).count()
-    }
-
-    #[cfg(test)]
-    pub(super) fn indexed(&self) -> [usize; 2] {
-        [self.by_age.len(), self.by_sender.len()]
     }
 
     /// Adds one that is about to be sent.
@@ -86,8 +85,6 @@ impl Pool {
             known.attempts = 0;
             return;
         }
-        self.by_sender.insert((sending.record.sender, nonce, hash));
-        self.by_age.insert((false, now, hash));
         self.bytes += sending.record.encoded.len();
         // Should the caller go away before the answer comes, it is sent again nevertheless.
         let due = Some(now + FIRST_DELAY);
@@ -95,8 +92,8 @@ impl Pool {
             Waiting { sending, nonce, received: now, accepted: false, due, attempts: 0, passed: None };
         self.by_hash.insert(hash, waiting);
         while self.by_hash.len() > limits.transactions || self.bytes > limits.transaction_bytes {
-            let other = self.by_age.iter().find(|(_, _, other)| *other != hash);
-            let oldest = other.map_or(hash, |(_, _, oldest)| *oldest);
+            let others = self.by_hash.iter().filter(|(other, _)| **other != hash);
+            let oldest = others.min_by_key(|(_, waiting)| waiting.age()).map_or(hash, |(oldest, _)| *oldest);
             self.remove(oldest);
         }
     }
@@ -107,10 +104,8 @@ impl Pool {
     }
 
     pub(super) fn remove(&mut self, hash: B256) {
-        if let Some(Waiting { sending, nonce, received, accepted, .. }) = self.by_hash.remove(&hash) {
-            self.by_sender.remove(&(sending.record.sender, nonce, hash));
-            self.by_age.remove(&(accepted, received, hash));
-            self.bytes -= sending.record.encoded.len();
+        if let Some(waiting) = self.by_hash.remove(&hash) {
+            self.bytes -= waiting.sending.record.encoded.len();
         }
     }
 
@@ -121,8 +116,6 @@ impl Pool {
         if core::mem::replace(&mut waiting.accepted, true) {
             return None;
         }
-        self.by_age.remove(&(false, waiting.received, hash));
-        self.by_age.insert((true, waiting.received, hash));
         Some(Arc::clone(&waiting.sending))
     }
 
@@ -134,15 +127,12 @@ impl Pool {
     }
 
     pub(super) fn expire(&mut self, now: u64, life: u64) {
-        for accepted in [false, true] {
-            let oldest = (accepted, 0, B256::ZERO);
-            while let Some((of, received, hash)) = self.by_age.range(oldest..).next().copied() {
-                if of != accepted || now.saturating_sub(received) < life {
-                    break;
-                }
-                self.remove(hash);
-            }
-        }
+        let Self { by_hash, bytes } = self;
+        by_hash.retain(|_, waiting| {
+            let stays = now.saturating_sub(waiting.received) < life;
+            *bytes -= if stays { 0 } else { waiting.sending.record.encoded.len() };
+            stays
+        });
     }
 
     pub(super) fn resend(&mut self, now: u64) -> Vec<Resend> {
@@ -163,12 +153,17 @@ impl Pool {
 
     /// A block was verified: the nonces of its transactions have passed, and all below them.
     pub(super) fn added(&mut self, block: &Recent) {
+        if self.by_hash.is_empty() {
+            return;
+        }
+        let mut last = BTreeMap::<Address, u64>::new();
         for (_, sender, nonce) in &block.transactions {
-            let passed = (*sender, 0, B256::ZERO)..=(*sender, *nonce, B256::repeat_byte(0xff));
-            for (_, _, hash) in self.by_sender.range(passed) {
-                if let Some(waiting) = self.by_hash.get_mut(hash) {
-                    waiting.passed.get_or_insert(block.header.number);
-                }
+            let last = last.entry(*sender).or_default();
+            *last = (*last).max(*nonce);
+        }
+        for waiting in self.by_hash.values_mut() {
+            if last.get(&waiting.sender()).is_some_and(|last| waiting.nonce <= *last) {
+                waiting.passed.get_or_insert(block.header.number);
             }
         }
     }
@@ -187,22 +182,19 @@ impl Pool {
     /// The first nonce from `verified` on that no transaction of the account has.
     fn next_nonce(&self, sender: Address, verified: u64) -> u64 {
         let mut next = verified;
-        for nonce in self.nonces(sender, verified) {
-            if nonce > next {
-                break;
+        for (_, nonce, _) in self.waiting(Some(sender)) {
+            if nonce == next {
+                next = nonce.saturating_add(1);
             }
-            next = nonce.saturating_add(1);
         }
         next
     }
 
-    /// The nonces of an account's transactions that wait, from this one on, ascending.
-    fn nonces(&self, sender: Address, from: u64) -> impl Iterator<Item = u64> {
-        let range = (sender, from, B256::ZERO)..=(sender, u64::MAX, B256::repeat_byte(0xff));
-        self.by_sender
-            .range(range)
-            .filter(|(_, _, hash)| self.get(*hash).is_some())
-            .map(|(_, nonce, _)| *nonce)
+    /// Those that wait, of all senders or of one, by sender and nonce.
+    fn waiting(&self, from: Option<Address>) -> Vec<(Address, u64, B256)> {
+        let waiting = self.by_hash.iter().filter(|(_, waiting)| waiting.passed.is_none());
+        let found = waiting.filter(|(_, waiting)| from.is_none_or(|from| from == waiting.sender()));
+        sorted(found.map(|(hash, waiting)| (waiting.sender(), waiting.nonce, *hash)).collect())
     }
 }
 
@@ -219,8 +211,8 @@ pub(in crate::rpc) struct Content<T> {
     queued: T,
 }
 
-type BySender = BTreeMap<Address, ByNonce>;
-type ByNonce = BTreeMap<String, Box<RawValue>>;
+type BySender = Members<Address, ByNonce>;
+type ByNonce = Members<u64, Box<RawValue>>;
 
 impl Caller<'_> {
     /// Remembers a transaction that is about to be sent.
@@ -260,15 +252,14 @@ impl View<'_> {
 
     pub(in crate::rpc) fn txpool_content_from(&self, params: Params<'_>) -> Result<Outcome, Error> {
         let address = params.address(0)?;
-        let Content { mut pending, mut queued } =
-            self.pool_content(Some(address), objects::pending_object)?;
-        let (pending, queued) = (pending.remove(&address), queued.remove(&address));
-        Outcome::of(&Content { pending: pending.unwrap_or_default(), queued: queued.unwrap_or_default() })
+        let Content { pending, queued } = self.pool_content(Some(address), objects::pending_object)?;
+        let of_sender = |mut side: BySender| side.0.pop().map(|(_, of)| of).unwrap_or_default();
+        Outcome::of(&Content { pending: of_sender(pending), queued: of_sender(queued) })
     }
 
     pub(in crate::rpc) fn txpool_status(&self) -> Result<Outcome, Error> {
         let Content { pending, queued } = self.pool_content(None, |_| Ok(()))?;
-        let count = |of: BySender| U64::from(of.values().map(BTreeMap::len).sum::<usize>());
+        let count = |of: BySender| U64::from(of.0.iter().map(|(_, of)| of.0.len()).sum::<usize>());
         Outcome::of(&Content { pending: count(pending), queued: count(queued) })
     }
 
@@ -279,14 +270,13 @@ impl View<'_> {
         show: impl Fn(&TransactionRecord) -> Result<T, Error>,
     ) -> Result<Content<BySender>, Error> {
         let waiting = self.caller()?.live(|live| {
-            let of_sender = |(sender, ..): &&(Address, u64, B256)| from.is_none_or(|from| from == *sender);
-            let found = live.pool.by_sender.iter().filter(of_sender).filter_map(|(sender, nonce, hash)| {
-                live.pool.get(*hash).map(|waiting| (*sender, *nonce, Arc::clone(&waiting.sending)))
+            let found = live.pool.waiting(from).into_iter().filter_map(|(sender, nonce, hash)| {
+                live.pool.get(hash).map(|waiting| (sender, nonce, Arc::clone(&waiting.sending)))
             });
             found.collect::<Vec<_>>()
         })?;
         let latest = self.state_block(Selector::Tag(Tag::Latest))?;
-        let mut content = Content { pending: BySender::new(), queued: BySender::new() };
+        let mut content = Content { pending: BySender::default(), queued: BySender::default() };
         let (mut of, mut next, mut room) = (None, U256::ZERO, self.room());
         for (sender, nonce, sending) in waiting {
             if of != Some(sender) {
@@ -300,7 +290,14 @@ impl View<'_> {
             }
             let side = if follows { &mut content.pending } else { &mut content.queued };
             let shown = room.write(&show(&sending.record)?)?;
-            side.entry(sender).or_default().insert(nonce.to_string(), shown);
+            if side.0.last().is_none_or(|(last, _)| *last != sender) {
+                side.0.push((sender, ByNonce::default()));
+            }
+            // Of two with one nonce the sequencer takes one.
+            if let Some((_, of_sender)) = side.0.last_mut() {
+                of_sender.0.pop_if(|(last, _)| *last == nonce);
+                of_sender.0.push((nonce, shown));
+            }
         }
         Ok(content)
     }

@@ -13,7 +13,7 @@ use super::{
     feed::Event,
     with,
 };
-use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 use alloy_primitives::{B128, B256};
 use serde::Serialize;
 
@@ -31,7 +31,7 @@ const BYTES_AT_ONCE: usize = 1 << 20;
 
 /// The subscriptions of one connection. They end with it.
 #[derive(Debug, Default)]
-pub struct Subscriptions(BTreeMap<B128, Subscription>);
+pub struct Subscriptions(Vec<(B128, Subscription)>);
 
 /// A subscription missed events that are not kept any more: close the connection (code 1013), so that the client notices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,13 +73,13 @@ impl Kind {
 impl Subscriptions {
     /// There is no room for another one of this kind.
     fn is_full(&self, kind: &Kind) -> bool {
-        let bytes: usize = self.0.values().map(|subscription| subscription.kind.bytes()).sum();
+        let bytes: usize = self.0.iter().map(|(_, subscription)| subscription.kind.bytes()).sum();
         self.0.len() >= MOST || bytes + kind.bytes() > MOST_BYTES
     }
 
     /// The reply to the request with this [`seed`](super::Caller::seed) was sent, and its subscriptions begin.
     pub fn replied(&mut self, seed: B256) {
-        for subscription in self.0.values_mut().filter(|one| one.replying == Some(seed)) {
+        for (_, subscription) in self.0.iter_mut().filter(|(_, one)| one.replying == Some(seed)) {
             subscription.replying = None;
         }
     }
@@ -215,7 +215,7 @@ impl View<'_> {
             if subscriptions.is_full(&subscription.kind) {
                 return Err(Error::new(Error::LIMIT, "too many subscriptions"));
             }
-            subscriptions.0.insert(id, subscription);
+            subscriptions.0.push((id, subscription));
             Outcome::of(&id)
         })?
     }
@@ -223,10 +223,14 @@ impl View<'_> {
     pub(in crate::rpc) fn unsubscribe(&self, params: Params<'_>) -> Result<Outcome, Error> {
         let (_, subscriptions) = self.pushes()?;
         let id: Option<B128> = params.text(0)?.parse().ok();
-        let found = with(subscriptions, |subscriptions| id.and_then(|id| subscriptions.0.remove(&id)))?;
+        let found = with(subscriptions, |subscriptions| {
+            let before = subscriptions.0.len();
+            subscriptions.0.retain(|(other, _)| Some(*other) != id);
+            subscriptions.0.len() < before
+        })?;
         match found {
-            Some(_) => Outcome::of(&true),
-            None => Err(Error::server("subscription not found")),
+            true => Outcome::of(&true),
+            false => Err(Error::server("subscription not found")),
         }
     }
 }

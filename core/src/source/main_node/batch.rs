@@ -12,7 +12,7 @@ use crate::{
     },
 };
 use alloc::{collections::BTreeMap, format, vec::Vec};
-use alloy_primitives::{Address, B256, Bytes, keccak256};
+use alloy_primitives::{Address, B256, Bytes, keccak256, map::HashMap};
 
 /// Bytes in front of batch data on nodes that recovered it from L1: coinbase, L1 info root, limit timestamp
 /// (`spec/sync.md` §3.6).
@@ -93,7 +93,7 @@ pub(super) struct Context<'a> {
     pub(super) fork: ForkId,
     pub(super) encoding: &'a BatchEncoding,
     /// Leaves of the L1 info tree that are known.
-    pub(super) l1_info: &'a BTreeMap<u32, L1Info>,
+    pub(super) l1_info: &'a HashMap<u32, L1Info>,
     /// L1 block hashes under which the chain knows global exit roots.
     pub(super) l1_block_hashes: &'a BTreeMap<B256, B256>,
 }

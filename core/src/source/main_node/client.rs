@@ -13,10 +13,10 @@ use crate::{
 };
 use alloc::{
     boxed::Box,
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     vec::Vec,
 };
-use alloy_primitives::{B256, keccak256};
+use alloy_primitives::{B256, keccak256, map::HashMap};
 
 /// Blocks whose hashes are remembered, to see whether a main node that has fewer is behind or has another chain.
 const RECENT: usize = 1024;
@@ -59,7 +59,7 @@ pub struct Config {
 pub struct Client {
     config: Config,
     stage: Stage,
-    asked: BTreeMap<u64, Request>,
+    asked: HashMap<u64, Request>,
     next_id: u64,
     wanted: VecDeque<Request>,
     events: VecDeque<Event>,
@@ -69,18 +69,18 @@ pub struct Client {
     greeted: bool,
     /// The main node's word on forks; `None` until it was asked.
     forks: Option<ForkSchedule>,
-    fork_of: BTreeMap<u64, ForkId>,
+    fork_of: HashMap<u64, ForkId>,
     /// The leaf of the L1 info tree that is needed next.
     leaf: u32,
     /// That leaf and some behind it, as far as the main node has told them.
-    l1_info: BTreeMap<u32, L1Info>,
+    l1_info: HashMap<u32, L1Info>,
     /// The main node takes ranges of L1 info leaves, as far as is known.
     paged: bool,
     l1_block_hashes: BTreeMap<B256, B256>,
     genesis: Option<Box<BlockHead>>,
-    fetched: BTreeMap<u64, Batch>,
+    fetched: HashMap<u64, Batch>,
     /// Batches that are not asked for again before the next poll.
-    paused: BTreeSet<u64>,
+    paused: Vec<u64>,
     place: Place,
     recent: VecDeque<(u64, B256)>,
     /// The last block that was given out, once it was asked for again because the next one names another parent.
@@ -230,21 +230,21 @@ impl Client {
         Self {
             config,
             stage: Stage::Greeting,
-            asked: BTreeMap::new(),
+            asked: HashMap::default(),
             next_id: 1,
             wanted,
             events: VecDeque::new(),
             latest: None,
             greeted: false,
             forks,
-            fork_of: BTreeMap::new(),
+            fork_of: HashMap::default(),
             leaf: 0,
-            l1_info: BTreeMap::new(),
+            l1_info: HashMap::default(),
             paged: true,
             l1_block_hashes: BTreeMap::new(),
             genesis: None,
-            fetched: BTreeMap::new(),
-            paused: BTreeSet::new(),
+            fetched: HashMap::default(),
+            paused: Vec::new(),
             place: Place::default(),
             recent: VecDeque::new(),
             confirmed: None,
@@ -416,7 +416,7 @@ impl Client {
                 self.fetched.insert(number, *batch);
             }
             None => {
-                self.paused.insert(number);
+                self.paused.push(number);
                 let latest = self.latest.filter(|latest| *latest > number && number == self.place.batch);
                 // The first time it may be one of several nodes, and behind.
                 match latest {
@@ -485,7 +485,7 @@ impl Client {
 
     fn pause(&mut self, batch: u64) {
         self.fetched.remove(&batch);
-        self.paused.insert(batch);
+        self.paused.push(batch);
     }
 
     /// The next batch to ask for, as far as there is room.

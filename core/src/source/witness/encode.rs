@@ -1,5 +1,6 @@
 use super::decode::{BRANCH, CODE, HASH, LEAF, STRING, VERSION};
 use crate::{
+    sorted,
     store::{Key, Store, StoreError},
     tree::{Digest, Node, Path, Paths, Position, Smt, StateKey},
 };
@@ -79,8 +80,7 @@ pub fn encode_within(
         Extent::Trimmed(keys) => keys,
         Extent::Full | Extent::AtHand => &[],
     };
-    let mut touched_paths: Vec<Path> = touched.iter().map(|key| paths.path(*key)).collect();
-    touched_paths.sort_unstable();
+    let touched_paths: Vec<Path> = sorted(touched.iter().map(|key| paths.path(*key)).collect());
     let names = names.iter().chain(touched).map(|key| (paths.path(*key), *key)).collect();
     let mut encoder = Encoder { store, tree: Smt::new(store), names, extent, limit, bytes: vec![VERSION] };
     let root = Digest::try_from(root).map_err(|_| {

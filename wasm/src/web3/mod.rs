@@ -1,20 +1,19 @@
 //! The Web3 API of the engine: the core's, with what it has to be told of time, randomness and connections.
 
+#[cfg(feature = "light")]
+mod question;
+
 use crate::message;
 use alloc::{
-    collections::BTreeMap,
     string::{String, ToString},
     vec::Vec,
 };
-use alloy_primitives::{B256, keccak256};
+use alloy_primitives::{B256, keccak256, map::HashMap};
 use core::cell::RefCell;
 use zk_replica_core::{
     chain::ChainSpec,
-    rpc::{
-        Asking, Caller, Config, Forward, Live, LiveLimits, Question, Reply, Resend, Rpc, Shared, Status,
-        Subscriptions,
-    },
-    store::{Cache, Store},
+    rpc::{Caller, Config, Forward, Live, LiveLimits, Reply, Resend, Rpc, Status, Subscriptions},
+    store::Store,
 };
 
 /// Milliseconds that a request may take.
@@ -26,10 +25,11 @@ const FORWARDED: usize = 256;
 pub(crate) struct Web3 {
     rpc: Rpc,
     live: RefCell<Live>,
-    sessions: BTreeMap<u32, Session>,
-    forwarded: BTreeMap<u32, (Forward, u32, B256)>,
+    sessions: HashMap<u32, Session>,
+    forwarded: HashMap<u32, (Forward, u32, B256)>,
     /// Wait for what proves their answers.
-    asking: BTreeMap<u32, Asked>,
+    #[cfg(feature = "light")]
+    asking: HashMap<u32, question::Asked>,
     next: u32,
     /// Unknown to everybody else: what is made of it cannot be guessed.
     secret: B256,
@@ -44,13 +44,6 @@ struct Session {
     answered: Vec<B256>,
 }
 
-/// A body that is on its way to an answer.
-struct Asked {
-    question: Question,
-    session: u32,
-    seed: B256,
-}
-
 impl Web3 {
     pub(crate) fn new(spec: ChainSpec, secret: B256) -> Self {
         let client_version = concat!("zk-replica/v", env!("CARGO_PKG_VERSION"), "/wasm");
@@ -58,9 +51,10 @@ impl Web3 {
         Self {
             rpc: Rpc::new(spec, config),
             live: RefCell::new(Live::new(LiveLimits::default())),
-            sessions: BTreeMap::new(),
-            forwarded: BTreeMap::new(),
-            asking: BTreeMap::new(),
+            sessions: HashMap::default(),
+            forwarded: HashMap::default(),
+            #[cfg(feature = "light")]
+            asking: HashMap::default(),
             next: 1,
             secret,
             count: 0,
@@ -78,6 +72,7 @@ impl Web3 {
     }
 
     /// Works on a body.
+    #[cfg(feature = "full")]
     pub(crate) fn request(
         &mut self,
         session: u32,
@@ -92,68 +87,10 @@ impl Web3 {
             now: milliseconds(begun),
             seed,
             live: &self.live,
-            subscriptions: subscriptions.map(|one| one as &dyn Shared<Subscriptions>),
+            subscriptions: subscriptions.map(|one| one as _),
         };
         let stop = || now() - begun > PATIENCE;
         let reply = self.rpc.serve(body.as_bytes(), status, store, &caller, &stop);
-        self.reply(reply, session, seed, now)
-    }
-
-    /// Works on a body, where the state is not at hand.
-    pub(crate) fn question(
-        &mut self,
-        session: u32,
-        body: &str,
-        status: &Status,
-        store: &Cache,
-        now: &dyn Fn() -> f64,
-    ) -> message::Reply {
-        let asked = Asked { question: self.rpc.question(body.as_bytes()), session, seed: self.seed() };
-        self.ask(asked, status, store, now)
-    }
-
-    /// Goes on with a body, now that something came for it; `None` when there is no such body.
-    pub(crate) fn proved(
-        &mut self,
-        id: u32,
-        answer: Option<&[u8]>,
-        status: &Status,
-        store: &Cache,
-        now: &dyn Fn() -> f64,
-    ) -> Option<message::Reply> {
-        let mut asked = self.asking.remove(&id)?;
-        asked.question.tell(answer, store);
-        Some(self.ask(asked, status, store, now))
-    }
-
-    fn ask(
-        &mut self,
-        mut asked: Asked,
-        status: &Status,
-        store: &Cache,
-        now: &dyn Fn() -> f64,
-    ) -> message::Reply {
-        let (session, seed, begun) = (asked.session, asked.seed, now());
-        let stop = || now() - begun > PATIENCE;
-        let reply = loop {
-            let subscriptions = self.sessions.get(&session).map(|session| &session.subscriptions);
-            let caller = Caller {
-                now: milliseconds(begun),
-                seed,
-                live: &self.live,
-                subscriptions: subscriptions.map(|one| one as &dyn Shared<Subscriptions>),
-            };
-            match self.rpc.ask(&mut asked.question, status, store, Some(&caller), &stop) {
-                Asking::Fetch(body) if self.asking.len() < FORWARDED => {
-                    let id = self.id();
-                    self.asking.insert(id, asked);
-                    return message::Reply::Fetch { id, body };
-                }
-                // Too many wait already.
-                Asking::Fetch(_) => asked.question.tell(None, store),
-                Asking::Reply(reply) => break reply,
-            }
-        };
         self.reply(reply, session, seed, now)
     }
 

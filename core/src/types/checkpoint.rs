@@ -1,7 +1,5 @@
-use crate::{
-    store::{Commit, Key},
-    types::{BlockRecord, Head, L1Info, Totals},
-};
+use super::{BlockRecord, Head, L1Info, Totals};
+use crate::store::{Commit, Key};
 use alloc::vec::Vec;
 use alloy_consensus::Header;
 use alloy_primitives::{B256, Bytes};
@@ -12,7 +10,7 @@ use core::{fmt, str::FromStr};
 /// As text it is `NUMBER:HASH:STATE_ROOT`.
 ///
 /// ```
-/// use zk_replica_core::light::Checkpoint;
+/// use zk_replica_core::types::Checkpoint;
 ///
 /// let hash = format!("0x{}", "ab".repeat(32));
 /// let checkpoint: Checkpoint = format!("7:{hash}:{hash}").parse()?;
