@@ -74,6 +74,7 @@ pub mod chain;
 pub mod checker;
 pub mod evidence;
 pub mod executor;
+mod json;
 #[cfg(feature = "light")]
 pub mod light;
 pub mod replica;

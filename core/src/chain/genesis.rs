@@ -1,6 +1,12 @@
-use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use crate::json::{members, unique_members};
+use alloc::{
+    collections::BTreeMap,
+    string::{String, ToString},
+    vec::Vec,
+};
 use alloy_primitives::{Address, B256, Bytes, U256};
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 /// The state that a chain begins with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +54,19 @@ pub enum GenesisError {
     /// Not an object of accounts.
     #[error("not genesis allocations: {0}")]
     Allocations(serde_json::Error),
+    /// Not an address.
+    #[error("not genesis allocations: {0:?} is no address")]
+    Address(String),
+    /// A field that cannot be read, or that no account has.
+    #[error("not genesis allocations: account {account}: {field:?}: expected {expected}")]
+    Field {
+        /// Whose field.
+        account: String,
+        /// Its name.
+        field: String,
+        /// What it should be.
+        expected: &'static str,
+    },
     /// Not the fields of block 0.
     #[error("not a genesis configuration: {0}")]
     Conf(serde_json::Error),
@@ -74,24 +93,6 @@ pub enum GenesisError {
     },
 }
 
-/// An account as cdk-erigon's `*-allocs.json` writes it.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AccountFile {
-    #[serde(rename = "contractName", default)]
-    _contract_name: Option<String>,
-    #[serde(rename = "accountName", default)]
-    _account_name: Option<String>,
-    #[serde(default, deserialize_with = "decimal_or_hex")]
-    balance: U256,
-    #[serde(default, deserialize_with = "decimal_or_hex")]
-    nonce: U256,
-    #[serde(default)]
-    code: Option<Hex>,
-    #[serde(default)]
-    storage: Option<PairList<Hex, Hex>>,
-}
-
 const CODE_LIMIT: usize = 1 << 20;
 
 impl Genesis {
@@ -102,13 +103,12 @@ impl Genesis {
     ///
     /// [`GenesisError`] for anything that is not of that form, or not unique.
     pub fn from_json(allocations: &[u8]) -> Result<Self, GenesisError> {
-        let file: PairList<Hex, AccountFile> =
-            serde_json::from_slice(allocations).map_err(GenesisError::Allocations)?;
+        let text: &RawValue = serde_json::from_slice(allocations).map_err(GenesisError::Allocations)?;
         let mut accounts = BTreeMap::new();
-        for (address, account) in file.0 {
-            let address = Address::from(address.fixed::<20>().map_err(GenesisError::Allocations)?);
-            let account = account.parse(address)?;
-            if accounts.insert(address, account).is_some() {
+        for (name, text) in members(text.get(), usize::MAX).map_err(GenesisError::Allocations)? {
+            let address = bytes(&name).and_then(|bytes| Address::try_from(bytes.as_slice()).ok());
+            let address = address.ok_or(GenesisError::Address(name))?;
+            if accounts.insert(address, account(address, text.get())?).is_some() {
                 return Err(GenesisError::DuplicateAccount(address));
             }
         }
@@ -126,89 +126,75 @@ impl Genesis {
     }
 }
 
-impl AccountFile {
-    fn parse(self, address: Address) -> Result<GenesisAccount, GenesisError> {
-        let code = self.code.map(|code| code.0).unwrap_or_default();
-        if code.len() > CODE_LIMIT {
-            return Err(GenesisError::CodeTooLong { address, length: code.len(), limit: CODE_LIMIT });
-        }
-        let mut storage = BTreeMap::new();
-        for (slot, value) in self.storage.map(|pairs| pairs.0).unwrap_or_default() {
-            let slot = slot.word().map_err(GenesisError::Allocations)?;
-            let value = value.word().map_err(GenesisError::Allocations)?;
-            if storage.insert(slot, value).is_some() {
-                return Err(GenesisError::DuplicateSlot { address, slot });
+/// An account as cdk-erigon's `*-allocs.json` writes it.
+fn account(address: Address, text: &str) -> Result<GenesisAccount, GenesisError> {
+    let mut account = GenesisAccount::default();
+    for (field, value) in unique_members(text).map_err(GenesisError::Allocations)? {
+        let wrong =
+            |expected| GenesisError::Field { account: address.to_string(), field: field.clone(), expected };
+        let value = value.get();
+        match field.as_str() {
+            // For people.
+            "contractName" | "accountName" => {}
+            "balance" => {
+                let balance = string(value).and_then(|text| number(&text));
+                account.balance =
+                    balance.ok_or_else(|| wrong("a string with a number of at most 256 bits"))?;
             }
-        }
-        let nonce = u64::try_from(self.nonce)
-            .map_err(|_| GenesisError::Allocations(serde_json::Error::custom("nonce above 64 bits")))?;
-        Ok(GenesisAccount { balance: self.balance, nonce, code, storage })
-    }
-}
-
-/// Bytes written in hex, `0x` or not.
-struct Hex(Bytes);
-
-impl Hex {
-    fn fixed<const N: usize>(&self) -> Result<[u8; N], serde_json::Error> {
-        <[u8; N]>::try_from(self.0.as_ref()).map_err(|_| {
-            serde_json::Error::custom(alloc::format!("expected {N} bytes, found {}", self.0.len()))
-        })
-    }
-
-    fn word(&self) -> Result<U256, serde_json::Error> {
-        U256::try_from_be_slice(&self.0).ok_or_else(|| serde_json::Error::custom("word above 256 bits"))
-    }
-}
-
-impl<'de> Deserialize<'de> for Hex {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let digits = text.strip_prefix("0x").unwrap_or(&text);
-        // Slots and words are often written as numbers, `0x1`: an odd digit stands for a leading zero.
-        let even = if digits.len() % 2 == 1 { alloc::format!("0{digits}") } else { digits.into() };
-        let bytes = alloy_primitives::hex::decode(&even).map_err(D::Error::custom)?;
-        Ok(Self(bytes.into()))
-    }
-}
-
-fn decimal_or_hex<'de, D: Deserializer<'de>>(deserializer: D) -> Result<U256, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    match text.strip_prefix("0x") {
-        Some(digits) => U256::from_str_radix(digits, 16),
-        None => U256::from_str_radix(&text, 10),
-    }
-    .map_err(|_| D::Error::custom(alloc::format!("{text:?} is not a number of at most 256 bits")))
-}
-
-/// An object whose keys may repeat: a map type would keep the last one in silence.
-struct PairList<K, V>(Vec<(K, V)>);
-
-impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> Deserialize<'de> for PairList<K, V> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor<K, V>(core::marker::PhantomData<(K, V)>);
-        impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> serde::de::Visitor<'de> for Visitor<K, V> {
-            type Value = PairList<K, V>;
-
-            fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-                f.write_str("an object")
+            "nonce" => {
+                let nonce = string(value).and_then(|text| number(&text)?.try_into().ok());
+                account.nonce = nonce.ok_or_else(|| wrong("a string with a number of at most 64 bits"))?;
             }
-
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
+            "code" if value != "null" => {
+                let code = string(value).and_then(|text| bytes(&text));
+                account.code = code.ok_or_else(|| wrong("a string with hexadecimal digits"))?.into();
+                let (length, limit) = (account.code.len(), CODE_LIMIT);
+                if length > limit {
+                    return Err(GenesisError::CodeTooLong { address, length, limit });
                 }
-                Ok(PairList(pairs))
             }
+            "storage" if value != "null" => {
+                for (slot, value) in members(value, usize::MAX).map_err(|_| wrong("an object of slots"))? {
+                    let word = |text: &str| U256::try_from_be_slice(&bytes(text)?);
+                    let pair = word(&slot).zip(string(value.get()).and_then(|text| word(&text)));
+                    let (slot, value) =
+                        pair.ok_or_else(|| wrong("slots and words of at most 64 hexadecimal digits"))?;
+                    if account.storage.insert(slot, value).is_some() {
+                        return Err(GenesisError::DuplicateSlot { address, slot });
+                    }
+                }
+            }
+            "code" | "storage" => {}
+            _ => return Err(wrong("contractName, accountName, balance, nonce, code or storage")),
         }
-        deserializer.deserialize_map(Visitor(core::marker::PhantomData))
     }
+    Ok(account)
+}
+
+fn string(value: &str) -> Option<String> {
+    serde_json::from_str(value).ok()
+}
+
+/// `0x` and hexadecimal digits, or decimal ones.
+fn number(text: &str) -> Option<U256> {
+    match text.strip_prefix("0x") {
+        Some(digits) => U256::from_str_radix(digits, 16).ok(),
+        None => U256::from_str_radix(text, 10).ok(),
+    }
+}
+
+/// Hexadecimal digits with `0x` or without. Slots and words are often written as numbers, `0x1`: an odd digit stands for a
+/// leading zero.
+fn bytes(text: &str) -> Option<Vec<u8>> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    let even = if digits.len() % 2 == 1 { alloc::format!("0{digits}") } else { digits.into() };
+    alloy_primitives::hex::decode(&even).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::format;
 
     const ONE: &str = r#"{"0x00000000000000000000000000000000000000AA": {"contractName": null, "balance": "5",
         "nonce": "1", "code": "0x6001", "storage": {"0x0": "0x0a", "01": "ff"}}}"#;
@@ -235,17 +221,30 @@ mod tests {
 
     #[test]
     fn malformed_accounts_are_refused() {
-        for (from, to) in [
-            ("\"5\"", "\"five\""),
-            ("0x6001", "0x6z"),
-            ("0x0a", "0x10000000000000000000000000000000000000000000000000000000000000000"),
-            ("nonce", "nonces"),
-            ("0000AA", "00AA"),
-            ("\"1\"", "\"18446744073709551616\""),
+        let of = |rest: &str| format!("account {}: {rest}", Address::with_last_byte(0xaa));
+        let words = r#""storage": expected slots and words of at most 64 hexadecimal digits"#;
+        for (from, to, words) in [
+            ("\"5\"", "\"five\"", of(r#""balance": expected a string with a number of at most 256 bits"#)),
+            ("\"5\"", "5", of(r#""balance": expected a string with a number of at most 256 bits"#)),
+            ("0x6001", "0x6z", of(r#""code": expected a string with hexadecimal digits"#)),
+            ("0x0a", "0x10000000000000000000000000000000000000000000000000000000000000000", of(words)),
+            (
+                "nonce",
+                "nonces",
+                of(r#""nonces": expected contractName, accountName, balance, nonce, code or storage"#),
+            ),
+            ("\"nonce\"", "\"balance\"", "\"balance\" stands twice".into()),
+            ("0000AA", "00AA", r#""0x000000000000000000000000000000000000AA" is no address"#.into()),
+            (
+                "\"1\"",
+                "\"18446744073709551616\"",
+                of(r#""nonce": expected a string with a number of at most 64 bits"#),
+            ),
         ] {
             let altered = ONE.replacen(from, to, 1);
             assert_ne!(altered, ONE);
-            assert!(matches!(Genesis::from_json(altered.as_bytes()), Err(GenesisError::Allocations(_))));
+            let refused = Genesis::from_json(altered.as_bytes()).expect_err("malformed").to_string();
+            assert_eq!(refused, format!("not genesis allocations: {words}"));
         }
     }
 

@@ -1,7 +1,8 @@
 use super::{DisorderedForks, ForkId, ForkSchedule, UnsupportedFork, presets};
+use crate::json::{items, unique_members};
 use alloc::{string::String, vec::Vec};
-use alloy_primitives::{Address, U64, address};
-use serde::Deserialize;
+use alloy_primitives::{Address, address};
+use serde_json::value::RawValue;
 
 /// What distinguishes a chain from all others, genesis aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,17 @@ pub enum ChainSpecError {
     /// Not the JSON of a chain specification.
     #[error("not a chain specification: {0}")]
     Json(#[from] serde_json::Error),
+    /// It says nothing of the chain id.
+    #[error("not a chain specification: chainId is missing")]
+    NoChainId,
+    /// A field that cannot be read.
+    #[error("not a chain specification: {field}: expected {expected}")]
+    Field {
+        /// Its name.
+        field: String,
+        /// What it should be.
+        expected: &'static str,
+    },
     /// The schedule names a fork that cannot be executed.
     #[error(transparent)]
     Fork(#[from] UnsupportedFork),
@@ -30,26 +42,8 @@ pub enum ChainSpecError {
     Schedule(#[from] DisorderedForks),
 }
 
-/// cdk-erigon's form; fields that do not concern a replica are passed over.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct SpecFile {
-    chain_id: u64,
-    #[serde(rename = "ChainName", default)]
-    name: String,
-    #[serde(default)]
-    london_block: Option<f64>,
-    #[serde(default)]
-    forks: Vec<ForkInterval>,
-}
-
-/// One entry of what `zkevm_getForks` returns; the last batch of a fork is the one before the next.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ForkInterval {
-    fork_id: U64,
-    from_batch_number: U64,
-}
+/// Forks that a file may name: there are fewer.
+const MAX_INTERVALS: usize = 64;
 
 impl ChainSpec {
     /// The system contract: storage only, written by the protocol at every block (`spec/state-tree.md` §3.4).
@@ -66,21 +60,65 @@ impl ChainSpec {
     ///
     /// [`ChainSpecError`] when it is not JSON, names no chain id, or its forks cannot be.
     pub fn from_json(json: &[u8]) -> Result<Self, ChainSpecError> {
-        let file: SpecFile = serde_json::from_slice(json)?;
-        let forks = if file.forks.is_empty() {
-            presets::forks(file.chain_id)
-        } else {
-            let mut intervals = Vec::new();
-            for ForkInterval { fork_id, from_batch_number } in file.forks {
-                intervals.push((from_batch_number.to(), ForkId::try_from(fork_id.to::<u64>())?));
+        let text: &RawValue = serde_json::from_slice(json)?;
+        let (mut chain_id, mut name, mut london_genesis, mut intervals) =
+            (None, String::new(), false, Vec::new());
+        // Fields that do not concern a replica are passed over.
+        for (field, value) in unique_members(text.get())? {
+            let value = value.get();
+            let wrong = |expected| ChainSpecError::Field { field: field.clone(), expected };
+            match field.as_str() {
+                "chainId" => {
+                    chain_id = Some(value.parse().map_err(|_| wrong("a number of at most 64 bits"))?)
+                }
+                "ChainName" => name = serde_json::from_str(value).map_err(|_| wrong("a string"))?,
+                "londonBlock" if value != "null" => {
+                    let is_number = value.starts_with(|first: char| first == '-' || first.is_ascii_digit());
+                    if !is_number {
+                        return Err(wrong("a number"));
+                    }
+                    // Whatever is in front of the exponent: it may have more digits than any integer here.
+                    let digits = value.split(['e', 'E']).next().unwrap_or_default();
+                    london_genesis = digits.chars().all(|digit| matches!(digit, '-' | '.' | '0'));
+                }
+                "forks" => {
+                    for interval in items(value, MAX_INTERVALS).map_err(|_| wrong("a list of forks"))? {
+                        intervals.push(fork_interval(interval.get())?);
+                    }
+                }
+                _ => {}
             }
-            ForkSchedule::new(intervals)?
+        }
+        let chain_id = chain_id.ok_or(ChainSpecError::NoChainId)?;
+        let forks =
+            if intervals.is_empty() { presets::forks(chain_id) } else { ForkSchedule::new(intervals)? };
+        Ok(Self { chain_id, name, forks, london_genesis })
+    }
+}
+
+/// One entry of what `zkevm_getForks` returns: the fork, and its first batch. The last one is that before the next.
+fn fork_interval(text: &str) -> Result<(u64, ForkId), ChainSpecError> {
+    let (mut fork, mut first) = (None, None);
+    for (field, value) in unique_members(text)? {
+        let number = match field.as_str() {
+            "forkId" => &mut fork,
+            "fromBatchNumber" => &mut first,
+            _ => continue,
         };
-        Ok(Self {
-            chain_id: file.chain_id,
-            name: file.name,
-            forks,
-            london_genesis: file.london_block == Some(0.0),
-        })
+        // Nodes write 0x and digits.
+        let digits = value.get().trim_matches('"');
+        let parsed = match digits.strip_prefix("0x") {
+            Some(digits) => u64::from_str_radix(digits, 16),
+            None => digits.parse(),
+        };
+        let expected = "a number of at most 64 bits";
+        *number = Some(parsed.map_err(|_| ChainSpecError::Field { field: field.clone(), expected })?);
+    }
+    match (first, fork) {
+        (Some(first), Some(fork)) => Ok((first, ForkId::try_from(fork)?)),
+        _ => Err(ChainSpecError::Field {
+            field: "forks".into(),
+            expected: "in each of them a forkId and a fromBatchNumber",
+        }),
     }
 }

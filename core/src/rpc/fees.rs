@@ -7,11 +7,7 @@ use super::{
     view::{Found, View},
 };
 use crate::sorted;
-use alloc::{
-    format,
-    string::{String, ToString},
-    vec::Vec,
-};
+use alloc::{format, string::String, vec::Vec};
 use alloy_consensus::{TxLegacy, transaction::RlpEcdsaDecodableTx};
 use alloy_primitives::{U64, U128};
 use serde::Serialize;
@@ -70,8 +66,7 @@ fn percentiles(value: &Json<'_>) -> Result<Vec<f64>, String> {
         let Json::Number(raw) = item else {
             return Err("invalid argument 2: a number was expected".into());
         };
-        let percentile: f64 =
-            serde_json::from_str(raw).map_err(|_| "invalid argument 2: not a number".to_string())?;
+        let percentile = decimal(raw).ok_or_else(|| format!("invalid reward percentile: {raw}"))?;
         let follows = percentiles.last().is_none_or(|previous| *previous <= percentile);
         if !(0.0..=100.0).contains(&percentile) || !follows {
             return Err(format!("invalid reward percentile: {raw}"));
@@ -79,6 +74,22 @@ fn percentiles(value: &Json<'_>) -> Result<Vec<f64>, String> {
         percentiles.push(percentile);
     }
     Ok(percentiles)
+}
+
+/// A number that is not negative and has at most 19 digits: exact up to 15 of them, nearly so beyond. The parser for all
+/// floats has tables of some kilobytes, and this is the only one that comes in.
+fn decimal(raw: &str) -> Option<f64> {
+    let (mantissa, exponent) = raw.split_once(['e', 'E']).unwrap_or((raw, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits: u64 = [whole, fraction].concat().parse().ok()?;
+    let scale = exponent.parse::<i32>().ok()?.checked_sub(i32::try_from(fraction.len()).ok()?)?;
+    let power = |count| (0..count).fold(1.0, |power, _| power * 10.0);
+    #[allow(clippy::cast_precision_loss, reason = "a percentage")]
+    match scale {
+        0..=7 => Some(digits as f64 * power(scale)),
+        -40..0 => Some(digits as f64 / power(-scale)),
+        _ => None,
+    }
 }
 
 /// For each percentile of the block's gas, the price of the transaction that used it, cheapest first. The price is the
@@ -116,6 +127,7 @@ fn ratio(part: u64, whole: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString as _;
 
     #[test]
     fn a_percentile_is_of_gas_and_not_of_transactions() {
@@ -123,6 +135,21 @@ mod tests {
         let at = |percentile| price_at(&prices, 100, percentile);
         assert_eq!([0.0, 10.0, 10.5, 90.0, 91.0, 100.0].map(at), [1, 1, 5, 5, 9, 9]);
         assert_eq!(price_at(&[], 0, 50.0), 0);
+    }
+
+    #[test]
+    fn percentiles_are_read_as_floats_are() {
+        for raw in ["0", "0.0", "1", "10", "12.5", "33.3", "99.99", "100", "1e1", "2.5E+1", "5e-7", "0.1e-2"]
+        {
+            assert_eq!(decimal(raw), raw.parse().ok(), "{raw}");
+        }
+        let third = decimal("33.333333333333336").expect("a number");
+        assert!((third - 100.0 / 3.0).abs() < 1e-13);
+        for raw in
+            ["-1", "1e8", "1e-41", "1e99999999999", "100000000000000000000", "0.00000000000000000001e-40"]
+        {
+            assert_eq!(decimal(raw), None, "{raw}");
+        }
     }
 
     #[test]

@@ -1,10 +1,9 @@
 //! Fields of an answer: read one at a time from its text, each within bounds, each with its name in the error.
 
 use super::error::{AnswerError, shorten};
+use crate::json;
 use alloc::{string::String, vec::Vec};
 use alloy_primitives::{Address, B256, Bytes, FixedBytes, hex};
-use core::fmt;
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// Most members of an object. The largest that is known, a transaction with its receipt, has fewer than 40.
@@ -41,7 +40,8 @@ impl<'a> Value<'a> {
     }
 
     pub(in crate::source) fn object(&self) -> Result<Object<'a>, AnswerError> {
-        serde_json::from_str(self.raw).map_err(|_| self.unlike("an object"))
+        let members = json::members(self.raw, MAX_MEMBERS).map_err(|_| self.unlike("an object"))?;
+        Ok(Object { members })
     }
 
     /// The items of an array, which may be null for an empty one.
@@ -49,8 +49,8 @@ impl<'a> Value<'a> {
         if self.is_null() {
             return Ok(Vec::new());
         }
-        let items: Items<'a> = serde_json::from_str(self.raw).map_err(|_| self.unlike("an array"))?;
-        Ok(items.0.into_iter().map(|item| Value { name: "", raw: item.get() }).collect())
+        let items = json::items(self.raw, MAX_ITEMS).map_err(|_| self.unlike("an array"))?;
+        Ok(items.into_iter().map(|item| Value { name: "", raw: item.get() }).collect())
     }
 
     /// A number below 2^64, in any of the forms that nodes use: a hexadecimal or decimal string, or a JSON number.
@@ -161,57 +161,5 @@ impl<'a> Object<'a> {
 
     pub(in crate::source) fn hash(&self, name: &'static str) -> Result<B256, AnswerError> {
         self.need(name)?.hash()
-    }
-}
-
-impl<'de> Deserialize<'de> for Object<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Object<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                    if members.len() > MAX_MEMBERS {
-                        return Err(A::Error::custom("too many members"));
-                    }
-                }
-                Ok(Object { members })
-            }
-        }
-        deserializer.deserialize_map(Members)
-    }
-}
-
-struct Items<'a>(Vec<&'a RawValue>);
-
-impl<'de> Deserialize<'de> for Items<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct List;
-        impl<'de> Visitor<'de> for List {
-            type Value = Items<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an array")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Items<'de>, A::Error> {
-                let mut items = Vec::new();
-                while let Some(item) = seq.next_element()? {
-                    items.push(item);
-                    if items.len() > MAX_ITEMS {
-                        return Err(A::Error::custom("too many items"));
-                    }
-                }
-                Ok(Items(items))
-            }
-        }
-        deserializer.deserialize_seq(List)
     }
 }
