@@ -5,12 +5,11 @@ use crate::{
     checker::{Checker, Claim, Mismatch, Value, Verdict, VerifiedBlock},
     executor::PreparedBlock,
     source::datastream::Item,
-    store::{Commit, Key, Store, StoreError, log_index},
+    store::{Commit, Key, Store, StoreError, log_index, need_block, read},
     types::{BatchEnd, BatchStart, BlockRecord, ConsolidatedBatch, Frontier, Head, Totals, UpdateGer},
 };
 use alloc::boxed::Box;
 use alloy_primitives::B256;
-use alloy_rlp::Decodable;
 
 /// What the main node sends next.
 #[derive(Debug)]
@@ -138,7 +137,7 @@ impl Branch {
     fn totals(&self, totals: Totals, store: &dyn Store) -> Result<Totals, StoreError> {
         let (mut transactions, mut gas) = (0u64, 0u64);
         for number in self.common + 1..=self.left.number {
-            let record = read_block(number, store)?;
+            let record = need_block(store, number)?;
             transactions = transactions.saturating_add(record.transactions.len() as u64);
             gas = gas.saturating_add(record.header.gas_used);
         }
@@ -153,8 +152,8 @@ impl Replica {
     ///
     /// [`StoreError`] when the head, or how far it is final, cannot be read.
     pub fn open(spec: ChainSpec, genesis: Genesis, store: &dyn Store) -> Result<Self, StoreError> {
-        let head = read(Key::Head, "not a head record", store)?;
-        let frontier = read(Key::Frontier, "not a block and a batch", store)?;
+        let head = read(store, Key::Head, "not a head record")?;
+        let frontier = read(store, Key::Frontier, "not a block and a batch")?;
         let resuming = head.is_some();
         Ok(Self {
             checker: Checker::new(spec),
@@ -198,7 +197,7 @@ impl Replica {
     /// [`StoreError`] when it cannot be read.
     pub fn block(&self, number: u64, store: &dyn Store) -> Result<Option<BlockRecord>, StoreError> {
         match &self.head {
-            Some(head) if number <= head.number => read_block(number, store).map(Some),
+            Some(head) if number <= head.number => need_block(store, number).map(Some),
             _ => Ok(None),
         }
     }
@@ -258,7 +257,7 @@ impl Replica {
         let Some(head) = &self.head else {
             return Ok(());
         };
-        let record = read_block(head.number, store)?;
+        let record = need_block(store, head.number)?;
         let compared: [(Claim, Value, Value); 2] = [
             (Claim::BatchNumber, start.number.into(), record.batch.into()),
             (Claim::ForkId, start.fork_id.into(), record.fork_id.into()),
@@ -324,7 +323,7 @@ impl Replica {
         {
             return Err(RollBackError::Final { to, frontier });
         }
-        let earlier = head_after(&read_block(to, store)?, head.totals);
+        let earlier = head_after(&need_block(store, to)?, head.totals);
         let root = Key::Node(earlier.state_root);
         if !earlier.state_root.is_zero() && store.get(&root)?.is_none() {
             return Err(StoreError::Missing(root).into());
@@ -481,7 +480,7 @@ fn accept<T>(verdict: Verdict<T>) -> Result<T, Halt> {
 /// stored.
 fn compare_known(block: &PreparedBlock, start: &BatchStart, store: &dyn Store) -> Result<BlockRecord, Halt> {
     let number = block.input().number;
-    let record = read_block(number, store)?;
+    let record = need_block(store, number)?;
     let claims = block.claims();
     let compared: [(Claim, Value, Value); 6] = [
         (Claim::BatchNumber, start.number.into(), record.batch.into()),
@@ -500,11 +499,6 @@ fn compare_known(block: &PreparedBlock, start: &BatchStart, store: &dyn Store) -
     }
 }
 
-fn read_block(number: u64, store: &dyn Store) -> Result<BlockRecord, StoreError> {
-    let key = Key::Block(number);
-    read(key, "not a block record", store)?.ok_or(StoreError::Missing(key))
-}
-
 /// The head as it was when this block had just been verified. Batches are numbered from 0 without a gap, and all before
 /// the block's have ended.
 fn head_after(record: &BlockRecord, totals: Totals) -> Head {
@@ -518,11 +512,4 @@ fn head_after(record: &BlockRecord, totals: Totals) -> Head {
         batch_closed: false,
         totals: Totals { batches: record.batch, ..totals },
     }
-}
-
-/// A record, if there is one.
-fn read<T: Decodable>(key: Key, reason: &'static str, store: &dyn Store) -> Result<Option<T>, StoreError> {
-    let record = store.get(&key)?;
-    let decoded = record.map(|record| T::decode(&mut record.as_ref())).transpose();
-    decoded.map_err(|_| StoreError::Corrupt { key, reason })
 }

@@ -15,7 +15,7 @@ use crate::{
     chain::ChainSpec,
     executor::BLOCK_INFO_ROOT_SLOT,
     source::witness::{EncodeError, Extent, Witness, WitnessError, encode_within},
-    store::{Commit, Key, Store, StoreError},
+    store::{Commit, Key, Store, StoreError, need_block},
     tree::{Paths, Smt, StateKey},
     types::{BlockRecord, Checkpoint},
 };
@@ -121,10 +121,7 @@ pub fn take(
     block: u64,
     limit: usize,
 ) -> Result<(Checkpoint, Vec<u8>), TakeError> {
-    let key = Key::Block(block);
-    let record = store.get(&key)?.ok_or(StoreError::Missing(key))?;
-    let BlockRecord { header, batch, fork_id, .. } = BlockRecord::decode(&mut record.as_ref())
-        .map_err(|_| StoreError::Corrupt { key, reason: "not a block record" })?;
+    let BlockRecord { header, batch, fork_id, .. } = need_block(store, block)?;
     let checkpoint = Checkpoint { number: block, hash: header.hash_slow(), state_root: header.state_root };
     let witness = encode_within(limit, store, header.state_root, &[], Extent::Full)?.into();
     let mut file = MAGIC.to_vec();

@@ -1,10 +1,9 @@
 use super::{At, Checker, Claim, Verdict};
 use crate::{
     executor::State,
-    store::{Key, Store, StoreError},
+    store::{Store, StoreError, need_block},
     types::{BlockRecord, ConsolidatedBatch, Head},
 };
-use alloy_rlp::Decodable;
 
 impl Checker {
     /// Compares what was proved on L1 with our own state after that batch (`spec/sync.md` §4.9). The verdict has the last
@@ -49,18 +48,11 @@ fn last_block_up_to(batch: u64, head: &Head, store: &dyn Store) -> Result<BlockR
     let (mut low, mut high) = (0, head.number);
     while low < high {
         let middle = high - (high - low) / 2;
-        if read(middle, store)?.batch <= batch {
+        if need_block(store, middle)?.batch <= batch {
             low = middle;
         } else {
             high = middle - 1;
         }
     }
-    read(low, store)
-}
-
-fn read(number: u64, store: &dyn Store) -> Result<BlockRecord, StoreError> {
-    let key = Key::Block(number);
-    let record = store.get(&key)?.ok_or(StoreError::Missing(key))?;
-    BlockRecord::decode(&mut record.as_ref())
-        .map_err(|_| StoreError::Corrupt { key, reason: "not a block record" })
+    need_block(store, low)
 }

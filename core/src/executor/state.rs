@@ -1,7 +1,7 @@
 use super::Interrupt;
 use crate::{
     chain::ChainSpec,
-    store::{Commit, Journal, Key, Store, StoreError},
+    store::{Commit, Journal, Key, Store, StoreError, need},
     tree::{Path, Paths, Smt, StateKey, TreeUpdate, hash_bytes},
 };
 use alloc::{
@@ -356,9 +356,7 @@ impl Database for State<'_> {
         if let Some(code) = self.codes.get(&hash) {
             return Ok(code.clone());
         }
-        let key = Key::Code(hash);
-        let code = self.store.get(&key).and_then(|code| code.ok_or(StoreError::Missing(key)));
-        let code = code.inspect_err(|error| {
+        let code = need(&self.store, Key::Code(hash)).inspect_err(|error| {
             if let StoreError::Missing(_) = error {
                 let whose = self.words.iter().find_map(|(key, word)| match key {
                     StateKey::CodeHash(address) if B256::from(word.now) == hash => Some(*address),

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     executor::{Interrupt, Lack, Rules, State},
-    store::{Key, Store, StoreError},
+    store::{Key, Store, StoreError, need, need_block, read},
     tree::{Paths, Smt, StateKey},
     types::{BlockRecord, Head, TransactionPlace},
 };
@@ -320,9 +320,7 @@ impl<'a> View<'a> {
     /// The block with this number, which is not above the head.
     pub(super) fn stored(&self, number: u64) -> Result<Found, StoreError> {
         self.proceed()?;
-        let key = Key::Block(number);
-        let record: BlockRecord =
-            read(self.store, key, "not a block record")?.ok_or(StoreError::Missing(key))?;
+        let record = need_block(self.store, number)?;
         self.rest_on(number, None);
         Ok(Found { hash: record.header.hash_slow(), record })
     }
@@ -412,7 +410,7 @@ impl<'a> View<'a> {
     /// The header of a block, without decoding what comes behind it.
     pub(super) fn stored_header(&self, number: u64) -> Result<Header, StoreError> {
         let key = Key::Block(number);
-        let record = self.store.get(&key)?.ok_or(StoreError::Missing(key))?;
+        let record = need(self.store, key)?;
         let mut rest = record.as_ref();
         alloy_rlp::Header::decode(&mut rest)
             .and_then(|_| Header::decode(&mut rest))
@@ -534,11 +532,4 @@ impl From<StateError<StoreError>> for Error {
 
 fn unavailable(number: u64) -> Error {
     Error::new(Error::PRUNED, format!("state of block {number} is not available"))
-}
-
-fn read<T: Decodable>(store: &dyn Store, key: Key, reason: &'static str) -> Result<Option<T>, StoreError> {
-    let Some(record) = store.get(&key)? else {
-        return Ok(None);
-    };
-    T::decode(&mut record.as_ref()).map(Some).map_err(|_| StoreError::Corrupt { key, reason })
 }

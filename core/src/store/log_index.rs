@@ -11,11 +11,10 @@
 //! A record that is not there (a store that began in the midst of the chain) costs time: its blocks are read. One that is
 //! damaged is an error.
 
-use super::{Commit, Key, Store, StoreError};
+use super::{Commit, Key, Store, StoreError, block};
 use crate::{sorted, types::BlockRecord};
 use alloc::vec::Vec;
 use alloy_primitives::{Address, B256, Bytes, Log, keccak256};
-use alloy_rlp::Decodable;
 
 /// 16 blocks, 256, 4096.
 pub(crate) const LEVELS: u8 = 3;
@@ -181,12 +180,9 @@ fn from_blocks(last: &BlockRecord, store: &dyn Store) -> Result<Option<Section>,
     let mut fingerprints = fingerprints(last);
     let number = last.header.number;
     for number in number + 1 - blocks(1)..number {
-        let key = Key::Block(number);
-        let Some(record) = store.get(&key)? else {
+        let Some(record) = block(store, number)? else {
             return Ok(None);
         };
-        let record = BlockRecord::decode(&mut record.as_ref());
-        let record = record.map_err(|_| StoreError::Corrupt { key, reason: "not a block record" })?;
         fingerprints.extend(self::fingerprints(&record));
     }
     Ok(Some(Section::of(fingerprints)))

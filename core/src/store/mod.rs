@@ -18,8 +18,10 @@ pub use memory::Memory;
 pub use record::Key;
 pub use recording::Recording;
 
+use crate::types::BlockRecord;
 use alloc::string::String;
 use alloy_primitives::Bytes;
+use alloy_rlp::Decodable;
 use core::fmt;
 
 /// Records by [`Key`].
@@ -28,6 +30,33 @@ pub trait Store {
     fn get(&self, key: &Key) -> Result<Option<Bytes>, StoreError>;
     /// Writes all of it or nothing. A reader sees the old head or the new one.
     fn apply(&self, commit: &Commit) -> Result<(), StoreError>;
+}
+
+/// The record, which has to be there.
+pub(crate) fn need(store: &dyn Store, key: Key) -> Result<Bytes, StoreError> {
+    store.get(&key)?.ok_or(StoreError::Missing(key))
+}
+
+/// What the record stands for, if there is one; `reason` says what it is else.
+pub(crate) fn read<T: Decodable>(
+    store: &dyn Store,
+    key: Key,
+    reason: &'static str,
+) -> Result<Option<T>, StoreError> {
+    let Some(record) = store.get(&key)? else {
+        return Ok(None);
+    };
+    T::decode(&mut record.as_ref()).map(Some).map_err(|_| StoreError::Corrupt { key, reason })
+}
+
+/// A verified block; `None` when there is no such number.
+pub(crate) fn block(store: &dyn Store, number: u64) -> Result<Option<BlockRecord>, StoreError> {
+    read(store, Key::Block(number), "not a block record")
+}
+
+/// A verified block, which has to be there.
+pub(crate) fn need_block(store: &dyn Store, number: u64) -> Result<BlockRecord, StoreError> {
+    block(store, number)?.ok_or(StoreError::Missing(Key::Block(number)))
 }
 
 impl fmt::Debug for dyn Store + '_ {

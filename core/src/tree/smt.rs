@@ -2,7 +2,7 @@ use super::{
     Node, Proof,
     digest::{Digest, Path, Position, hash_value},
 };
-use crate::store::{Commit, Key, Store, StoreError};
+use crate::store::{Commit, Key, Store, StoreError, need};
 use alloc::vec::Vec;
 use alloy_primitives::{B256, Bytes, U256};
 
@@ -97,14 +97,14 @@ impl<'s> Smt<'s> {
     /// The node with this digest.
     pub(crate) fn node(&self, digest: Digest) -> Result<Node, StoreError> {
         let key = Key::Node(digest.into());
-        let record = self.store.get(&key)?.ok_or(StoreError::Missing(key))?;
+        let record = need(self.store, key)?;
         Node::decode(&record).map_err(|_| corrupt(key, "the record is not a tree node"))
     }
 
     /// The value with this hash.
     pub(crate) fn value(&self, hash: Digest) -> Result<U256, StoreError> {
         let key = Key::Value(hash.into());
-        let record = self.store.get(&key)?.ok_or(StoreError::Missing(key))?;
+        let record = need(self.store, key)?;
         match <[u8; 32]>::try_from(record.as_ref()).map(U256::from_be_bytes) {
             Ok(value) if !value.is_zero() => Ok(value),
             Ok(_) => Err(corrupt(key, "a leaf's value is never zero")),

@@ -1,7 +1,7 @@
 use super::decode::{BRANCH, CODE, HASH, LEAF, STRING, VERSION};
 use crate::{
     sorted,
-    store::{Key, Store, StoreError},
+    store::{Key, Store, StoreError, need},
     tree::{Digest, Node, Path, Paths, Position, Smt, StateKey},
 };
 use alloc::{collections::BTreeMap, vec, vec::Vec};
@@ -214,9 +214,7 @@ impl Encoder<'_> {
     }
 
     fn code(&mut self, hash: B256) -> Result<(), EncodeError> {
-        let key = Key::Code(hash);
-        let code = self.store.get(&key).and_then(|code| code.ok_or(StoreError::Missing(key)));
-        match self.at_hand(code)? {
+        match self.at_hand(need(self.store, Key::Code(hash)))? {
             None => Ok(()),
             Some(code) => {
                 self.bytes.push(CODE);
