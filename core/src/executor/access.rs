@@ -1,6 +1,11 @@
 //! Which addresses and slots a call looks at (EIP-2930).
 
-use super::{Call, CallContext, CallError, CallResult, evm::RollupEvm, opcodes::Surroundings, state::State};
+use super::{
+    Call, CallContext, CallError, CallResult,
+    evm::RollupEvm,
+    opcodes::{Frame, Instructions, ext_code_hash, send_all},
+    state::State,
+};
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
@@ -8,11 +13,11 @@ use alloc::{
 use alloy_primitives::{Address, B256, TxKind, U256};
 use revm::{
     bytecode::opcode,
-    inspector::Inspector,
+    handler::instructions::InstructionProvider,
     interpreter::{
-        Interpreter,
-        interpreter::EthInterpreter,
-        interpreter_types::{InputsTr, Jumps},
+        Instruction, InstructionExecResult, InstructionResult,
+        instructions::{contract, host},
+        interpreter_types::{InputsTr, Jumps, LegacyBytecode},
     },
 };
 
@@ -39,20 +44,22 @@ impl CallContext<'_> {
             TxKind::Call(to) => to,
             TxKind::Create => call.from.create(state.nonce(call.from)?.saturating_to()),
         };
-        let mut watcher = Watcher { warm: BTreeSet::from([call.from, receiver]), found: BTreeMap::new() };
-        watcher.warm.extend(self.rules.precompile_addresses());
+        let mut named = Named { warm: BTreeSet::from([call.from, receiver]), found: BTreeMap::new() };
+        named.warm.extend(self.rules.precompile_addresses());
         for (address, slots) in &call.access_list {
-            watcher.found.entry(*address).or_default().extend(slots);
+            named.found.entry(*address).or_default().extend(slots);
         }
         let mut call = call.clone();
         let mut runs = 0;
         loop {
             runs += 1;
-            call.access_list = watcher.list();
-            let mut evm = RollupEvm::for_calls(self.rules, self.chain_id, self.environment(), state);
-            let transacted = evm.inspect(super::call::transaction(&call, self.chain_id), &mut watcher);
+            call.access_list = named.list();
+            let mut evm =
+                RollupEvm::for_calls(self.rules, self.chain_id, self.environment(), state).naming(named);
+            let transacted = evm.transact(super::call::transaction(&call, self.chain_id));
+            named = evm.into_named();
             let (result, _) = transacted.map_err(|error| super::call::error(&call, error))?;
-            let access_list = watcher.list();
+            let access_list = named.list();
             if access_list == call.access_list || runs == MOST_RUNS {
                 return Ok(AccessListResult { access_list, result: result.into() });
             }
@@ -60,25 +67,23 @@ impl CallContext<'_> {
     }
 }
 
-/// Gathers what instructions name.
-struct Watcher {
+/// What instructions name: part of the EVM's surroundings, filled by [`naming`].
+#[derive(Debug, Default)]
+pub(super) struct Named {
     warm: BTreeSet<Address>,
     found: BTreeMap<Address, BTreeSet<B256>>,
 }
 
-impl Watcher {
+impl Named {
     fn list(&self) -> Vec<(Address, Vec<B256>)> {
         self.found.iter().map(|(address, slots)| (*address, slots.iter().copied().collect())).collect()
     }
-}
 
-impl Inspector<Surroundings<'_, '_>, EthInterpreter> for Watcher {
-    fn step(&mut self, interpreter: &mut Interpreter, _context: &mut Surroundings<'_, '_>) {
-        let address = |word: &U256| Address::from_word((*word).into());
-        let named = match (interpreter.bytecode.opcode(), interpreter.stack.data().as_slice()) {
+    /// What `opcode` is about to do in the contract at `target`.
+    fn add(&mut self, opcode: u8, stack: &[U256], target: Address) {
+        let named = match (opcode, stack) {
             (opcode::SLOAD | opcode::SSTORE, [.., slot]) => {
-                let account = self.found.entry(interpreter.input.target_address()).or_default();
-                account.insert(B256::from(*slot));
+                self.found.entry(target).or_default().insert(B256::from(*slot));
                 return;
             }
             (
@@ -87,16 +92,60 @@ impl Inspector<Surroundings<'_, '_>, EthInterpreter> for Watcher {
                 | opcode::EXTCODEHASH
                 | opcode::EXTCODESIZE
                 | opcode::SELFDESTRUCT,
-                [.., target],
-            ) => address(target),
-            (
-                opcode::CALL | opcode::CALLCODE | opcode::DELEGATECALL | opcode::STATICCALL,
-                [.., target, _gas],
-            ) => address(target),
+                [.., address],
+            ) => address,
+            (_, [.., address, _gas]) => address,
             _ => return,
         };
+        let named = Address::from_word((*named).into());
         if !self.warm.contains(&named) {
             self.found.entry(named).or_default();
         }
+    }
+}
+
+/// The instructions that name an address or a slot.
+const NAMING: [u8; 11] = [
+    opcode::BALANCE,
+    opcode::CALL,
+    opcode::CALLCODE,
+    opcode::DELEGATECALL,
+    opcode::EXTCODECOPY,
+    opcode::EXTCODEHASH,
+    opcode::EXTCODESIZE,
+    opcode::SELFDESTRUCT,
+    opcode::SLOAD,
+    opcode::SSTORE,
+    opcode::STATICCALL,
+];
+
+/// Instructions that do what they did, and tell [`Named`] before.
+pub(super) fn naming(table: &mut Instructions<'_, '_>) {
+    for opcode in NAMING {
+        let gas = table.gas_table()[usize::from(opcode)];
+        table.insert_instruction(opcode, Instruction::new(name_and_run), gas);
+    }
+}
+
+fn name_and_run(frame: Frame<'_, '_, '_>) -> InstructionExecResult {
+    // The interpreter stands behind the instruction already.
+    let code = &frame.interpreter.bytecode;
+    let this = code.pc().checked_sub(1).and_then(|at| code.bytecode_slice().get(at)).copied();
+    let opcode = this.ok_or(InstructionResult::OpcodeNotFound)?;
+    let target = frame.interpreter.input.target_address();
+    frame.host.chain.add(opcode, frame.interpreter.stack.data(), target);
+    match opcode {
+        opcode::BALANCE => host::balance(frame),
+        opcode::CALL => contract::call::<{ opcode::CALL }, _, _>(frame),
+        opcode::CALLCODE => contract::call::<{ opcode::CALLCODE }, _, _>(frame),
+        opcode::DELEGATECALL => contract::call::<{ opcode::DELEGATECALL }, _, _>(frame),
+        opcode::EXTCODECOPY => host::extcodecopy(frame),
+        opcode::EXTCODEHASH => ext_code_hash(frame),
+        opcode::EXTCODESIZE => host::extcodesize(frame),
+        opcode::SELFDESTRUCT => send_all(frame),
+        opcode::SLOAD => host::sload(frame),
+        opcode::SSTORE => host::sstore(frame),
+        opcode::STATICCALL => contract::call::<{ opcode::STATICCALL }, _, _>(frame),
+        _ => Err(InstructionResult::OpcodeNotFound),
     }
 }

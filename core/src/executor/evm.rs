@@ -2,7 +2,8 @@
 
 use super::{
     Interrupt, Rules,
-    opcodes::{BASE, Surroundings, instructions},
+    access::{self, Named},
+    opcodes::{BASE, Instructions, Surroundings, instructions},
     precompiles::Precompiles,
     state::State,
 };
@@ -23,9 +24,7 @@ use revm::{
         CreateFrame, EthFrame, EvmTr, EvmTrError, FrameData, FrameInitOrResult, FrameResult, Handler,
         ItemOrResult,
         evm::{ContextDbError, FrameInitResult},
-        instructions::EthInstructions,
     },
-    inspector::{Inspector, InspectorEvmTr, InspectorHandler},
     interpreter::{
         InstructionResult, interpreter::EthInterpreter, interpreter_action::FrameInit,
         interpreter_types::ReturnData,
@@ -34,16 +33,11 @@ use revm::{
     state::EvmState,
 };
 
-type Inner<'a, 's> = Evm<
-    Surroundings<'a, 's>,
-    (),
-    EthInstructions<EthInterpreter, Surroundings<'a, 's>>,
-    Precompiles,
-    EthFrame<EthInterpreter>,
->;
+type Inner<'a, 's> =
+    Evm<Surroundings<'a, 's>, (), Instructions<'a, 's>, Precompiles, EthFrame<EthInterpreter>>;
 
 /// revm's way through a transaction, but for lists of authorisations (EIP-7702), which no transaction of a rollup has.
-struct RollupHandler<E>(PhantomData<E>);
+pub(super) struct RollupHandler<E>(pub(super) PhantomData<E>);
 
 impl<E> Handler for RollupHandler<E>
 where
@@ -63,26 +57,14 @@ where
     }
 }
 
-impl<E> InspectorHandler for RollupHandler<E>
-where
-    E: InspectorEvmTr<
-            Context: ContextTr<Journal: JournalTr<State = EvmState>>,
-            Frame = EthFrame<EthInterpreter>,
-            Inspector: Inspector<E::Context, EthInterpreter>,
-        >,
-    EVMError<StoreError>: EvmTrError<E>,
-{
-    type IT = EthInterpreter;
-}
-
 /// The EVM of one block.
 pub(super) struct RollupEvm<'r, 'a, 's> {
-    inner: Inner<'a, 's>,
+    pub(super) inner: Inner<'a, 's>,
     rules: &'r Rules,
 }
 
 /// What came of a transaction, and every account that it loaded.
-type Transacted = (ExecutionResult, EvmState);
+pub(super) type Transacted = (ExecutionResult, EvmState);
 
 impl<'r, 'a, 's> RollupEvm<'r, 'a, 's> {
     /// An EVM on `state`.
@@ -115,26 +97,21 @@ impl<'r, 'a, 's> RollupEvm<'r, 'a, 's> {
         evm
     }
 
+    /// Gathers in `named` what instructions name.
+    pub(super) fn naming(mut self, named: Named) -> Self {
+        access::naming(&mut self.inner.instruction);
+        self.inner.ctx.chain = named;
+        self
+    }
+
+    pub(super) fn into_named(self) -> Named {
+        self.inner.ctx.chain
+    }
+
     /// Runs a transaction, and forgets everything about it but its result.
     pub(super) fn transact(&mut self, transaction: TxEnv) -> Result<Transacted, EVMError<StoreError>> {
         self.inner.ctx.tx = transaction;
         let result = RollupHandler(PhantomData).run(self);
-        let accounts = self.inner.ctx.journaled_state.finalize();
-        Ok((result?, accounts))
-    }
-
-    /// [`RollupEvm::transact`], watched by `inspector`.
-    pub(super) fn inspect<I>(
-        &mut self,
-        transaction: TxEnv,
-        inspector: &mut I,
-    ) -> Result<Transacted, EVMError<StoreError>>
-    where
-        I: Inspector<Surroundings<'a, 's>, EthInterpreter>,
-    {
-        self.inner.ctx.tx = transaction;
-        let mut watched = Watched { evm: self, inspector };
-        let result = RollupHandler(PhantomData).inspect_run(&mut watched);
         let accounts = self.inner.ctx.journaled_state.finalize();
         Ok((result?, accounts))
     }
@@ -159,7 +136,7 @@ impl<'r, 'a, 's> RollupEvm<'r, 'a, 's> {
 
 impl<'a, 's> EvmTr for RollupEvm<'_, 'a, 's> {
     type Context = Surroundings<'a, 's>;
-    type Instructions = EthInstructions<EthInterpreter, Surroundings<'a, 's>>;
+    type Instructions = Instructions<'a, 's>;
     type Precompiles = Precompiles;
     type Frame = EthFrame<EthInterpreter>;
 
@@ -222,74 +199,5 @@ impl<'a, 's> EvmTr for RollupEvm<'_, 'a, 's> {
             self.inner.frame_stack.get().interpreter.return_data.set_buffer(buffer);
         }
         Ok(returned)
-    }
-}
-
-/// An EVM that is watched. It runs by the same rules: every hook of [`RollupEvm`] is its own.
-struct Watched<'e, 'r, 'a, 's, I> {
-    evm: &'e mut RollupEvm<'r, 'a, 's>,
-    inspector: &'e mut I,
-}
-
-impl<'a, 's, I> EvmTr for Watched<'_, '_, 'a, 's, I> {
-    type Context = Surroundings<'a, 's>;
-    type Instructions = EthInstructions<EthInterpreter, Surroundings<'a, 's>>;
-    type Precompiles = Precompiles;
-    type Frame = EthFrame<EthInterpreter>;
-
-    fn all(&self) -> (&Self::Context, &Self::Instructions, &Self::Precompiles, &FrameStack<Self::Frame>) {
-        self.evm.all()
-    }
-
-    fn all_mut(
-        &mut self,
-    ) -> (&mut Self::Context, &mut Self::Instructions, &mut Self::Precompiles, &mut FrameStack<Self::Frame>)
-    {
-        self.evm.all_mut()
-    }
-
-    fn frame_init(
-        &mut self,
-        input: FrameInit,
-    ) -> Result<FrameInitResult<'_, Self::Frame>, ContextDbError<Self::Context>> {
-        self.evm.frame_init(input)
-    }
-
-    fn frame_run(&mut self) -> Result<FrameInitOrResult<Self::Frame>, ContextDbError<Self::Context>> {
-        self.evm.frame_run()
-    }
-
-    fn frame_return_result(
-        &mut self,
-        result: FrameResult,
-    ) -> Result<Option<FrameResult>, ContextDbError<Self::Context>> {
-        self.evm.frame_return_result(result)
-    }
-}
-
-impl<'a, 's, I> InspectorEvmTr for Watched<'_, '_, 'a, 's, I>
-where
-    I: Inspector<Surroundings<'a, 's>, EthInterpreter>,
-{
-    type Inspector = I;
-
-    fn all_inspector(
-        &self,
-    ) -> (&Self::Context, &Self::Instructions, &Self::Precompiles, &FrameStack<Self::Frame>, &I) {
-        let (context, instructions, precompiles, frames) = self.evm.all();
-        (context, instructions, precompiles, frames, self.inspector)
-    }
-
-    fn all_mut_inspector(
-        &mut self,
-    ) -> (
-        &mut Self::Context,
-        &mut Self::Instructions,
-        &mut Self::Precompiles,
-        &mut FrameStack<Self::Frame>,
-        &mut I,
-    ) {
-        let (context, instructions, precompiles, frames) = self.evm.all_mut();
-        (context, instructions, precompiles, frames, self.inspector)
     }
 }

@@ -1,10 +1,10 @@
 //! The opcodes that differ from Ethereum's (`spec/execution.md` §2).
 
-use super::{Interrupt, Rules, rules::InitCodeInput, state::State};
+use super::{Interrupt, Rules, access::Named, rules::InitCodeInput, state::State};
 use alloc::vec::Vec;
 use alloy_primitives::{Address, B256, U256};
 use revm::{
-    Context,
+    Context, Journal,
     bytecode::{Bytecode, JumpTable, opcode},
     context::{BlockEnv, CfgEnv, JournalTr, TxEnv},
     context_interface::{Host, context::ContextError, host::LoadError, journaled_state::AccountInfoLoad},
@@ -20,15 +20,17 @@ use revm::{
 };
 
 /// The EVM's surroundings while a block runs.
-pub(super) type Surroundings<'a, 's> = Context<BlockEnv, TxEnv, CfgEnv, &'a mut State<'s>>;
-type Frame<'f, 'a, 's> = InstructionContext<'f, Surroundings<'a, 's>, EthInterpreter>;
+pub(super) type Surroundings<'a, 's> =
+    Context<BlockEnv, TxEnv, CfgEnv, &'a mut State<'s>, Journal<&'a mut State<'s>>, Named>;
+pub(super) type Instructions<'a, 's> = EthInstructions<EthInterpreter, Surroundings<'a, 's>>;
+pub(super) type Frame<'f, 'a, 's> = InstructionContext<'f, Surroundings<'a, 's>, EthInterpreter>;
 
 /// London is the last specification before the merge, and brings EIP-3541, which the rollup has. Its gas schedule is
 /// replaced by Berlin's where the EVM is set up.
 pub(super) const BASE: SpecId = SpecId::LONDON;
 
 /// London's instructions with the rollup's differences.
-pub(super) fn instructions<'a, 's>(rules: &Rules) -> EthInstructions<EthInterpreter, Surroundings<'a, 's>> {
+pub(super) fn instructions<'a, 's>(rules: &Rules) -> Instructions<'a, 's> {
     let mut table = EthInstructions::new(instruction_table(), gas_table_spec(BASE), BASE);
     if rules.push0 {
         table.insert_instruction(opcode::PUSH0, Instruction::new(push0), 2);
@@ -53,7 +55,7 @@ fn push0(frame: Frame<'_, '_, '_>) -> InstructionExecResult {
 }
 
 /// EXTCODEHASH gives the Poseidon hash that the state tree holds, and 0 for every account without code.
-fn ext_code_hash(mut frame: Frame<'_, '_, '_>) -> InstructionExecResult {
+pub(super) fn ext_code_hash(mut frame: Frame<'_, '_, '_>) -> InstructionExecResult {
     let address = Address::from_word(pop(&mut frame)?.into());
     let account = load_account(&mut frame, address)?;
     let (hash, code) = (account.code_hash, account.code.clone().unwrap_or_default());
@@ -106,7 +108,7 @@ fn block_hash_until(mut frame: Frame<'_, '_, '_>, last: U256) -> InstructionExec
 ///
 /// With nothing to move, or to itself, it neither charges for a cold target nor warms it (`spec/execution.md` §2.3: the
 /// ROM's reading; no official vector tells it from the others).
-fn send_all(mut frame: Frame<'_, '_, '_>) -> InstructionExecResult {
+pub(super) fn send_all(mut frame: Frame<'_, '_, '_>) -> InstructionExecResult {
     if frame.interpreter.runtime_flag.is_static() {
         return Err(InstructionResult::StateChangeDuringStaticCall);
     }

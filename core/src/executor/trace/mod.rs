@@ -7,6 +7,7 @@ mod calls;
 mod prestate;
 mod recorder;
 mod steps;
+mod watched;
 
 pub use calls::{CallFrame, CallLog, CallsConfig};
 pub use prestate::{AccountTrace, PrestateConfig, PrestateTrace};
