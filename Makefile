@@ -10,6 +10,9 @@ CHROMIUM ?= /usr/bin/chromium
 # The native program as `unit` builds it: another selection of packages has other features, and all would be built twice.
 PROGRAM := $(CARGO) test --locked --release --no-run --test native
 WASM_MODULE := $(TARGET_DIR)/wasm32-unknown-unknown/release-wasm/zk_replica_wasm.wasm
+# One module for each mode: whoever uses one does not download the other.
+WASM_BUILD := $(CARGO) build --locked --profile release-wasm -p zk-replica-wasm --target wasm32-unknown-unknown --no-default-features
+BINDGEN := $(TARGET_DIR)/release/zk-replica-bindgen
 WASM_TARGETS := wasm32-unknown-unknown wasm32v1-none wasm32-wasip1
 
 # Data with known results, beside the checkout.
@@ -81,9 +84,12 @@ portable: setup ## The core as wasm: its own tests, and a module that imports no
 
 wasm: setup ## The npm package, in wasm/npm/dist
 	$(CARGO) build --locked --release -p zk-replica-bindgen
-	$(CARGO) build --locked --profile release-wasm -p zk-replica-wasm --target wasm32-unknown-unknown
+	$(WASM_BUILD) --features light
+	"$(BINDGEN)" "$(WASM_MODULE)" wasm/npm/build/light
+	$(WASM_BUILD) --features full
+	"$(BINDGEN)" "$(WASM_MODULE)" wasm/npm/build/full
 	cd wasm/npm && $(NPM) ci --no-audit --no-fund --loglevel=error
-	cd wasm/npm && $(NODE) build.mjs "$(WASM_MODULE)" "$(TARGET_DIR)/release/zk-replica-bindgen"
+	cd wasm/npm && $(NODE) build.mjs
 
 page: wasm ## The page, in www/dist
 	cd www && $(NPM) ci --no-audit --no-fund --loglevel=error && $(NPM) run --silent build
@@ -109,7 +115,8 @@ bench: wasm ## Benchmarks beside their peers
 	RUSTC_BOOTSTRAP=plonky2_field $(CARGO) bench --locked -p zk-replica-bench
 	cd tests/browser && $(NPM) ci --no-audit --no-fund --loglevel=error
 	ZK_REPLICA="$(TARGET_DIR)/release/zk-replica" CHROMIUM="$(CHROMIUM)" $(NODE) tests/browser/bench.mjs
-	"$(TARGET_DIR)/release/zk-replica-bindgen" "$(WASM_MODULE)" wasm/npm/build/names names
+	$(WASM_BUILD) --features full
+	"$(BINDGEN)" "$(WASM_MODULE)" wasm/npm/build/names names
 	$(NODE) tests/bench/wasm.mjs "$(TARGET_DIR)/release/zk-replica" wasm/npm/dist wasm/npm/build/names
 
 deny: ## Licences, sources and duplicate versions of all dependencies

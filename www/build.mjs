@@ -51,10 +51,9 @@ for (const [name, file] of Object.entries(fonts)) {
   cpSync(join(here, "node_modules", file), join(out, "fonts", `${name}.woff2`));
   cpSync(join(here, "node_modules", dirname(dirname(file)), "LICENSE"), join(out, "fonts", `${name}.LICENSE.txt`));
 }
-const wasm = join(dirname(engine), "zk-replica.wasm");
-if (existsSync(wasm)) {
+if (engine === packaged) {
   await build({ ...common, entryPoints: [join(dirname(engine), "worker.js")], outfile: join(out, "worker.js") });
-  cpSync(wasm, join(out, "zk-replica.wasm"));
+  for (const wasm of ["zk-replica.wasm", "zk-replica-light.wasm"]) cpSync(join(dirname(engine), wasm), join(out, wasm));
 }
 
 // The service worker keeps all of it, under a version that is the hash of all of it.

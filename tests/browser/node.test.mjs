@@ -140,6 +140,10 @@ describe("options that cannot be used", () => {
     await assert.rejects(createReplica({ chain, genesis: { no: 1 } }), /^Error: genesis: /);
     await assert.rejects(createReplica({ chain: "file:///not/there.json", genesis: {} }), /ENOENT/);
     await assert.rejects(createReplica({ chain, genesis: {}, wasmBytes: new Uint8Array(8) }), WebAssembly.CompileError);
+    const light = new URL("../../wasm/npm/dist/zk-replica-light.wasm", import.meta.url);
+    await assert.rejects(createReplica({ chain, genesis: {}, wasmUrl: light }), /^Error: wasmUrl, wasmBytes: not the file that is needed here, zk-replica\.wasm$/);
+    const full = readFileSync(new URL("../../wasm/npm/dist/zk-replica.wasm", import.meta.url));
+    await assert.rejects(checkEvidence(new Uint8Array(), { wasmBytes: full }), /not the file that is needed here, zk-replica-light\.wasm$/);
   });
   it("of sources are told while it runs", async () => {
     const replica = await createReplica({ chain, genesis: {}, mainNode: "http://127.0.0.1:1" });

@@ -122,3 +122,65 @@ fn fork_interval(text: &str) -> Result<(u64, ForkId), ChainSpecError> {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::{format, string::ToString};
+
+    #[test]
+    fn a_specification_is_read_in_full() {
+        let json = br#"{"ChainName": "a \"chain\"", "chainId": 7, "londonBlock": 0, "ethash": {"forks": 1}, "forks": [
+            {"forkId": "0x9", "fromBatchNumber": "0x1", "toBatchNumber": "0x5", "version": ""},
+            {"forkId": "12", "fromBatchNumber": 6}]}"#;
+        let spec = ChainSpec::from_json(json).expect("valid");
+        assert_eq!((spec.chain_id, spec.name.as_str(), spec.london_genesis), (7, "a \"chain\"", true));
+        assert_eq!(spec.forks.intervals(), [(1, ForkId::Fork9), (6, ForkId::Fork12)]);
+    }
+
+    #[test]
+    fn london_begins_at_genesis_or_it_does_not() {
+        for (london, at_genesis) in
+            [("0", true), ("0.0", true), ("0e5", true), ("null", false), ("10", false)]
+        {
+            let json = format!(r#"{{"chainId": 1, "londonBlock": {london}}}"#);
+            assert_eq!(
+                ChainSpec::from_json(json.as_bytes()).expect("valid").london_genesis,
+                at_genesis,
+                "{london}"
+            );
+        }
+        let never = br#"{"chainId": 1, "londonBlock": 9999999999999999999999999999999999999999999999999}"#;
+        assert!(!ChainSpec::from_json(never).expect("valid").london_genesis);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        for (json, words) in [
+            ("{}", "chainId is missing"),
+            (r#"{"chainId": "1"}"#, "chainId: expected a number of at most 64 bits"),
+            (r#"{"chainId": -1}"#, "chainId: expected a number of at most 64 bits"),
+            (r#"{"chainId": 1, "chainId": 2}"#, "\"chainId\" stands twice"),
+            (r#"{"chainId": 1, "ChainName": 2}"#, "ChainName: expected a string"),
+            (r#"{"chainId": 1, "londonBlock": "0"}"#, "londonBlock: expected a number"),
+            (r#"{"chainId": 1, "forks": {}}"#, "forks: expected a list of forks"),
+            (
+                r#"{"chainId": 1, "forks": [{"forkId": "0x9"}]}"#,
+                "in each of them a forkId and a fromBatchNumber",
+            ),
+            (
+                r#"{"chainId": 1, "forks": [{"forkId": "0x9", "fromBatchNumber": "-1"}]}"#,
+                "fromBatchNumber: expected a number of at most 64 bits",
+            ),
+            (
+                r#"{"chainId": 1, "forks": [{"forkId": "0x63", "fromBatchNumber": "0x1"}]}"#,
+                "fork 99 is not supported",
+            ),
+            ("[]", "not a chain specification: "),
+            ("{\"chainId\": 1", "not a chain specification: "),
+        ] {
+            let refused = ChainSpec::from_json(json.as_bytes()).expect_err(json).to_string();
+            assert!(refused.contains(words), "{json}: {refused}");
+        }
+    }
+}

@@ -1,4 +1,4 @@
-import type { Disk as EngineDisk } from './engine.js';
+import type { Disk as EngineDisk } from './full.js';
 import { inWords } from './errors.js';
 import { hold } from './locks.js';
 import type { EngineOptions } from './messages.js';

@@ -1,4 +1,5 @@
-/** The wasm file, in base64; the build puts it there. */
-export const wasm: string;
+/** The wasm files, in gzip and base64; the build puts them there. */
+export const full: string;
+export const light: string;
 /** The worker's script. */
 export const worker: string;

@@ -1,8 +1,7 @@
 import { nameOf, openDisk, type Disk } from './disk.js';
-import { __wbg_reset_state as reset, checkEvidence as check, default as init, Engine, initSync } from './engine.js';
 import { inWords } from './errors.js';
-import { load } from './load.js';
 import type { Call, EngineOptions, FromEngine, Listener, ModulePlace } from './messages.js';
+import { kindOf, modules, openModule, type Engine, type Kind } from './module.js';
 import { Post, post, type Answer } from './post.js';
 import { pieces, whole } from './stream.js';
 import { soon } from './turn.js';
@@ -94,6 +93,7 @@ export class Host {
   #verified = 0;
   #restarts: number[] = [];
   readonly #early: ReplicaProblem[] = [];
+  readonly #kind: Kind;
   readonly #light: boolean;
   /** In light mode: the checkpoint's block is known, or was asked for in vain. */
   #opened!: Promise<void>;
@@ -106,8 +106,7 @@ export class Host {
    * engine fails so often that the host closes by itself.
    */
   static async open(options: EngineOptions, gone: (reason: string) => void): Promise<Host> {
-    const module = await load(options);
-    await init({ module_or_path: module });
+    const module = await openModule(kindOf(options), options);
     const host = new Host(options, module, gone);
     const storage = host.#light ? 'memory' : options.storage;
     host.#disk = await openDisk(storage, nameOf(options), (kind, message) => host.#early.push({ kind, message }));
@@ -129,12 +128,11 @@ export class Host {
 
   /** Repeats the check of an evidence file in this thread, without a replica. */
   static async check(file: Uint8Array, place: ModulePlace): Promise<Judgement> {
-    const module = await load(place);
-    await init({ module_or_path: module });
+    await openModule('light', place);
     try {
-      return JSON.parse(check(file));
+      return JSON.parse(modules.light.script.checkEvidence(file));
     } catch (error) {
-      if (isDefect(error)) Host.#renew(inWords(error));
+      if (isDefect(error)) Host.#renew('light', inWords(error));
       throw error;
     }
   }
@@ -143,7 +141,8 @@ export class Host {
     this.#module = module;
     this.#options = options;
     this.#gone = gone;
-    this.#light = options.checkpoint !== undefined && options.snapshot === undefined;
+    this.#kind = kindOf(options);
+    this.#light = this.#kind === 'light';
     this.#batches = this.#light ? new Post() : undefined;
   }
 
@@ -162,7 +161,7 @@ export class Host {
       this.#engine = this.#make();
     }
     this.#stale = false;
-    this.#memory = initSync({ module: this.#module }).memory;
+    this.#memory = modules[this.#kind].script.initSync({ module: this.#module }).memory;
     this.#open?.();
     this.#opened = !this.#light ? Promise.resolve() : new Promise((resolve) => (this.#open = resolve));
     const highest = this.#status?.highest ?? null;
@@ -184,11 +183,11 @@ export class Host {
   #make(): Engine {
     const secret = crypto.getRandomValues(new Uint8Array(32));
     const { chain, genesis, checkpoint, l1 } = this.#options;
-    if (checkpoint !== undefined && this.#light) return Engine.light(chain, inLine(checkpoint), secret);
+    if (checkpoint !== undefined && this.#light) return modules.light.script.Engine.light(chain, inLine(checkpoint), secret);
     const engine =
       checkpoint === undefined
-        ? new Engine(chain, genesis ?? '', secret, this.#disk)
-        : Engine.behind(chain, inLine(checkpoint), secret, this.#disk);
+        ? new modules.full.script.Engine(chain, genesis ?? '', secret, this.#disk)
+        : modules.full.script.Engine.behind(chain, inLine(checkpoint), secret, this.#disk);
     if (l1) engine.watchL1(l1.rollupManager, l1.rollupId, l1.block);
     // It knows nothing of L1 yet.
     this.#l1.asked = -Infinity;
@@ -702,16 +701,16 @@ export class Host {
     if (this.#restarts.filter((at) => now - at < 60_000).length > RESTARTS) {
       this.#fail(`the engine fails again and again: ${reason}`);
     }
-    Host.#renew(reason);
+    Host.#renew(this.#kind, reason);
   }
 
   /** Another instance of the module, which is everybody's in this thread. */
-  static #renew(reason: string): void {
+  static #renew(kind: Kind, reason: string): void {
     let defect = false;
     do {
-      reset();
+      modules[kind].script.__wbg_reset_state();
       defect = false;
-      for (const host of [...hosts]) {
+      for (const host of [...hosts].filter((host) => host.#kind === kind)) {
         try {
           host.#again(reason);
         } catch (error) {

@@ -1,6 +1,6 @@
 /** A replica of a Polygon zkEVM or CDK chain that re-executes every block where it runs. */
 
-import { checkEvidence as check, create } from './replica.js';
+import { checkEvidence as check, create, placeOf, type Parts } from './replica.js';
 import type { CheckOptions, Judgement, ModuleOptions, Replica, ReplicaOptions } from './types.js';
 
 export { announce, withWallet, type ProviderInfo } from './announce.js';
@@ -13,7 +13,7 @@ export type * from './types.js';
  * Rejects when the options cannot be used: files that are not there, or are none.
  */
 export function createReplica(options: ReplicaOptions): Promise<Replica> {
-  return create(options, makeWorker);
+  return create(options, parts);
 }
 
 /**
@@ -21,9 +21,10 @@ export function createReplica(options: ReplicaOptions): Promise<Replica> {
  * where there is none, as in Node, in this thread, and `signal` cannot end it.
  */
 export function checkEvidence(file: Uint8Array, options: CheckOptions & ModuleOptions = {}): Promise<Judgement> {
-  return check(file, options, makeWorker);
+  return check(file, options, parts);
 }
 
-function makeWorker(): Worker {
-  return new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'zk-replica' });
-}
+const parts: Parts = {
+  makeWorker: () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'zk-replica' }),
+  place: (_, options) => placeOf(options),
+};

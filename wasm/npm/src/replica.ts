@@ -4,6 +4,7 @@ import { Host } from './host.js';
 import { loadText } from './load.js';
 import { hold } from './locks.js';
 import type { EngineOptions, FromEngine, L1Place, ModulePlace } from './messages.js';
+import { kindOf, type Kind } from './module.js';
 import { open, receive, tabLock, type Broadcast, type FromWorker, type ToWorker } from './serve.js';
 import { Session, type Link } from './session.js';
 import type { ChainFile, Checkpoint, CheckOptions, Judgement, L1Options, ModuleOptions, Replica, ReplicaOptions } from './types.js';
@@ -20,9 +21,18 @@ const AGAIN: [number, number] = [1000, 30_000];
 /** Milliseconds after which an engine's failure is not the same trouble any more. */
 const LASTED = 60_000;
 
-/** Begins a replica. `makeWorker` makes the thread that it runs in. */
-export async function create(options: ReplicaOptions, makeWorker: () => Worker): Promise<Replica> {
-  const light = options.checkpoint !== undefined && options.snapshot === undefined;
+/** What the package's entry has beside it. */
+export interface Parts {
+  /** A thread for an engine. */
+  makeWorker(): Worker;
+  /** Where a module is, as it can be sent to a worker; what the options say comes first. */
+  place(kind: Kind, options: ModuleOptions): ModulePlace | Promise<ModulePlace>;
+}
+
+/** Begins a replica. */
+export async function create(options: ReplicaOptions, { makeWorker, place }: Parts): Promise<Replica> {
+  const kind = kindOf(options);
+  const light = kind === 'light';
   if (options.snapshot && !options.checkpoint) throw new Error('checkpoint: it says which block a snapshot has to be of');
   if (light && options.stream) throw new Error('stream: there is none in light mode');
   if (!options.checkpoint && !options.genesis) throw new Error('genesis: it is needed where there is no checkpoint');
@@ -43,11 +53,11 @@ export async function create(options: ReplicaOptions, makeWorker: () => Worker):
     stream: fileOf(options.stream),
     l1,
     storage: options.storage ?? 'auto',
-    ...placeOf(options),
+    ...(await place(kind, options)),
     budget: BUDGET.worker,
   };
   const thread = options.worker === false ? undefined : makeWorker;
-  const session = new Session((file, { signal }) => judge(file, engine, thread, signal));
+  const session = new Session(async (file, { signal }) => judge(file, await place('light', light ? options : {}), thread, signal));
   const locks = typeof navigator !== 'undefined' && navigator.locks !== undefined && typeof BroadcastChannel === 'function';
   const shared = typeof Worker === 'function' && locks && options.shared !== false;
   if (shared) await share(session, engine, thread);
@@ -79,25 +89,24 @@ function only({ number, hash, stateRoot }: Checkpoint): Checkpoint {
   return { number, hash, stateRoot };
 }
 
-/** The wasm module's place, as it can be sent to a worker. */
-function placeOf({ wasmUrl, wasmBytes }: ModuleOptions): ModulePlace {
+/** What the options say of the wasm module, as it can be sent to a worker. */
+export function placeOf({ wasmUrl, wasmBytes }: ModuleOptions): ModulePlace {
   return { wasmUrl: wasmUrl === undefined ? undefined : new URL(wasmUrl, here()).href, wasmBytes };
 }
 
 /** Repeats the check of an evidence file. */
-export function checkEvidence(file: Uint8Array, options: CheckOptions & ModuleOptions, makeWorker: () => Worker): Promise<Judgement> {
-  return judge(file, placeOf(options), makeWorker, options.signal);
+export async function checkEvidence(file: Uint8Array, options: CheckOptions & ModuleOptions, { makeWorker, place }: Parts): Promise<Judgement> {
+  return judge(file, await place('light', options), makeWorker, options.signal);
 }
 
 /** The same, in a worker of its own if there can be one: whoever wrote the file decides how long it takes. */
 async function judge(
   file: Uint8Array,
-  { wasmUrl, wasmBytes }: ModulePlace,
+  place: ModulePlace,
   makeWorker: (() => Worker) | undefined,
   signal: AbortSignal = new AbortController().signal,
 ): Promise<Judgement> {
   signal.throwIfAborted();
-  const place = { wasmUrl, wasmBytes };
   if (!makeWorker || typeof Worker !== 'function') return Host.check(file, place);
   let judgement: Judgement | undefined;
   const check = (life?: string): ToWorker => ({ type: 'check', file, place, life });

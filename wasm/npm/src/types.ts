@@ -8,9 +8,12 @@ export type Storage = 'opfs' | 'indexeddb' | 'memory';
 
 /** Where the engine is. */
 export interface ModuleOptions {
-  /** Where the wasm file is, if not beside the script. */
+  /**
+   * Where the wasm file is, if not beside the script: `zk-replica.wasm`; in light mode, and to check evidence,
+   * `zk-replica-light.wasm`.
+   */
   wasmUrl?: string | URL;
-  /** The wasm file's bytes. */
+  /** Its bytes. */
   wasmBytes?: BufferSource;
 }
 
