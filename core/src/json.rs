@@ -1,6 +1,6 @@
 //! What objects and arrays consist of, each as its text: it is looked into when it is asked for, so that nothing is held twice.
 
-use crate::sorted;
+use crate::sort::sorted;
 use alloc::{string::String, vec::Vec};
 use core::fmt;
 use serde::de::{Deserializer as _, Error as _, MapAccess, SeqAccess, Visitor};

@@ -13,11 +13,12 @@
 
 use crate::{
     chain::ChainSpec,
+    checkpoint::Checkpoint,
     executor::BLOCK_INFO_ROOT_SLOT,
     source::witness::{EncodeError, Extent, Witness, WitnessError, encode_within},
     store::{Commit, Key, Store, StoreError, need_block},
     tree::{Paths, Smt, StateKey},
-    types::{BlockRecord, Checkpoint},
+    types::BlockRecord,
 };
 use alloc::{
     boxed::Box,

@@ -10,10 +10,10 @@ use std::{
 };
 use zk_replica_core::{
     checker::Claim,
+    checkpoint::Checkpoint,
     evidence::Judgement,
     light::{Config, Event, Light, Next, Trouble},
     rpc::{self, Asking, Reply, Rpc, Status},
-    types::Checkpoint,
 };
 use zk_replica_tests::{Archive, Recording, say, vectors};
 

@@ -4,6 +4,7 @@ use alloy_primitives::{Address, B256};
 use alloy_rlp::{Encodable as _, Header};
 use zk_replica_core::{
     chain::{ChainSpec, ForkId, ForkSchedule, Genesis},
+    checkpoint::Checkpoint,
     replica::{Input, Replica},
     snapshot::{SnapshotError, TakeError, restore, take},
     source::{
@@ -12,7 +13,6 @@ use zk_replica_core::{
     },
     store::{Key, Memory, Store, StoreError},
     tree::StateKey,
-    types::Checkpoint,
 };
 use zk_replica_tests::{Archive, Recording, items, say, vectors};
 

@@ -7,7 +7,7 @@ use std::{
     process::{Command, Output},
 };
 use tempfile::TempDir;
-use zk_replica_core::{chain::ChainSpec, snapshot::restore, types::Checkpoint};
+use zk_replica_core::{chain::ChainSpec, checkpoint::Checkpoint, snapshot::restore};
 use zk_replica_tests::{Made, Script};
 
 struct Chain {

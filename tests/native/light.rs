@@ -9,10 +9,10 @@ use std::{
 };
 use zk_replica_core::{
     chain::ChainSpec,
+    checkpoint::Checkpoint,
     evidence::Judgement,
     light::{Config, Event, Light, Next, Trouble},
     rpc::{Asking, Reply},
-    types::Checkpoint,
 };
 use zk_replica_tests::PATIENCE;
 

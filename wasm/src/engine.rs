@@ -19,6 +19,7 @@ use alloy_primitives::{Address, B256, Keccak256, keccak256, map::HashMap};
 use zk_replica_core::{
     chain::{ChainSpec, ChainSpecError, Genesis, GenesisError},
     checker::{Mismatch, Verdict},
+    checkpoint::{Checkpoint, NoCheckpoint},
     evidence::{Evidence, EvidenceError},
     replica::{Halt, Input, Replica, Step},
     rpc, snapshot,
@@ -28,7 +29,7 @@ use zk_replica_core::{
         main_node::{AnswerError, Request},
     },
     store::{Store as _, StoreError},
-    types::{Checkpoint, Head, NoCheckpoint},
+    types::Head,
 };
 
 /// Bytes that are gathered before they are written.

@@ -14,10 +14,10 @@ use alloy_primitives::{B256, map::HashSet};
 use serde::de::IgnoredAny;
 use zk_replica_core::{
     chain::{ChainSpec, ChainSpecError},
+    checkpoint::{Checkpoint, NoCheckpoint},
     evidence::{Evidence, EvidenceError},
     light::{Config, Event, Light, Trouble},
     rpc,
-    types::{Checkpoint, NoCheckpoint},
 };
 
 /// Bytes of an answer, as many as the script reads.

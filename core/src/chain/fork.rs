@@ -1,4 +1,4 @@
-use crate::sorted;
+use crate::sort::sorted;
 use alloc::vec::Vec;
 use core::fmt;
 

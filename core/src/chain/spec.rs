@@ -135,7 +135,8 @@ mod tests {
             {"forkId": "12", "fromBatchNumber": 6}]}"#;
         let spec = ChainSpec::from_json(json).expect("valid");
         assert_eq!((spec.chain_id, spec.name.as_str(), spec.london_genesis), (7, "a \"chain\"", true));
-        assert_eq!(spec.forks.intervals(), [(1, ForkId::Fork9), (6, ForkId::Fork12)]);
+        let fork = |number| ForkId::try_from(number).expect("a fork");
+        assert_eq!(spec.forks.intervals(), [(1, fork(9)), (6, fork(12))]);
     }
 
     #[test]

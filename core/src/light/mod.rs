@@ -22,6 +22,7 @@ mod follow;
 use crate::{
     chain::ChainSpec,
     checker::{Mismatch, VerifiedBlock},
+    checkpoint::Checkpoint,
     evidence::Evidence,
     executor::PreparedBlock,
     replica::{Input, Replica},
@@ -31,7 +32,7 @@ use crate::{
         main_node::{AnswerError, Client, ClientError, Request, StateRequest},
     },
     store::{Cache, CacheLimits, StoreError},
-    types::{Checkpoint, Head},
+    types::Head,
 };
 use alloc::{
     boxed::Box,

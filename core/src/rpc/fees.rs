@@ -6,7 +6,7 @@ use super::{
     params::Params,
     view::{Found, View},
 };
-use crate::sorted;
+use crate::sort::sorted;
 use alloc::{format, string::String, vec::Vec};
 use alloy_consensus::{TxLegacy, transaction::RlpEcdsaDecodableTx};
 use alloy_primitives::{U64, U128};

@@ -1,6 +1,6 @@
 //! JSON as requests hold it: strict, bounded in depth, and with the text of what has to be repeated verbatim.
 
-use crate::sorted;
+use crate::sort::sorted;
 use alloc::{borrow::Cow, string::String, vec::Vec};
 use core::fmt::Write as _;
 

@@ -9,7 +9,7 @@ use super::{
     view::{Found, View},
 };
 use crate::{
-    sorted,
+    sort::sorted,
     store::log_index::{self, Fingerprint},
 };
 use alloc::{boxed::Box, format, string::String, vec::Vec};

@@ -12,7 +12,7 @@
 //! damaged is an error.
 
 use super::{Commit, Key, Store, StoreError, block};
-use crate::{sorted, types::BlockRecord};
+use crate::{sort::sorted, types::BlockRecord};
 use alloc::vec::Vec;
 use alloy_primitives::{Address, B256, Bytes, Log, keccak256};
 

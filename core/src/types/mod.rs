@@ -5,7 +5,6 @@
 
 mod batch;
 mod block;
-mod checkpoint;
 mod l1;
 mod receipt;
 mod transaction;
@@ -16,7 +15,6 @@ pub use batch::{
 pub use block::{
     Block, BlockClaims, BlockInput, BlockRecord, Head, L1Info, Totals, TransactionPlace, TransactionRecord,
 };
-pub use checkpoint::{Checkpoint, NoCheckpoint};
 pub use l1::{ConsolidatedBatch, Frontier};
 pub use receipt::Receipt;
 pub(crate) use transaction::signer;

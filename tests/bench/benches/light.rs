@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use zk_replica_bench::Best;
 use zk_replica_core::chain::{ChainSpec, Genesis};
 use zk_replica_core::checker::{Checker, Verdict};
+use zk_replica_core::checkpoint::Checkpoint;
 use zk_replica_core::executor::PreparedBlock;
 use zk_replica_core::light::{Config, Event, Light, Next};
 use zk_replica_core::replica::{Input, Replica};
@@ -24,7 +25,7 @@ use zk_replica_core::rpc::{self, Asking, Reply, Rpc, Status};
 use zk_replica_core::source::datastream::Item;
 use zk_replica_core::source::witness::Witness;
 use zk_replica_core::store::Store;
-use zk_replica_core::types::{BatchStart, Checkpoint, Head};
+use zk_replica_core::types::{BatchStart, Head};
 use zk_replica_tests::{Archive, Recording, items};
 
 /// How often each contender takes its turn. The best counts.

@@ -12,7 +12,7 @@ use super::{
     feed::{Recent, Sending},
 };
 use crate::{
-    sorted,
+    sort::sorted,
     types::{Transaction, TransactionRecord},
 };
 use alloc::{boxed::Box, collections::BTreeMap, format, string::String, sync::Arc, vec::Vec};

@@ -1,6 +1,6 @@
 use super::decode::{BRANCH, CODE, HASH, LEAF, STRING, VERSION};
 use crate::{
-    sorted,
+    sort::sorted,
     store::{Key, Store, StoreError, need},
     tree::{Digest, Node, Path, Paths, Position, Smt, StateKey},
 };

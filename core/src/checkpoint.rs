@@ -1,5 +1,9 @@
-use super::{BlockRecord, Head, L1Info, Totals};
-use crate::store::{Commit, Key};
+//! The block that a replica begins behind.
+
+use crate::{
+    store::{Commit, Key},
+    types::{BlockRecord, Head, L1Info, Totals},
+};
 use alloc::vec::Vec;
 use alloy_consensus::Header;
 use alloy_primitives::{B256, Bytes};
@@ -10,7 +14,7 @@ use core::{fmt, str::FromStr};
 /// As text it is `NUMBER:HASH:STATE_ROOT`.
 ///
 /// ```
-/// use zk_replica_core::types::Checkpoint;
+/// use zk_replica_core::checkpoint::Checkpoint;
 ///
 /// let hash = format!("0x{}", "ab".repeat(32));
 /// let checkpoint: Checkpoint = format!("7:{hash}:{hash}").parse()?;
