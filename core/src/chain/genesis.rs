@@ -1,9 +1,5 @@
 use crate::json::{members, unique_members};
-use alloc::{
-    collections::BTreeMap,
-    string::{String, ToString},
-    vec::Vec,
-};
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -57,11 +53,19 @@ pub enum GenesisError {
     /// Not an address.
     #[error("not genesis allocations: {0:?} is no address")]
     Address(String),
+    /// Something else than an object of fields, each once.
+    #[error("not genesis allocations: account {account}: {reason}")]
+    Account {
+        /// Whose account.
+        account: Address,
+        /// What it is.
+        reason: serde_json::Error,
+    },
     /// A field that cannot be read, or that no account has.
     #[error("not genesis allocations: account {account}: {field:?}: expected {expected}")]
     Field {
         /// Whose field.
-        account: String,
+        account: Address,
         /// Its name.
         field: String,
         /// What it should be.
@@ -129,9 +133,9 @@ impl Genesis {
 /// An account as cdk-erigon's `*-allocs.json` writes it.
 fn account(address: Address, text: &str) -> Result<GenesisAccount, GenesisError> {
     let mut account = GenesisAccount::default();
-    for (field, value) in unique_members(text).map_err(GenesisError::Allocations)? {
-        let wrong =
-            |expected| GenesisError::Field { account: address.to_string(), field: field.clone(), expected };
+    let fields = unique_members(text).map_err(|reason| GenesisError::Account { account: address, reason })?;
+    for (field, value) in fields {
+        let wrong = |expected| GenesisError::Field { account: address, field: field.clone(), expected };
         let value = value.get();
         match field.as_str() {
             // For people.
@@ -194,7 +198,7 @@ fn bytes(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::format;
+    use alloc::{format, string::ToString};
 
     const ONE: &str = r#"{"0x00000000000000000000000000000000000000AA": {"contractName": null, "balance": "5",
         "nonce": "1", "code": "0x6001", "storage": {"0x0": "0x0a", "01": "ff"}}}"#;
@@ -233,7 +237,7 @@ mod tests {
                 "nonces",
                 of(r#""nonces": expected contractName, accountName, balance, nonce, code or storage"#),
             ),
-            ("\"nonce\"", "\"balance\"", "\"balance\" stands twice".into()),
+            ("\"nonce\"", "\"balance\"", of("\"balance\" stands twice")),
             ("0000AA", "00AA", r#""0x000000000000000000000000000000000000AA" is no address"#.into()),
             (
                 "\"1\"",

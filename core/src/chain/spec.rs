@@ -107,12 +107,12 @@ fn fork_interval(text: &str) -> Result<(u64, ForkId), ChainSpecError> {
         };
         // Nodes write 0x and digits.
         let digits = value.get().trim_matches('"');
-        let parsed = match digits.strip_prefix("0x") {
-            Some(digits) => u64::from_str_radix(digits, 16),
-            None => digits.parse(),
-        };
+        let (digits, radix) = digits.strip_prefix("0x").map_or((digits, 10), |digits| (digits, 16));
+        // `from_str_radix` alone would take a sign.
+        let is_number = digits.chars().all(|digit| digit.is_digit(radix));
+        let parsed = u64::from_str_radix(digits, radix).ok().filter(|_| is_number);
         let expected = "a number of at most 64 bits";
-        *number = Some(parsed.map_err(|_| ChainSpecError::Field { field: field.clone(), expected })?);
+        *number = Some(parsed.ok_or_else(|| ChainSpecError::Field { field: field.clone(), expected })?);
     }
     match (first, fork) {
         (Some(first), Some(fork)) => Ok((first, ForkId::try_from(fork)?)),
@@ -176,6 +176,10 @@ mod tests {
             (
                 r#"{"chainId": 1, "forks": [{"forkId": "0x63", "fromBatchNumber": "0x1"}]}"#,
                 "fork 99 is not supported",
+            ),
+            (
+                r#"{"chainId": 1, "forks": [{"forkId": "+9", "fromBatchNumber": "0x1"}]}"#,
+                "forkId: expected a number of at most 64 bits",
             ),
             ("[]", "not a chain specification: "),
             ("{\"chainId\": 1", "not a chain specification: "),

@@ -1,10 +1,10 @@
 import { inWords } from './errors.js';
 import type { ModulePlace } from './messages.js';
 
-/** A wasm module: given, or fetched from where it is given, or from `beside`. */
-export async function load(options: ModulePlace, beside: string): Promise<WebAssembly.Module> {
+/** A wasm module: its bytes, or fetched from where the options say, or from `beside`, which a worker made of a text has not. */
+export async function load(options: ModulePlace, beside: () => string): Promise<WebAssembly.Module> {
   if (options.wasmBytes) return WebAssembly.compile(options.wasmBytes);
-  const url = options.wasmUrl ?? beside;
+  const url = options.wasmUrl ?? beside();
   if (url.startsWith('file:')) return WebAssembly.compile(await readFile(url));
   const response = await get(url);
   const copy = response.clone();

@@ -27,7 +27,7 @@ export function kindOf({ checkpoint, snapshot }: { checkpoint?: unknown; snapsho
 /** The module, with an instance in this thread. It is fetched from beside this script if it is not given. */
 export async function openModule(kind: Kind, place: ModulePlace): Promise<WebAssembly.Module> {
   const { script, name, url, entry } = modules[kind];
-  const module = await load(place, url());
+  const module = await load(place, url);
   const is = WebAssembly.Module.exports(module).some((one) => one.name === entry);
   if (!is) throw new Error(`wasmUrl, wasmBytes: not the file that is needed here, ${name}`);
   await script.default({ module_or_path: module });
